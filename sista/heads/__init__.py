@@ -1,0 +1,1 @@
+"""One file per head: adaptation of a frozen encoder to a task."""

@@ -1,0 +1,1 @@
+"""The synthetic radiograph and report generator, written in the real raw layouts."""

@@ -1,0 +1,1 @@
+"""One file per protocol: the fixed rules under which numbers are made."""

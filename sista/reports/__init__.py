@@ -1,0 +1,1 @@
+"""Radiology reports: sections, cleaning, words and similarity."""
