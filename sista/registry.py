@@ -1,0 +1,147 @@
+"""A file is its own registration: `sista/methods/clip.py` is the method `clip`.
+
+Names, settings and constants are read from the source text, so planning needs no torch.
+"""
+
+import ast
+import importlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sista.files import UserError
+
+PACKAGE = Path(__file__).resolve().parent
+KINDS = ("datasets", "methods", "heads", "protocols")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One keyword of a method's or head's signature."""
+
+    name: str
+    annotation: str
+    default: Any
+
+
+def names(kind: str) -> list[str]:
+    """Return the words of `kind` (a folder of the package), sorted."""
+    return sorted(p.stem for p in (PACKAGE / kind).glob("*.py") if not p.stem.startswith("_"))
+
+
+def path(kind: str, name: str) -> Path:
+    """Return the file of a word; an unknown word is answered with the valid ones."""
+    if name not in names(kind):
+        raise UserError(f"unknown {kind[:-1]} {name!r}; valid: {', '.join(names(kind))}")
+    return PACKAGE / kind / f"{name}.py"
+
+
+def find(kind: str, name: str) -> Any:
+    """Import the word's file and return the object that has the file's name."""
+    file = path(kind, name)
+    module = importlib.import_module(f"sista.{kind}.{name}")
+    if not hasattr(module, name):
+        raise UserError(f"{file}: must define {name!r}, the object named as the file")
+    return getattr(module, name)
+
+
+def constant(kind: str, name: str, key: str) -> Any:
+    """Return a module constant without importing the module.
+
+    Raises:
+        UserError: the file has no such constant.
+    """
+    file = path(kind, name)
+    for node in _tree(file).body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id == key and node.value:  # type: ignore[attr-defined]
+                return ast.literal_eval(node.value)  # type: ignore[attr-defined]
+    raise UserError(f"{file}: needs the constant {key}")
+
+
+def settings(kind: str, name: str) -> dict[str, Setting]:
+    """Return the keyword-only settings in the signature of the word's function."""
+    for node in _tree(path(kind, name)).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            return {arg.arg: _setting(arg, default) for arg, default in pairs}
+    return {}
+
+
+def _setting(arg: ast.arg, default: ast.expr | None) -> Setting:
+    annotation = ast.unparse(arg.annotation) if arg.annotation else "Any"
+    return Setting(arg.arg, annotation, ast.literal_eval(default) if default else None)
+
+
+def check_setting(setting: Setting, value: Any) -> str | None:
+    """Return what is wrong with a value for this setting, or None."""
+    allowed: list[Any] = []
+    for part in ast.walk(ast.parse(setting.annotation, mode="eval")):
+        if isinstance(part, ast.Subscript) and ast.unparse(part.value) == "Literal":
+            allowed += ast.literal_eval(ast.Tuple(_elements(part.slice), ast.Load()))
+    types = {"bool": bool, "int": int, "float": (int, float), "str": str, "None": type(None)}
+    plain = [types[t.strip()] for t in setting.annotation.split("|") if t.strip() in types]
+    if value in allowed or (not allowed and not plain):
+        return None
+    for kind in plain:
+        if isinstance(value, kind) and (not isinstance(value, bool) or kind is bool):
+            return None
+    return f"{setting.name}={value!r}: expected {setting.annotation}"
+
+
+def _elements(node: ast.expr) -> list[ast.expr]:
+    return list(node.elts) if isinstance(node, ast.Tuple) else [node]
+
+
+def sources(kind: str, name: str) -> list[str]:
+    """Return the word's file and all files of the package it imports, directly or not."""
+    return module_sources(f"sista.{kind}.{name}", path(kind, name))
+
+
+def module_sources(module: str, file: Path | None = None) -> list[str]:
+    """Return the import closure of a module inside the package, as sorted posix paths.
+
+    The paths are relative to the folder that holds the package. An `__init__.py` only re-exports,
+    so it is not followed: importing `sista.losses.sia` does not depend on every other loss.
+    """
+    start = file or _file(module)
+    if start is None:
+        raise UserError(f"no module {module}")
+    seen: set[Path] = set()
+    queue = [start]
+    while queue:
+        current = queue.pop()
+        if current not in seen:
+            seen.add(current)
+            queue += [f for m in _imports(current) if (f := _file(m)) is not None]
+    return sorted(p.relative_to(PACKAGE.parent).as_posix() for p in seen)
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    try:
+        return ast.parse(file.read_text())
+    except SyntaxError as error:
+        raise UserError(f"{file}:{error.lineno}: {error.msg}") from error
+
+
+@cache
+def _imports(file: Path) -> frozenset[str]:
+    """Return the names of modules of the package that a file imports, at any depth of nesting."""
+    found: set[str] = set()
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(name for name in found if name.startswith("sista."))
+
+
+@cache
+def _file(module: str) -> Path | None:
+    file = PACKAGE.parent / (module.replace(".", "/") + ".py")
+    return file if file.is_file() else None
