@@ -21,7 +21,8 @@ class EncoderSpec:
         initial_weights: timm's pretrained tag to start from ("" = random initialisation).
         mean: subtracted from pixels in [0, 1], the same for the three channels.
         std: then divided by this.
-        width: embedding width of the small text encoder that belongs to it; 0 = a BERT-base.
+        text: the text encoder trained with it: `bert_tiny` (random initialisation, vocabulary
+            trained on the corpus) or a transformers folder or hub id.
     """
 
     word: str
@@ -32,8 +33,10 @@ class EncoderSpec:
     initial_weights: str = ""
     mean: float = 0.5
     std: float = 0.5
+    text: str = "bert_tiny"
 
 
+_CLINICAL = "emilyalsentzer/Bio_ClinicalBERT"
 _SPECS = (
     # For CPUs: 1.2 M and 1.9 M parameters, 5 and 8 ms per image and training step at 96 px.
     EncoderSpec(
@@ -48,11 +51,26 @@ _SPECS = (
         "vit",
         "vit_tiny_patch16_224",
         96,
-        {"patch_size": 16, "depth": 4, "embed_dim": 192, "num_heads": 3},
+        {
+            "patch_size": 16,
+            "depth": 4,
+            "embed_dim": 192,
+            "num_heads": 3,
+            "class_token": False,
+            "global_pool": "avg",
+            "fc_norm": False,
+        },
     ),
     # The family's encoders.
-    EncoderSpec("resnet50", "resnet", "resnet50", 224, initial_weights="a1_in1k"),
-    EncoderSpec("vit_base", "vit", "vit_base_patch16_224", 224, initial_weights="augreg_in21k"),
+    EncoderSpec("resnet50", "resnet", "resnet50", 224, initial_weights="a1_in1k", text=_CLINICAL),
+    EncoderSpec(
+        "vit_base",
+        "vit",
+        "vit_base_patch16_224",
+        224,
+        initial_weights="augreg_in21k",
+        text=_CLINICAL,
+    ),
 )
 ENCODERS: dict[str, EncoderSpec] = {spec.word: spec for spec in _SPECS}
 

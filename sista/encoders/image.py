@@ -1,0 +1,112 @@
+"""Image encoders: a timm model that gives one pooled feature and a pyramid of feature maps."""
+
+from dataclasses import asdict
+from typing import NamedTuple
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from sista.encoders.specs import EncoderSpec, Family
+from sista.files import UserError
+
+
+class ImageFeatures(NamedTuple):
+    """What an image encoder gives for a batch.
+
+    Attributes:
+        pooled: `[B, D]`, [CLS] token or average of the last map.
+        maps: ResNet: C2 to C5, `[B, C_i, h_i, w_i]` at strides 4 to 32; ViT: one map of the last
+            block's tokens.
+    """
+
+    pooled: Tensor
+    maps: tuple[Tensor, ...]
+
+
+class ImageEncoder(nn.Module):
+    """A timm model behind one interface for both families.
+
+    Args:
+        spec: architecture, input size and normalisation.
+        pretrained: start from timm's released weights `spec.initial_weights`.
+
+    Raises:
+        UserError: released weights are asked for and cannot be had.
+    """
+
+    def __init__(self, spec: EncoderSpec, pretrained: bool = False) -> None:
+        super().__init__()
+        self.spec = spec
+        self.word = spec.word
+        self.family: Family = spec.family
+        self.size = spec.size
+        self.mean = (spec.mean,) * 3
+        self.std = (spec.std,) * 3
+        arguments = dict(spec.arguments)
+        if spec.family == "vit":
+            arguments["img_size"] = spec.size
+        self.body = _create(spec, arguments, pretrained)
+        self.dim: int = self.body.num_features
+        self.map_channels: tuple[int, ...]
+        self.map_strides: tuple[int, ...]
+        if spec.family == "resnet":
+            info = self.body.feature_info[-4:]
+            self.map_channels = tuple(int(i["num_chs"]) for i in info)
+            self.map_strides = tuple(int(i["reduction"]) for i in info)
+        else:
+            self.map_channels = (self.dim,)
+            self.map_strides = (self.body.patch_embed.patch_size[0],)
+
+    def forward(self, images: Tensor) -> ImageFeatures:
+        """Encode normalised images `[B, 3, S, S]`."""
+        if self.family == "resnet":
+            maps = tuple(self.body.forward_intermediates(images, intermediates_only=True)[-4:])
+            return ImageFeatures(maps[-1].mean((2, 3)), maps)
+        tokens = self.body.forward_features(images)
+        prefix = self.body.num_prefix_tokens
+        patches = tokens[:, prefix:]
+        side = images.shape[-1] // self.map_strides[0]
+        grid = patches.transpose(1, 2).unflatten(2, (side, side))
+        return ImageFeatures(tokens[:, 0] if prefix else patches.mean(1), (grid,))
+
+    @property
+    def patch_map(self) -> int:
+        """Index of the map whose cells are the patches of local objectives.
+
+        ResNet: C4 (stride 16), as GLoRIA and MGCA do; ViT: its only map.
+        """
+        return -2 if self.family == "resnet" else -1
+
+    def description(self) -> dict[str, object]:
+        """Return what is needed to build this encoder again."""
+        return asdict(self.spec)
+
+
+def _create(spec: EncoderSpec, arguments: dict[str, object], pretrained: bool) -> nn.Module:
+    name = spec.timm_name
+    if not pretrained:
+        return timm.create_model(name, num_classes=0, **arguments)  # type: ignore[no-any-return]
+    if not spec.initial_weights:
+        raise UserError(
+            f"encoder {spec.word}: no released weights exist for this small architecture; "
+            "leave the variant `imagenet` out of the grid or use resnet50 or vit_base"
+        )
+    try:
+        return timm.create_model(  # type: ignore[no-any-return]
+            f"{name}.{spec.initial_weights}", pretrained=True, num_classes=0, **arguments
+        )
+    except Exception as error:
+        # The hub client raises many kinds of errors; all mean that the weights cannot be had.
+        raise UserError(
+            f"encoder {spec.word}: the weights {name}.{spec.initial_weights} could not be loaded "
+            f"({type(error).__name__}); download them once with network access, or set HF_HOME to "
+            "a folder that holds them"
+        ) from error
+
+
+def normalise(images: Tensor, encoder: ImageEncoder) -> Tensor:
+    """Turn grey images uint8 `[B, S, S]` into the encoder's input `[B, 3, S, S]`."""
+    scaled = images.to(torch.float32).div_(255.0)
+    mean, std = encoder.spec.mean, encoder.spec.std
+    return scaled.sub_(mean).div_(std).unsqueeze(1).expand(-1, 3, -1, -1)
