@@ -22,9 +22,10 @@ def save_checkpoint(
     for name, module in modules.items():
         for key, value in module.state_dict().items():
             state[f"{name}.{key}"] = value.detach().cpu().contiguous().clone()
-    text = {key: json.dumps(value, sort_keys=True, default=str) for key, value in metadata.items()}
+    # One key: safetensors writes several in random order, and equal runs shall give equal files.
+    text = json.dumps(dict(metadata), sort_keys=True, default=str)
     with atomic(path) as temporary:
-        save_file(state, temporary, metadata=text)
+        save_file(state, temporary, metadata={"sista": text})
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -60,10 +61,10 @@ def load_image_encoder(path: Path) -> tuple[ImageEncoder, dict[str, Any]]:
 def _open(path: Path, weights: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = {k: json.loads(v) for k, v in (file.metadata() or {}).items()}
+            metadata = json.loads((file.metadata() or {})["sista"])
             keys = file.keys() if weights else ()
             return {key: file.get_tensor(key) for key in keys}, metadata
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint; run pretrain first") from error
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: not a checkpoint of this project ({error})") from error

@@ -1,0 +1,54 @@
+"""Budgets: the words that name how long, and with what optimiser, an encoder is pre-trained."""
+
+from dataclasses import dataclass
+
+from sista.files import UserError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Training length and optimiser, the same for every method.
+
+    Attributes:
+        word: its name in grids and paths.
+        epochs: passes over the corpus.
+        batch: image-report pairs that contrast with each other.
+        learning_rate: peak of the cosine schedule of AdamW.
+        weight_decay: of AdamW, not on biases, norms and temperatures.
+        warmup: share of the steps with a linear warm-up.
+        tokens: longest report in word pieces, with [CLS] and [SEP].
+        clip_gradient: largest norm of the gradient.
+        precision: `no`, `bf16` or `fp16` (used on GPUs only).
+        pairs: use at most this many training pairs (0 = all).
+        flip: mirror images at random; off, since reports say left and right.
+    """
+
+    word: str
+    epochs: int
+    batch: int
+    learning_rate: float
+    weight_decay: float = 0.05
+    warmup: float = 0.1
+    tokens: int = 112
+    clip_gradient: float = 1.0
+    precision: str = "no"
+    pairs: int = 0
+    flip: bool = False
+
+
+_BUDGETS = (
+    # Seconds: only to see that everything runs.
+    Budget("tiny", epochs=1, batch=16, learning_rate=1e-3, tokens=64),
+    # A minute or two for small encoders on one core: the phantom and open suites.
+    Budget("quick", epochs=8, batch=48, learning_rate=1e-3, tokens=96),
+    # PROTOCOLS.md section 3: what the family of papers uses.
+    Budget("paper", epochs=50, batch=144, learning_rate=2e-5, precision="bf16"),
+)
+BUDGETS: dict[str, Budget] = {budget.word: budget for budget in _BUDGETS}
+
+
+def find_budget(word: str) -> Budget:
+    """Return the budget of this word; an unknown word is answered with the valid ones."""
+    if word not in BUDGETS:
+        raise UserError(f"unknown budget {word!r}; valid: {', '.join(BUDGETS)}")
+    return BUDGETS[word]
