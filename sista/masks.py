@@ -1,0 +1,146 @@
+"""Masks: SIIM run lengths, filled boxes, COCO run lengths in JSON, and mask files.
+
+Every mask is a `[height, width]` uint8 array of 0 and 1.
+"""
+
+import json
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco
+
+Mask = NDArray[np.uint8]
+EMPTY_RLE = "-1"
+
+
+def decode_relative_rle(runs: str, height: int, width: int) -> Mask:
+    """Return the mask of one SIIM-ACR run-length string.
+
+    The string holds pairs "gap length"; a gap counts from the end of the run before it, pixels
+    count down the columns. "-1" (blanks around it are ignored) is an empty mask.
+
+    Raises:
+        ValueError: odd number of values, a value that is no number or negative, or a run that
+            leaves the image.
+    """
+    flat = np.zeros(height * width, dtype=np.uint8)
+    if runs.strip() != EMPTY_RLE:
+        values = _whole_numbers(runs)
+        position = 0
+        for gap, length in zip(values[::2], values[1::2], strict=True):
+            start = position + gap
+            position = start + length
+            if position > flat.size:
+                raise ValueError(f"run length code leaves the {width} x {height} image")
+            flat[start:position] = 1
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def _whole_numbers(runs: str) -> list[int]:
+    words = runs.split()
+    if not words or len(words) % 2:
+        raise ValueError(f"run length code has {len(words)} values; needs pairs or -1")
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise ValueError("run length code holds something else than whole numbers")
+    return [int(word) for word in words]
+
+
+def encode_relative_rle(mask: NDArray[np.generic]) -> str:
+    """Return the SIIM-ACR run-length string of a `[height, width]` mask; "-1" if it is empty."""
+    flat = np.asarray(mask).T.reshape(-1) > 0
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flat.astype(np.int8), [0]))))
+    if edges.size == 0:
+        return EMPTY_RLE
+    starts, ends = edges[::2], edges[1::2]
+    gaps = starts - np.concatenate(([0], ends[:-1]))
+    return " ".join(
+        f"{gap} {end - start}" for gap, start, end in zip(gaps, starts, ends, strict=True)
+    )
+
+
+def fill_boxes(boxes: Iterable[Sequence[float]], height: int, width: int) -> Mask:
+    """Return the union of filled boxes (x, y, w, h), the rule the field uses for RSNA.
+
+    Corners are x, y and x + w, y + h, all truncated to integers after the sum; the far edges are
+    excluded and what leaves the image is cut off.
+    """
+    mask = np.zeros((height, width), dtype=np.uint8)
+    for x, y, w, h in boxes:
+        mask[max(int(y), 0) : max(int(y + h), 0), max(int(x), 0) : max(int(x + w), 0)] = 1
+    return mask
+
+
+def to_json(mask: NDArray[np.generic]) -> str:
+    """Return a mask as JSON `{"size": [h, w], "counts": "<COCO compressed RLE>"}`."""
+    code = coco.encode(np.asfortranarray(np.asarray(mask) > 0, dtype=np.uint8))
+    return json.dumps({"size": [int(v) for v in code["size"]], "counts": code["counts"].decode()})
+
+
+def from_json(text: str) -> Mask:
+    """Return the `[h, w]` mask of a JSON text made by `to_json`."""
+    code = json.loads(text)
+    with warnings.catch_warnings():
+        # pycocotools answers numpy's `copy` keyword in the old way.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        decoded: Mask = coco.decode({"size": code["size"], "counts": code["counts"].encode()})
+    return np.ascontiguousarray(decoded)
+
+
+class MaskSource(Protocol):
+    """How a data set stores a mask; drawn when the size of the image is known."""
+
+    def draw(self, root: Path, height: int, width: int) -> Mask:
+        """Return the mask of an image of that native size; `root` is the source folder."""
+
+
+@dataclass(frozen=True)
+class RelativeRle:
+    """Union of SIIM-ACR run-length strings of one image."""
+
+    runs: tuple[str, ...]
+
+    def draw(self, root: Path, height: int, width: int) -> Mask:
+        """Return the union of the runs."""
+        mask = np.zeros((height, width), dtype=np.uint8)
+        for runs in self.runs:
+            mask |= decode_relative_rle(runs, height, width)
+        return mask
+
+
+@dataclass(frozen=True)
+class FilledBoxes:
+    """Union of filled boxes (x, y, w, h) in native pixels."""
+
+    boxes: tuple[tuple[float, float, float, float], ...]
+
+    def draw(self, root: Path, height: int, width: int) -> Mask:
+        """Return the filled boxes."""
+        return fill_boxes(self.boxes, height, width)
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A grey image of the same size, above half white inside."""
+
+    path: str
+
+    def draw(self, root: Path, height: int, width: int) -> Mask:
+        """Return the file's mask.
+
+        Raises:
+            ValueError: the file cannot be read or has another size than the image.
+        """
+        try:
+            with Image.open(root / self.path) as image:
+                mask = (np.asarray(image.convert("L")) > 127).astype(np.uint8)
+        except OSError as error:
+            raise ValueError(f"mask {self.path} cannot be read") from error
+        if mask.shape != (height, width):
+            raise ValueError(f"mask {self.path} is {mask.shape[1]} x {mask.shape[0]} px")
+        return mask
