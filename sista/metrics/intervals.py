@@ -1,0 +1,128 @@
+"""Uncertainty of test metrics: bootstrap over patients, DeLong, paired tests, Holm's correction."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+
+
+def patient_weights(patients: Sequence[str], replicates: int, seed: int = 0) -> Floats:
+    """Return how often each image is drawn when patients are drawn with replacement.
+
+    Args:
+        patients: patient of each image, [n]; all images of a patient are drawn together.
+        replicates: number of bootstrap samples B.
+        seed: seed of the sampling. The same patients give the same weights whatever the method
+            that is scored, so differences of two methods' replicates are paired.
+
+    Returns:
+        Whole numbers as floats, [B, n].
+    """
+    _, owner = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+    count = int(owner.max()) + 1 if len(owner) else 0
+    generator = np.random.default_rng([seed, count])
+    drawn = generator.multinomial(count, np.full(count, 1 / max(count, 1)), size=replicates)
+    return drawn[:, owner].astype(np.float64)
+
+
+def percentile_interval(replicates: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Return the percentile interval of bootstrap replicates [B]; undefined ones are left out.
+
+    Both ends are NaN where fewer than half of the replicates are defined.
+    """
+    values = np.asarray(replicates, dtype=np.float64)
+    defined = values[~np.isnan(values)]
+    if len(defined) == 0 or 2 * len(defined) < len(values):
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def paired_bootstrap_p(differences: ArrayLike) -> float:
+    """Return the two-sided p of paired bootstrap differences [B] against no difference.
+
+    Twice the smaller tail beyond zero, with one added to count and size so that it is never 0.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    values = values[~np.isnan(values)]
+    if len(values) == 0:
+        return float("nan")
+    tail = min(int((values <= 0).sum()), int((values >= 0).sum()))
+    return min(1.0, 2 * (tail + 1) / (len(values) + 1))
+
+
+def delong(target: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the AUROC [m] of m correlated scores and their covariance [m, m].
+
+    Rank form (Sun and Xu 2014) of DeLong, DeLong and Clarke-Pearson (1988), eq. 4-6.
+
+    Args:
+        target: 0, 1 or NaN (left out), [n].
+        scores: [m, n].
+    """
+    truth = np.asarray(target, dtype=np.float64)
+    known = ~np.isnan(truth)
+    values = np.atleast_2d(np.asarray(scores, dtype=np.float64))[:, known]
+    positive = truth[known] == 1
+    m, n = int(positive.sum()), int((~positive).sum())
+    size = len(values)
+    if m == 0 or n == 0:
+        return np.full(size, np.nan), np.full((size, size), np.nan)
+    ranks = stats.rankdata(values, axis=1)
+    of_positives = stats.rankdata(values[:, positive], axis=1)
+    of_negatives = stats.rankdata(values[:, ~positive], axis=1)
+    by_positive = (ranks[:, positive] - of_positives) / n
+    by_negative = 1 - (ranks[:, ~positive] - of_negatives) / m
+    area = by_positive.mean(axis=1)
+    return area, _covariance(by_positive) + _covariance(by_negative)
+
+
+def _covariance(components: Floats) -> Floats:
+    """Return the covariance of the mean of structural components [m, k], with k - 1 below."""
+    count = components.shape[1]
+    if count < 2:
+        return np.full((len(components), len(components)), np.nan)
+    centred = components - components.mean(axis=1, keepdims=True)
+    covariance: Floats = centred @ centred.T / (count - 1) / count
+    return covariance
+
+
+def delong_interval(
+    target: ArrayLike, score: ArrayLike, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Return the AUROC and its normal-theory interval, cut to [0, 1]."""
+    area, covariance = delong(target, score)
+    half = float(stats.norm.ppf((1 + level) / 2)) * float(np.sqrt(covariance[0, 0]))
+    value = float(area[0])
+    return value, max(0.0, value - half), min(1.0, value + half)
+
+
+def delong_test(target: ArrayLike, first: ArrayLike, second: ArrayLike) -> tuple[float, float]:
+    """Return (z, p) of the paired test that two scores have the same AUROC.
+
+    Scores without any difference give z = 0 and p = 1; an undefined AUROC gives NaN.
+    """
+    stacked = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
+    area, covariance = delong(target, stacked)
+    if np.isnan(area).any():
+        return float("nan"), float("nan")
+    variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    difference = float(area[0] - area[1])
+    if variance <= 1e-15:
+        return (0.0, 1.0) if difference == 0 else (float(np.copysign(np.inf, difference)), 0.0)
+    z = difference / float(np.sqrt(variance))
+    return z, float(2 * stats.norm.sf(abs(z)))
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """Return Holm's step-down adjusted p values (1979); NaN stay NaN and are not counted."""
+    p = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factors = len(order) - np.arange(len(order))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
+    return adjusted
