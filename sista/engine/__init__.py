@@ -1,0 +1,1 @@
+"""The pre-training engine: data, model and loop, the same for every method."""

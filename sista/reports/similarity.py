@@ -1,0 +1,78 @@
+"""Similarity between reports, from frozen encoders and outside the training loop.
+
+Vectors are made once per corpus; a batch needs one product of its rows.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.preprocessing import normalize
+
+from sista.reports.cleaning import sentences
+
+ReportEncoder = Literal["tfidf", "labels"]
+ReportText = Literal["raw", "cleaned"]
+NORMAL = "normalstudy"
+# A sentence with one of these tells what is absent or healthy, or nothing about the findings.
+_ABSENT = re.compile(
+    r"\b(no|not|without|free of|negative for|absent|absence of|resolved|clear|normal|unremarkable|"
+    r"intact|within normal limits|stable|unchanged|preserved|sharp)\b"
+)
+_BOILERPLATE = re.compile(
+    r"\b(pa and lateral|ap view|frontal|portable|views? of the chest|radiographs?|comparison|"
+    r"recommend\w*|clinical correlation|follow up|dictated|discussed|notified|technique|"
+    r"examination|indication)\b"
+)
+
+
+def findings_text(report: str) -> str:
+    """Return only the sentences of a report that state a finding, or one token for a normal study.
+
+    Sentences that negate, call something normal, or describe the examination are left out, since
+    word statistics cannot tell "no pleural effusion" from "pleural effusion".
+    """
+    kept = [s for s in sentences(report) if not _ABSENT.search(s) and not _BOILERPLATE.search(s)]
+    return " . ".join(kept) or NORMAL
+
+
+def tfidf_vectors(
+    reports: Sequence[str], text: ReportText = "cleaned"
+) -> sparse.csr_matrix | sparse.csr_array:
+    """Return unit TF-IDF vectors `[N, V]` of reports (words and pairs of words).
+
+    Args:
+        reports: clean report texts.
+        text: `cleaned` looks at `findings_text` only, `raw` at everything.
+    """
+    chosen = [findings_text(r) for r in reports] if text == "cleaned" else list(reports)
+    vectoriser = TfidfVectorizer(
+        ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", dtype=np.float32
+    )
+    return vectoriser.fit_transform(chosen)
+
+
+def label_vectors(labels: NDArray[np.float64]) -> sparse.csr_matrix | sparse.csr_array:
+    """Return unit vectors `[N, C + 1]` of finding labels; the last column says "nothing found".
+
+    Args:
+        labels: `[N, C]` 1 = present, -1 = uncertain (counts as half present), 0 or NaN = not.
+            Two studies without a finding are identical.
+    """
+    present = np.nan_to_num(labels, nan=0.0)
+    present = np.where(present == -1, 0.5, np.clip(present, 0.0, 1.0))
+    nothing = (present.sum(1, keepdims=True) == 0).astype(np.float64)
+    full = np.concatenate([present, nothing], axis=1).astype(np.float32)
+    return sparse.csr_matrix(normalize(full))
+
+
+def similarity(
+    vectors: sparse.csr_matrix | sparse.csr_array, rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the cosines `[B, B]` between the reports of a batch, in [-1, 1]."""
+    part = vectors[rows]
+    return np.asarray((part @ part.T).toarray(), dtype=np.float32).clip(-1.0, 1.0)

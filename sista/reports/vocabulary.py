@@ -1,0 +1,126 @@
+"""Words and word pieces of reports: the trained vocabulary, and tables of tokens for a corpus.
+
+Which word a piece belongs to depends on the text alone, so it is worked out once here, never in
+the training step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# Function words that carry no finding; `no` and `without` stay.
+STOP_WORDS = frozenset(
+    "a an and are as at be been being by for from has have in is it its of on or that the there "
+    "these this to was were which with".split()
+)
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """The tokens of N reports, padded to the longest.
+
+    Attributes:
+        ids: `[N, T]` word pieces with [CLS] and [SEP]; padding 0.
+        length: `[N]` number of real tokens.
+        slot: `[N, T]` which word of its report a piece belongs to; W for special tokens, padding
+            and words that are left out, so that one indexed add needs no selection.
+        word_ids: `[N, W]` number of the word in `words`; -1 at padding.
+        words: the distinct words of the corpus.
+    """
+
+    ids: NDArray[np.int32]
+    length: NDArray[np.int32]
+    slot: NDArray[np.int32]
+    word_ids: NDArray[np.int32]
+    words: tuple[str, ...]
+
+
+def train_vocabulary(texts: Sequence[str], size: int = 2000) -> Tokenizer:
+    """Train a WordPiece vocabulary on reports and return its tokenizer.
+
+    The same texts give the same vocabulary.
+
+    Args:
+        texts: clean reports of the training split only.
+        size: upper bound on the number of word pieces.
+    """
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size, min_frequency=2, special_tokens=list(SPECIAL), show_progress=False
+    )
+    # Sorted distinct texts: the order of the corpus does not decide between equally common pieces.
+    tokenizer.train_from_iterator(sorted(texts), trainer)
+    return with_special_tokens(tokenizer)
+
+
+def with_special_tokens(tokenizer: Tokenizer) -> Tokenizer:
+    """Let the tokenizer put [CLS] first and [SEP] last."""
+    numbers = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=numbers
+    )
+    return tokenizer
+
+
+def tokenise(
+    texts: Sequence[str],
+    tokenizer: Tokenizer,
+    *,
+    longest: int,
+    stop_words: bool = False,
+    words: Sequence[str] = (),
+) -> TokenTable:
+    """Turn reports into arrays.
+
+    Args:
+        texts: clean reports.
+        tokenizer: fast tokenizer with special tokens.
+        longest: longest sequence in tokens; longer reports are cut.
+        stop_words: give function words a slot too; else only the text encoder sees them.
+        words: words that already have a number (of the training reports).
+    """
+    tokenizer.enable_truncation(max_length=longest)
+    tokenizer.no_padding()
+    encodings = tokenizer.encode_batch(list(texts))
+    numbers = {word: n for n, word in enumerate(words)}
+    rows = [_words(e, text, stop_words, numbers) for e, text in zip(encodings, texts, strict=True)]
+    wide = max((len(e.ids) for e in encodings), default=1)
+    most = max((len(found) for _, found in rows), default=0) or 1
+    ids = np.zeros((len(rows), wide), np.int32)
+    slot = np.full((len(rows), wide), most, np.int32)
+    word_ids = np.full((len(rows), most), -1, np.int32)
+    for n, (encoding, (slots, found)) in enumerate(zip(encodings, rows, strict=True)):
+        ids[n, : len(encoding.ids)] = encoding.ids
+        slot[n, : len(slots)] = [most if s is None else s for s in slots]
+        word_ids[n, : len(found)] = found
+    length = np.array([len(e.ids) for e in encodings], np.int32)
+    return TokenTable(ids, length, slot, word_ids, tuple(numbers))
+
+
+def _words(
+    encoding: Encoding, text: str, stop_words: bool, numbers: dict[str, int]
+) -> tuple[list[int | None], list[int]]:
+    """Return the slot of each token of one report, and the numbers of its words in order."""
+    place: dict[int, int | None] = {}
+    found: list[int] = []
+    slots: list[int | None] = []
+    for word in encoding.word_ids:
+        if word is None:
+            slots.append(None)
+            continue
+        if word not in place:
+            start, end = encoding.word_to_chars(word)
+            name = text[start:end].lower()
+            # Punctuation is no word, and function words show nothing in the image.
+            counts = any(c.isalnum() for c in name) and (stop_words or name not in STOP_WORDS)
+            place[word] = len(found) if counts else None
+            if counts:
+                found.append(numbers.setdefault(name, len(numbers)))
+        slots.append(place[word])
+    return slots, found
