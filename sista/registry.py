@@ -83,7 +83,13 @@ def check_setting(setting: Setting, value: Any) -> str | None:
     for part in ast.walk(ast.parse(setting.annotation, mode="eval")):
         if isinstance(part, ast.Subscript) and ast.unparse(part.value) == "Literal":
             allowed += ast.literal_eval(ast.Tuple(_elements(part.slice), ast.Load()))
-    types = {"bool": bool, "int": int, "float": (int, float), "str": str, "None": type(None)}
+    types: dict[str, Any] = {
+        "bool": bool,
+        "int": int,
+        "float": (int, float),
+        "str": str,
+        "None": type(None),
+    }
     plain = [types[t.strip()] for t in setting.annotation.split("|") if t.strip() in types]
     if value in allowed or (not allowed and not plain):
         return None

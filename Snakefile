@@ -1,0 +1,28 @@
+# The map: sources → fetch → prepare → pretrain → adapt → score → report.
+#   snakemake --cores all                                        # benchmarks/phantom.yaml
+#   snakemake --cores all --config grid=benchmarks/open.yaml     # another grid
+#   snakemake --cores all --allowed-rules score report           # the tables only
+from pathlib import Path
+from sista import plan
+from sista.grid import Grid
+
+GRID = config.get("grid", "benchmarks/phantom.yaml")
+NAME = Path(GRID).stem
+
+grid = Grid.load(GRID)
+targets = plan.targets(grid, NAME)
+
+shell.prefix("set -euo pipefail; export PYTHONHASHSEED=0; ")
+
+
+rule all:
+    input:
+        targets["adapt"],
+        targets["score"],
+        targets["report"],
+
+
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/adapt.smk"
+include: "workflow/rules/report.smk"

@@ -1,0 +1,85 @@
+"""The command line: `python -m sista VERB`. Parses, calls the stage, prints errors for people."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, Group, Parameter
+
+from sista import __version__
+from sista.files import UserError
+
+_STAGES = Group.create_ordered("Stages, in the order of flow")
+_LOOK = Group.create_ordered("Looking, changing nothing")
+
+app = App(
+    name="sista",
+    help="SISTA-Bench: reproducible benchmarks of medical vision-language pre-training.",
+    version=__version__,
+    help_format="markdown",
+    # `--draws 0 1 2` as well as `--draws 0 --draws 1 --draws 2`; no `--no-...` twins.
+    default_parameter=Parameter(consume_multiple=True, negative=()),
+    result_action="return_value",
+)
+# By import path: no stage is imported before it is called, so help costs no torch.
+_VERBS = (
+    (_STAGES, "fetch", "sista.fetch:fetch", "List a data set's source files (phantom: make them)."),
+    (
+        _STAGES,
+        "prepare",
+        "sista.prepare:prepare",
+        "Read a raw layout into manifest, images and split by patient.",
+    ),
+    (
+        _STAGES,
+        "pretrain",
+        "sista.pretrain:pretrain",
+        "Pre-train one encoder on image-report pairs.",
+    ),
+    (
+        _STAGES,
+        "adapt",
+        "sista.adapt:adapt",
+        "Adapt one encoder to a task at all label fractions; predict.",
+    ),
+    (_STAGES, "score", "sista.score:score", "Score the predictions of a grid into one tidy table."),
+    (
+        _STAGES,
+        "report",
+        "sista.report.stage:report",
+        "Make tables, figures and the HTML page of a grid.",
+    ),
+    (
+        _LOOK,
+        "list",
+        "sista.inspection:list_words",
+        "List data sets, methods, heads, protocols, encoders, budgets.",
+    ),
+    (
+        _LOOK,
+        "status",
+        "sista.inspection:status",
+        "Say which files of a grid are there and which are missing.",
+    ),
+    (_LOOK, "schema", "sista.inspection:schema", "Print the JSON schema of grids, for editors."),
+)
+for _order, (_group, _name, _place, _help) in enumerate(_VERBS):
+    app.command(_place, name=_name, help=_help, group=_group, sort_key=_order)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb and return the exit code; an error that a user can mend has no traceback."""
+    try:
+        app(arguments)
+    except UserError as error:
+        from rich.console import Console
+
+        # Soft wrap: a path stays in one piece, so it can be copied.
+        Console(stderr=True).print(
+            f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""What there is and what is to do: words of the registry, files of a grid, schema of grids."""
+
+import ast
+import json
+import sys
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from sista import plan, registry
+from sista.budgets import BUDGETS
+from sista.encoders.specs import ENCODERS
+from sista.files import UserError, atomic
+from sista.grid import Grid
+
+Kind = Literal["datasets", "methods", "heads", "protocols", "encoders", "budgets"]
+KINDS: tuple[Kind, ...] = ("datasets", "methods", "heads", "protocols", "encoders", "budgets")
+
+
+def list_words(kind: Kind | None = None) -> None:
+    """Print the words that a grid may use, each with what it is.
+
+    Args:
+        kind: only this kind of word.
+    """
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for one in KINDS if kind is None else (kind,):
+        table = Table(title=one, title_justify="left", show_header=False, box=None)
+        for word, text in words(one).items():
+            table.add_row(word, text)
+        console.print(table)
+
+
+def words(kind: Kind) -> dict[str, str]:
+    """Return the words of a kind with one line about each."""
+    if kind == "encoders":
+        return {
+            word: f"{spec.family}, {spec.timm_name}, {spec.size} px, text {spec.text}"
+            for word, spec in ENCODERS.items()
+        }
+    if kind == "budgets":
+        return {
+            word: f"{budget.epochs} epochs, batch {budget.batch}, lr {budget.learning_rate:g}"
+            for word, budget in BUDGETS.items()
+        }
+    lines = {word: _first_line(registry.path(kind, word)) for word in registry.names(kind)}
+    if kind == "datasets":
+        return {word: f"{line} [{_terms(word)}]" for word, line in lines.items()}
+    return lines
+
+
+def _first_line(file: Path) -> str:
+    """Return the first line of a module's docstring without importing the module."""
+    text = ast.get_docstring(ast.parse(file.read_text())) or ""
+    return text.partition("\n")[0]
+
+
+def _terms(dataset: str) -> str:
+    """Return access and licence of a data set from its card."""
+    card = registry.find("datasets", dataset).card
+    return f"{card.access}; {card.licence}"
+
+
+def status(grid: Path = Path("benchmarks/phantom.yaml")) -> None:
+    """Print for each stage how many files of a grid are there and which are missing.
+
+    Only looks whether files exist; `snakemake -n` also knows which are out of date.
+
+    Args:
+        grid: the grid file.
+    """
+    table = Table("stage", "there", "missing", "first missing", title=str(grid), box=None)
+    for stage, files in plan.targets(Grid.load(grid), grid.stem).items():
+        missing = [file for file in files if not Path(file).exists()]
+        counts = (str(len(files) - len(missing)), str(len(missing)))
+        table.add_row(stage, *counts, missing[0] if missing else "")
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def schema(out: Path | None = None) -> None:
+    """Print the JSON schema of grids, or write it to a file.
+
+    Args:
+        out: file to write, e.g. workflow/schemas/grid.schema.json.
+    """
+    text = json.dumps(Grid.model_json_schema(), indent=1, sort_keys=True) + "\n"
+    if out is None:
+        print(text, end="")
+        return
+    if out.is_dir():
+        raise UserError(f"{out}: is a folder; name a file")
+    with atomic(out) as temporary:
+        temporary.write_text(text)

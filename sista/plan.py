@@ -1,0 +1,68 @@
+"""What the workflow asks of a job: the code that it runs and the label subsets it covers. No torch.
+
+The stages find methods, heads, protocols and data sets by word while they run, so their static
+imports do not show them: a job depends on its stage and on its own words, and on no others.
+"""
+
+import json
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from sista import registry
+from sista.grid import Grid
+
+STAGES = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
+
+
+@cache
+def code(stage: str, **words: str) -> tuple[str, ...]:
+    """Return the files of the package that a job runs, sorted, relative to the project.
+
+    Args:
+        stage: module of the stage below `sista`, e.g. `adapt`.
+        words: kind and word of the components that the stage finds, e.g. `heads="linear"`. A data
+            set reference such as `rsna_pneumonia@phantom` adds the phantom.
+    """
+    files = set(registry.module_sources(f"sista.{stage}"))
+    for kind, word in words.items():
+        name, _, origin = word.partition("@")
+        files |= set(registry.sources(kind, name))
+        if stage == "fetch" and not origin:
+            files = {file for file in files if not file.startswith("sista/phantom/")}
+    return tuple(sorted(files))
+
+
+def covered(predictions: str, name: str, asked: Iterable[int]) -> list[int]:
+    """Return the draws or fractions of an adapt job: those asked for and those it already has.
+
+    Grids that share a run may ask for different subsets of the labels. A run that has more than a
+    grid needs stays as it is; one that has less is made again with both.
+
+    Args:
+        predictions: file of the job; `run.json` beside it says what it covers, once it was run.
+        name: `draws` or `fractions`.
+        asked: what the grid wants.
+    """
+    try:
+        made = json.loads(Path(predictions).with_name("run.json").read_text()).get(name, [])
+    except (FileNotFoundError, json.JSONDecodeError):
+        made = []
+    return sorted({*asked, *made})
+
+
+def targets(grid: Grid, name: str) -> dict[str, list[str]]:
+    """Return the files that each stage makes for a grid, in the order of flow.
+
+    Args:
+        grid: the grid.
+        name: the grid file's name without suffix.
+    """
+    return {
+        "fetch": [f"results/fetch/{word}/inventory.parquet" for word in grid.datasets()],
+        "prepare": [f"results/prepare/{word}/manifest.parquet" for word in grid.datasets()],
+        "pretrain": [run.checkpoint for run in grid.pretrain_runs()],
+        "adapt": [run.predictions for run in grid.adapt_runs()],
+        "score": [f"results/score/{name}.parquet"],
+        "report": [f"results/report/{name}/index.html"],
+    }

@@ -1,0 +1,43 @@
+# adapt  in: an encoder; manifest, split and images of the data set
+#        out: results/adapt/PROTOCOL/DATASET/HEAD/BUDGET/VARIANT/ENCODER/CORPUS/seedN/
+#             predictions.parquet (beside it run.json). One job covers all fractions and draws.
+
+
+rule adapt:
+    input:
+        encoder="results/pretrain/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/encoder.safetensors",
+        manifest="results/prepare/{dataset}/manifest.parquet",
+        split="results/prepare/{dataset}/manifest.split.parquet",
+        images="results/prepare/{dataset}/manifest.images.npy",
+        code=lambda wildcards: plan.code(
+            "adapt", heads=wildcards.head, protocols=wildcards.protocol
+        ),
+    output:
+        predictions="results/adapt/{protocol}/{dataset}/{head}/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/predictions.parquet",
+    log:
+        "results/adapt/{protocol}/{dataset}/{head}/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/log.txt",
+    benchmark:
+        "results/adapt/{protocol}/{dataset}/{head}/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/runtime.tsv"
+    conda:
+        "../../envs/sista.yaml"
+    threads: grid.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    params:
+        draws=lambda wildcards, output: plan.covered(
+            output.predictions, "draws", grid.draws
+        ),
+        fractions=lambda wildcards, output: plan.covered(
+            output.predictions, "fractions", grid.fractions
+        ),
+        threads=grid.threads,
+    message:
+        "adapt {wildcards.variant} {wildcards.encoder} with {wildcards.head} to {wildcards.dataset}"
+    shell:
+        "export OMP_NUM_THREADS={params.threads} MKL_NUM_THREADS={params.threads}; "
+        "python -m sista adapt --protocol {wildcards.protocol} --dataset {wildcards.dataset}"
+        " --head {wildcards.head} --budget {wildcards.budget} --manifest {input.manifest}"
+        " --split {input.split} --encoder {input.encoder} --draws {params.draws}"
+        " --fractions {params.fractions} --out {output.predictions} --threads {params.threads}"
+        " 2>&1 | tee {log}"

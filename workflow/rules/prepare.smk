@@ -1,0 +1,63 @@
+# fetch    in: nothing (a missing source fails in its own job, every grid plans without the data)
+#          out: results/fetch/DATASET/inventory.parquet; for the phantom also raw/, its raw layout
+# prepare  in: the inventory
+#          out: results/prepare/DATASET/manifest.parquet, manifest.split.parquet, manifest.images.npy
+
+
+rule fetch:
+    input:
+        code=lambda wildcards: plan.code("fetch", datasets=wildcards.dataset),
+    output:
+        inventory="results/fetch/{dataset}/inventory.parquet",
+    log:
+        "results/fetch/{dataset}/log.txt",
+    benchmark:
+        "results/fetch/{dataset}/runtime.tsv"
+    conda:
+        "../../envs/sista.yaml"
+    threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    message:
+        "fetch {wildcards.dataset}"
+    shell:
+        "python -m sista fetch {wildcards.dataset} --out {output.inventory} --threads {threads}"
+        " 2>&1 | tee {log}"
+
+
+rule prepare:
+    input:
+        inventory="results/fetch/{dataset}/inventory.parquet",
+        code=lambda wildcards: plan.code("prepare", datasets=wildcards.dataset),
+    output:
+        manifest="results/prepare/{dataset}/manifest.parquet",
+        split="results/prepare/{dataset}/manifest.split.parquet",
+        images="results/prepare/{dataset}/manifest.images.npy",
+    log:
+        "results/prepare/{dataset}/log.txt",
+    benchmark:
+        "results/prepare/{dataset}/runtime.tsv"
+    conda:
+        "../../envs/sista.yaml"
+    threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        # Real data is found below SISTA_DATA by the command itself.
+        source=lambda wildcards: (
+            f"--source results/fetch/{wildcards.dataset}/raw"
+            if "@" in wildcards.dataset
+            else ""
+        ),
+    message:
+        "prepare {wildcards.dataset}"
+    shell:
+        "python -m sista prepare {wildcards.dataset} {params.source} --out {output.manifest}"
+        " --threads {threads} 2>&1 | tee {log}"
+
+
+rule prepare_all:
+    input:
+        targets["prepare"],

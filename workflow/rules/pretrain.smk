@@ -1,0 +1,46 @@
+# pretrain  in: manifest, split and images of the corpus
+#           out: results/pretrain/BUDGET/VARIANT/ENCODER/CORPUS/seedN/encoder.safetensors
+#                (beside it log.csv and run.json, and the state that a killed run resumes from)
+
+
+rule pretrain:
+    input:
+        manifest="results/prepare/{corpus}/manifest.parquet",
+        split="results/prepare/{corpus}/manifest.split.parquet",
+        images="results/prepare/{corpus}/manifest.images.npy",
+        code=lambda wildcards: plan.code(
+            "pretrain", methods=grid.settings_of(wildcards.variant)[0]
+        ),
+    output:
+        encoder="results/pretrain/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/encoder.safetensors",
+    log:
+        "results/pretrain/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/log.txt",
+    benchmark:
+        "results/pretrain/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/runtime.tsv"
+    conda:
+        "../../envs/sista.yaml"
+    threads: grid.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 1440 * attempt,
+    params:
+        method=lambda wildcards: grid.settings_of(wildcards.variant)[0],
+        settings=lambda wildcards: json.dumps(
+            grid.settings_of(wildcards.variant)[1], sort_keys=True
+        ),
+        # Not {threads}, which Snakemake cuts to --cores: threads are part of a result's bits.
+        threads=grid.threads,
+    message:
+        "pretrain {wildcards.variant} {wildcards.encoder} on {wildcards.corpus}, "
+        "{wildcards.budget}, seed {wildcards.seed}"
+    shell:
+        "export OMP_NUM_THREADS={params.threads} MKL_NUM_THREADS={params.threads}; "
+        "python -m sista pretrain --method {params.method} --variant {wildcards.variant}"
+        " --settings {params.settings:q} --encoder {wildcards.encoder} --budget {wildcards.budget}"
+        " --corpus {wildcards.corpus} --seed {wildcards.seed} --manifest {input.manifest}"
+        " --split {input.split} --out {output.encoder} --threads {params.threads} 2>&1 | tee {log}"
+
+
+rule pretrain_all:
+    input:
+        targets["pretrain"],
