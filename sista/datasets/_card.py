@@ -1,0 +1,137 @@
+"""What a data set file defines: its card (release, licence, labels) and its reader."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sista.files import UserError
+from sista.masks import MaskSource
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in native pixels; x and y are those of its left upper corner."""
+
+    label: str
+    x: float
+    y: float
+    w: float
+    h: float
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image as its data set describes it, before its pixels are read.
+
+    Args:
+        image_id: unique inside the data set.
+        patient_id: None where only the DICOM header knows it.
+        path: relative to the source folder, posix.
+        where: file and row that named the image, for messages.
+        labels: 1 positive, 0 negative, -1 uncertain; a missing name is unknown.
+        boxes: None where the image was not annotated for boxes.
+        mask: None where the image was not annotated for masks.
+        report: text for pre-training.
+        official: `train`, `val` or `test` where the source gives it.
+        width_mm: width of the film in mm where a table tells it.
+    """
+
+    image_id: str
+    patient_id: str | None
+    path: str
+    where: str
+    labels: Mapping[str, float] = field(default_factory=dict)
+    study_id: str | None = None
+    view: str | None = None
+    boxes: tuple[Box, ...] | None = None
+    mask: MaskSource | None = None
+    report: str | None = None
+    official: str | None = None
+    width_mm: float | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set: its card and how its download is read.
+
+    Args:
+        word: the name everywhere; also the name of the file that defines it.
+        title: the name in prose.
+        release: returns the release a folder holds, or None where it lacks the marker files.
+        read: yields the records of a folder; raises `UserError` naming file and row.
+        layout: the folder as downloaded; the first entries are the marker files.
+        licence: terms of use.
+        access: how to get it.
+        url: where to get it.
+        citation: what to cite.
+        counts: expected number of images per release (as read here).
+        labels: findings of the classification task, in order.
+        release_labels: `labels` of releases that have others.
+        all_labels: every finding column of the manifest; empty means the same as `labels`.
+        box_labels: labels that boxes may carry.
+        mask_label: what the mask shows, or None.
+        multiclass: exactly one label is true per image.
+        label_policy: rule of `sista.labels` for -1 and blanks.
+        val_share: share of the official training patients drawn for validation where the source
+            has no validation set.
+        val_cap: most images drawn so.
+        box_tolerance: native pixels a box may leave the image by; it is cut at the border.
+        credentialed: access is given to named persons only.
+        redistributable: the licence lets a changed copy be passed on.
+    """
+
+    word: str
+    title: str
+    release: Callable[[Path], str | None]
+    read: Callable[[Path], Iterator[Record]]
+    layout: tuple[str, ...]
+    licence: str
+    access: str
+    url: str
+    citation: str
+    labels: tuple[str, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+    all_labels: tuple[str, ...] = ()
+    release_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    box_labels: tuple[str, ...] = ()
+    mask_label: str | None = None
+    multiclass: bool = False
+    label_policy: str = "as_is"
+    val_share: float = 0.15
+    val_cap: int | None = None
+    box_tolerance: float = 2.0
+    credentialed: bool = False
+    redistributable: bool = False
+
+    def labels_of(self, release: str) -> tuple[str, ...]:
+        """Return the findings of the classification task in one release."""
+        return self.release_labels.get(release, self.labels)
+
+    def columns_of(self, release: str) -> tuple[str, ...]:
+        """Return every finding of the manifest in one release."""
+        labels = self.labels_of(release)
+        return labels + tuple(name for name in self.all_labels if name not in labels)
+
+    def locate(self, folder: Path) -> tuple[Path, str]:
+        """Return the folder that holds the download (`folder` or its `<word>`) and the release.
+
+        Raises:
+            UserError: names the missing file and tells how to get the data set.
+        """
+        for candidate in (folder, folder / self.word):
+            if candidate.is_dir() and (release := self.release(candidate)) is not None:
+                return candidate, release
+        raise UserError(self.missing(folder))
+
+    def missing(self, folder: Path) -> str:
+        """Return the message for a folder that does not hold the download."""
+        start = folder / self.word if (folder / self.word).is_dir() else folder
+        reason = (
+            f"lacks {self.layout[0]}" if start.is_dir() else "is not there (or is not a folder)"
+        )
+        return (
+            f"{start}: {reason}.\n{self.word} is {self.title}. "
+            f"Expected: {', '.join(self.layout)}.\n"
+            f"Get it: {self.access}, {self.url}\nLicence: {self.licence}.\n"
+            f"Then set SISTA_DATA to the folder that holds {self.word}/, or pass --source."
+        )

@@ -1,0 +1,141 @@
+"""Reading of the tables of a download: rows with their place, checked columns, safe paths."""
+
+import csv
+import gzip
+import io
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from sista.files import UserError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table; the header is row 1."""
+
+    file: Path
+    number: int
+    values: Mapping[str, str]
+
+    @property
+    def where(self) -> str:
+        """File and row for messages."""
+        return f"{self.file} row {self.number}"
+
+    def error(self, problem: str) -> UserError:
+        """Return an error that names this row."""
+        return UserError(f"{self.where}: {problem}")
+
+    def text(self, column: str) -> str:
+        """Return a text that must not be empty."""
+        value = self.values[column]
+        if not value:
+            raise self.error(f"column {column!r} is empty; every row needs it")
+        return value
+
+    def number_in(self, column: str) -> float:
+        """Return a finite number."""
+        try:
+            value = float(self.values[column])
+        except ValueError as error:
+            raise self.error(f"column {column!r} holds no number; get the file again") from error
+        if not math.isfinite(value):
+            raise self.error(f"column {column!r} holds no finite number; get the file again")
+        return value
+
+    def finding(self, column: str) -> float | None:
+        """Return 1, 0 or -1, or None for a blank."""
+        if not self.values[column]:
+            return None
+        value = self.number_in(column)
+        if value not in (1.0, 0.0, -1.0):
+            raise self.error(f"column {column!r} must hold 1, 0, -1 or nothing")
+        return value
+
+
+def rows(file: Path, needed: Iterable[str], known: Collection[str] | None = None) -> Iterator[Row]:
+    """Yield the rows of a CSV file (plain or .gz); cells and header cells are stripped.
+
+    Args:
+        file: the table.
+        needed: columns it must have.
+        known: if given, every other column is an error; nameless columns are always ignored.
+
+    Raises:
+        UserError: missing file, missing or unknown column, a row longer than the header, or bytes
+            that are no text.
+    """
+    try:
+        with _open(file) as stream:
+            reader = csv.reader(stream)
+            header = [name.strip() for name in next(reader, [])]
+            _check_header(file, header, list(needed), known)
+            columns = {name: place for place, name in reversed(list(enumerate(header))) if name}
+            for number, cells in enumerate(reader, start=2):
+                if not any(cell.strip() for cell in cells):
+                    continue
+                if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
+                    raise UserError(f"{file} row {number}: more cells than the header has columns")
+                values = {
+                    name: cells[place].strip() if place < len(cells) else ""
+                    for name, place in columns.items()
+                }
+                yield Row(file, number, values)
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: no such file; complete the download, then run again") from error
+    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
+        raise UserError(f"{file}: not a readable CSV file; download it again") from error
+
+
+def _open(file: Path) -> io.TextIOWrapper:
+    if file.suffix == ".gz":
+        return io.TextIOWrapper(gzip.GzipFile(file), encoding="utf-8-sig", newline="")
+    return file.open(encoding="utf-8-sig", newline="")
+
+
+def _check_header(
+    file: Path, header: list[str], needed: list[str], known: Collection[str] | None
+) -> None:
+    lacking = [name for name in needed if name not in header]
+    unknown = [n for n in header if known is not None and n and n not in known and n not in needed]
+    if lacking or unknown:
+        parts = [f"column {name!r} is missing" for name in lacking]
+        parts += [f"column {name!r} is unknown" for name in unknown]
+        expected = ", ".join(dict.fromkeys([*needed, *(known or [])]))
+        raise UserError(
+            f"{file} row 1: {'; '.join(parts)}. Expected columns: {expected}. "
+            "Use the file as it was downloaded."
+        )
+
+
+def relative(root: Path, path: str, row: Row) -> str:
+    """Return a path named by a table, relative to `root` and checked to stay inside it.
+
+    Raises:
+        UserError: the path is absolute, climbs out, or leads out through a symbolic link.
+    """
+    pure = PurePosixPath(path.replace("\\", "/"))
+    if pure.is_absolute() or ".." in pure.parts or "\0" in path:
+        raise row.error("the path leaves the data folder; correct the row")
+    if not inside(root, root / pure):
+        raise row.error("the path leads out of the data folder through a symbolic link")
+    return pure.as_posix()
+
+
+def inside(root: Path, path: Path) -> bool:
+    """Tell whether a path, with links followed, lies inside `root`."""
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def once(seen: set[str], key: str, row: Row) -> None:
+    """Remember `key`; a second time is an error that names the row."""
+    if key in seen:
+        raise row.error("this image was named by an earlier row; each image may stand once")
+    seen.add(key)
+
+
+def first_existing(root: Path, names: Iterable[str]) -> Path | None:
+    """Return the first of `names` that is a file below `root`, or None."""
+    return next((root / name for name in names if (root / name).is_file()), None)

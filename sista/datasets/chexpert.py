@@ -1,0 +1,106 @@
+"""CheXpert, small and full (Irvin et al., AAAI 2019): frontal films, 14 findings with -1."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sista.datasets._card import Dataset, Record
+from sista.datasets._source import Row, once, relative, rows
+
+FINDINGS = (
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
+COMPETITION = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
+ABOUT = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
+FOLDERS = ("", "CheXpert-v1.0-small", "CheXpert-v1.0")
+# The source's validation films are the family protocol's test set; val is drawn from train.
+TABLES = {"train.csv": "train", "valid.csv": "test"}
+
+
+def release(folder: Path) -> str | None:
+    """Return `small` or `full` (by the paths in the table), None without `train.csv`."""
+    base = _base(folder)
+    if base is None:
+        return None
+    first = next(rows(folder / base / "train.csv", ABOUT), None)
+    path = first.values["Path"] if first else ""
+    return "v1.0 small" if path.startswith("CheXpert-v1.0-small") else "v1.0 full"
+
+
+def _base(folder: Path) -> str | None:
+    return next((name for name in FOLDERS if (folder / name / "train.csv").is_file()), None)
+
+
+def read(folder: Path) -> Iterator[Record]:
+    """Yield one record per frontal film of `train.csv` and `valid.csv`."""
+    base = _base(folder) or ""
+    seen: set[str] = set()
+    for table, subset in TABLES.items():
+        for row in rows(folder / base / table, (*ABOUT, *FINDINGS), known=()):
+            if row.text("Frontal/Lateral") != "Frontal":
+                continue
+            path = _path(base, row)
+            once(seen, path, row)
+            yield _record(folder, path, subset, row)
+
+
+def _path(base: str, row: Row) -> str:
+    """Return the film's path below the source folder, whichever folder the table stands in."""
+    first, _, rest = row.text("Path").partition("/")
+    inner = rest if first.startswith("CheXpert") else row.text("Path")
+    return f"{base}/{inner}" if base else inner
+
+
+def _record(folder: Path, path: str, subset: str, row: Row) -> Record:
+    parts = path.split("/")
+    patient = next((part for part in parts if part.startswith("patient")), None)
+    study = next((part for part in parts if part.startswith("study")), None)
+    if patient is None or study is None:
+        raise row.error("column 'Path' names no patient and study folder; use the original file")
+    values = {name: row.finding(name) for name in FINDINGS}
+    return Record(
+        image_id="/".join(parts[parts.index(patient) :]).rsplit(".", 1)[0],
+        patient_id=patient,
+        study_id=f"{patient}/{study}",
+        path=relative(folder, path, row),
+        where=row.where,
+        view=row.values["AP/PA"] or None,
+        labels={name: value for name, value in values.items() if value is not None},
+        official=subset,
+    )
+
+
+chexpert = Dataset(
+    word="chexpert",
+    title="CheXpert (Stanford), small or full",
+    release=release,
+    read=read,
+    layout=(
+        "[CheXpert-v1.0[-small]/]train.csv",
+        "valid.csv",
+        "train/patient00001/study1/view1_frontal.jpg",
+        "valid/...",
+    ),
+    licence="Stanford University Dataset Research Use Agreement: non-commercial research",
+    access="registration at Stanford AIMI",
+    url="https://aimi.stanford.edu/datasets/chexpert-chest-x-rays",
+    citation="Irvin et al., CheXpert: A Large Chest Radiograph Dataset with Uncertainty Labels and "
+    "Expert Comparison, AAAI 2019",
+    counts={"v1.0 small": 191229, "v1.0 full": 191229},
+    labels=COMPETITION,
+    all_labels=FINDINGS,
+    label_policy="mixed",
+    val_cap=5000,
+)

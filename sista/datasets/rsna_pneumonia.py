@@ -1,0 +1,97 @@
+"""RSNA Pneumonia Detection Challenge, stage 2 (Shih et al., Radiology: AI 2019)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sista.datasets._card import Box, Dataset, Record
+from sista.datasets._source import Row, relative, rows
+from sista.files import UserError
+from sista.masks import FilledBoxes
+
+LABELS = "stage_2_train_labels.csv"
+CLASSES = "stage_2_detailed_class_info.csv"
+PATIENTS = "nih_patients.csv"
+IMAGES = "stage_2_train_images"
+SIDES = ("x", "y", "width", "height")
+
+
+def release(folder: Path) -> str | None:
+    """Return the release in a folder, None without the label table."""
+    return "stage 2" if (folder / LABELS).is_file() else None
+
+
+def read(folder: Path) -> Iterator[Record]:
+    """Yield one record per image: Target, boxes, and the boxes filled as mask.
+
+    The challenge's patientId names an image. Where `nih_patients.csv` links it to the NIH patient
+    that one is the patient.
+    """
+    boxes: dict[str, list[Box]] = {}
+    named: dict[str, Row] = {}
+    for row in rows(folder / LABELS, ("patientId", *SIDES, "Target"), known=()):
+        name = row.text("patientId")
+        found = _box(row)
+        if name in named and bool(boxes[name]) != (found is not None):
+            raise row.error("Target differs from an earlier row of the same image")
+        named.setdefault(name, row)
+        boxes.setdefault(name, []).extend([found] if found else [])
+    _check_classes(folder, {name: bool(found) for name, found in boxes.items()})
+    patients = _patients(folder)
+    for name, row in named.items():
+        found_boxes = tuple(boxes[name])
+        yield Record(
+            image_id=name,
+            patient_id=patients.get(name, name),
+            path=relative(folder, f"{IMAGES}/{name}.dcm", row),
+            where=row.where,
+            labels={"Pneumonia": float(bool(found_boxes))},
+            boxes=found_boxes,
+            mask=FilledBoxes(tuple((b.x, b.y, b.w, b.h) for b in found_boxes)),
+        )
+
+
+def _box(row: Row) -> Box | None:
+    target = row.number_in("Target")
+    filled = [side for side in SIDES if row.values[side]]
+    if target not in (0.0, 1.0) or len(filled) != (4 if target else 0):
+        raise row.error("Target 1 needs x, y, width and height; Target 0 needs them empty")
+    return Box("Pneumonia", *(row.number_in(side) for side in SIDES)) if target else None
+
+
+def _check_classes(folder: Path, positive: dict[str, bool]) -> None:
+    if not (folder / CLASSES).is_file():
+        return
+    for row in rows(folder / CLASSES, ("patientId", "class"), known=()):
+        name = row.text("patientId")
+        if name in positive and (row.text("class") == "Lung Opacity") != positive[name]:
+            raise row.error(f"class and the Target in {LABELS} disagree; get both files again")
+
+
+def _patients(folder: Path) -> dict[str, str]:
+    """Return the NIH patient of each image; images without one are their own patient."""
+    if not (folder / PATIENTS).is_file():
+        return {}
+    found: dict[str, str] = {}
+    for row in rows(folder / PATIENTS, ("patientId", "nih_patient_id")):
+        found[row.text("patientId")] = f"nih{row.text('nih_patient_id')}"
+    if not found:
+        raise UserError(f"{folder / PATIENTS}: has no rows; remove it or get it again")
+    return found
+
+
+rsna_pneumonia = Dataset(
+    word="rsna_pneumonia",
+    title="the RSNA Pneumonia Detection Challenge (stage 2)",
+    release=release,
+    read=read,
+    layout=(LABELS, f"{IMAGES}/*.dcm", f"{CLASSES} (optional)", f"{PATIENTS} (optional)"),
+    licence="challenge terms: non-commercial research and education, attribution",
+    access="Kaggle account and acceptance of the challenge terms",
+    url="https://www.kaggle.com/c/rsna-pneumonia-detection-challenge",
+    citation="Shih et al., Augmenting the NIH Chest Radiograph Dataset with Expert Annotations of "
+    "Possible Pneumonia, Radiology: Artificial Intelligence 2019",
+    counts={"stage 2": 26684},
+    labels=("Pneumonia",),
+    box_labels=("Pneumonia",),
+    mask_label="Pneumonia",
+)
