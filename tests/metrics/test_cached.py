@@ -1,0 +1,44 @@
+"""The kept scores of a predictions file equal the fresh ones and follow its content."""
+
+import numpy as np
+import pytest
+
+from sista.files import UserError
+from sista.metrics import cached
+from tests import made_up_predictions as made
+
+
+def test_kept_scores_equal_fresh_ones(tmp_path, monkeypatch):
+    run = made.runs()[0]
+    path = made.write(tmp_path, run)
+    settings = {"bootstrap": 20, "cache_folder": tmp_path / "cache"}
+    fresh = cached.score_file(path, run.task, **settings)
+    monkeypatch.setattr(cached, "_score", None)
+    kept = cached.score_file(path, run.task, **settings)
+    np.testing.assert_equal(kept.values, fresh.values)
+    np.testing.assert_equal(kept.replicates, fresh.replicates)
+    assert (kept.meta, kept.images, kept.sha256) == (fresh.meta, fresh.images, fresh.sha256)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_a_changed_file_is_scored_anew(tmp_path):
+    run = made.runs()[0]
+    path = made.write(tmp_path, run)
+    settings = {"bootstrap": 5, "cache_folder": tmp_path / "cache"}
+    before = cached.score_file(path, run.task, **settings)
+    made.write(tmp_path, run, images=30)
+    after = cached.score_file(path, run.task, **settings)
+    assert before.images != after.images
+    assert before.values != after.values
+
+
+def test_broken_and_missing_files_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"gone\.parquet: no predictions"):
+        cached.score_file(
+            tmp_path / "gone.parquet", "detection", bootstrap=1, cache_folder=tmp_path
+        )
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"broken\.parquet"):
+        cached.score_file(broken, "detection", bootstrap=1, cache_folder=tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["broken.parquet"]

@@ -1,0 +1,103 @@
+"""The score stage: rows of a grid, n/a with its reason, paired tests, equal bits, comparison."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sista import score, tables
+from sista.files import UserError
+from tests import made_up_predictions as made
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    root = tmp_path_factory.mktemp("project")
+    runs = made.runs()
+    for run in runs:
+        refused = (1,) if run.task == "detection" and run.family == "vit" else ()
+        made.write(root, run, refused=refused)
+    return root, score.score_runs(runs, results=root / "results", bootstrap=400)
+
+
+@pytest.fixture(scope="module")
+def frame(scored):
+    return pd.DataFrame([row for pair in scored[1] for row in score.rows(*pair)])
+
+
+def test_rows_fit_the_contract_and_cover_the_grid(frame):
+    checked = tables.validate(frame, "scores")
+    main = checked.query("subset == 'test' and label in ['macro', 'all']")
+    for _task, _metric in (
+        ("classification", "auroc"),
+        ("segmentation", "dice_positive"),
+        ("detection", "map_40_75"),
+    ):
+        assert len(main.query("task == @_task and metric == @_metric")) == 8 * 3 * 2
+    assert set(checked.query("subset == 'val'")["metric"]) == {
+        "auroc",
+        "dice_positive",
+        "map_40_75",
+    }
+
+
+def test_a_refused_fraction_is_a_row_without_value_and_with_its_reason(frame):
+    rows = frame.query("task == 'detection' and family == 'vit' and fraction == 1")
+    assert len(rows) == 4 * 2
+    assert rows["value"].isna().all()
+    assert set(rows["note"]) == {"3 positives of Edema, 1 needed per draw"}
+
+
+def test_two_processes_give_the_same_bits_without_the_cache(scored, tmp_path):
+    root, first = scored
+    runs = [run for run, _ in first][:6]
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/adapt").symlink_to(root / "results/adapt")
+    again = score.score_runs(runs, results=tmp_path / "results", bootstrap=400, threads=2)
+    for (_, a), (_, b) in zip(first, again, strict=False):
+        np.testing.assert_equal(a.values, b.values)
+        np.testing.assert_equal(a.replicates, b.replicates)
+
+
+def test_comparisons_are_paired_and_corrected(scored):
+    rows = pd.DataFrame(score.comparisons(scored[1]))
+    assert set(rows["baseline"]) == {"random_init", "clip"}
+    assert (rows["p_holm"] >= rows["p"]).all()
+    best = rows.query(
+        "variant == 'supervised' and baseline == 'random_init' and fraction == 100"
+        " and task == 'classification'"
+    )
+    assert (best["difference"] > 0).all()
+    assert (best["p_holm"] < 0.05).all()
+    assert (best["runs"] == 2).all()
+    assert ((rows["low"] <= rows["difference"]) & (rows["difference"] <= rows["high"])).all()
+
+
+def test_a_grid_with_fewer_draws_uses_part_of_a_shared_file(scored):
+    root, _ = scored
+    runs = made.runs(variants=("clip",), tasks=("classification",), draws=(1,))
+    found = score.score_runs(runs, results=root / "results", bootstrap=400)
+    frame = pd.DataFrame([row for pair in found for row in score.rows(*pair)])
+    assert set(frame["draw"]) == {1}
+
+
+def test_missing_predictions_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"predictions\.parquet: no such predictions \(24 of 24"):
+        score.score_runs(made.runs(), results=tmp_path / "results", bootstrap=1)
+
+
+def test_compare(frame, tmp_path, capsys):
+    other = frame.assign(wall_s=99.0, code_version="new")
+    tables.write(frame, tmp_path / "a.parquet", "scores")
+    tables.write(other.sample(frac=1, random_state=0), tmp_path / "b.parquet", "scores")
+    score.main_compare(tmp_path / "a.parquet", tmp_path / "b.parquet")
+    assert "equal values" in capsys.readouterr().out
+    place = frame.index[frame["value"].notna()][5]
+    other.loc[place, "value"] += 1e-15
+    tables.write(other.drop(index=place + 1), tmp_path / "b.parquet", "scores")
+    with pytest.raises(SystemExit) as stop:
+        score.main_compare(tmp_path / "a.parquet", tmp_path / "b.parquet")
+    assert stop.value.code == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert sum(": value 0." in line for line in lines) == 1
+    assert sum("only in the first" in line for line in lines) == 1
