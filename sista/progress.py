@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from rich.console import Console
@@ -20,7 +20,7 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         description: what the work is, without patient data.
         total: number of items where `items` has no length.
     """
-    count = total if total is not None else len(items) if hasattr(items, "__len__") else None
+    count = len(items) if total is None and isinstance(items, Sized) else total
     if not sys.stderr.isatty():
         yield from _track_in_log(items, description, count)
         return

@@ -1,7 +1,7 @@
 """Image encoders: a timm model that gives one pooled feature and a pyramid of feature maps."""
 
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -46,7 +46,8 @@ class ImageEncoder(nn.Module):
         arguments = dict(spec.arguments)
         if spec.family == "vit":
             arguments["img_size"] = spec.size
-        self.body = _create(spec, arguments, pretrained)
+        # timm's models share no typed interface.
+        self.body: Any = _create(spec, arguments, pretrained)
         self.dim: int = self.body.num_features
         self.map_channels: tuple[int, ...]
         self.map_strides: tuple[int, ...]
@@ -83,17 +84,17 @@ class ImageEncoder(nn.Module):
         return asdict(self.spec)
 
 
-def _create(spec: EncoderSpec, arguments: dict[str, object], pretrained: bool) -> nn.Module:
+def _create(spec: EncoderSpec, arguments: dict[str, Any], pretrained: bool) -> Any:
     name = spec.timm_name
     if not pretrained:
-        return timm.create_model(name, num_classes=0, **arguments)  # type: ignore[no-any-return]
+        return timm.create_model(name, num_classes=0, **arguments)
     if not spec.initial_weights:
         raise UserError(
             f"encoder {spec.word}: no released weights exist for this small architecture; "
             "leave the variant `imagenet` out of the grid or use resnet50 or vit_base"
         )
     try:
-        return timm.create_model(  # type: ignore[no-any-return]
+        return timm.create_model(
             f"{name}.{spec.initial_weights}", pretrained=True, num_classes=0, **arguments
         )
     except Exception as error:
@@ -106,7 +107,6 @@ def _create(spec: EncoderSpec, arguments: dict[str, object], pretrained: bool) -
 
 
 def normalise(images: Tensor, encoder: ImageEncoder) -> Tensor:
-    """Turn grey images uint8 `[B, S, S]` into the encoder's input `[B, 3, S, S]`."""
-    scaled = images.to(torch.float32).div_(255.0)
-    mean, std = encoder.spec.mean, encoder.spec.std
-    return scaled.sub_(mean).div_(std).unsqueeze(1).expand(-1, 3, -1, -1)
+    """Turn grey images in [0, 255] `[B, S, S]` into the encoder's input `[B, 3, S, S]`."""
+    mean, std = 255.0 * encoder.spec.mean, 255.0 * encoder.spec.std
+    return images.to(torch.float32).sub(mean).div_(std).unsqueeze(1).expand(-1, 3, -1, -1)

@@ -4,7 +4,7 @@
 out of the negatives; sparse token alignment lets each word pick few patches.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from sista.engine.interface import Embedded, HeadNorm, Needs, Objective, Temperature, required
 from sista.losses.sia import Mode, sia
 from sista.losses.sparsify import Sparsify
-from sista.losses.sta import alignment, sta
+from sista.losses.sta import Direction, alignment, sta
 from sista.losses.sta_images import sta_images
 
 Directions = Literal["word", "patch", "both"]
@@ -69,7 +69,7 @@ class _Sista(Objective):
         if self.swap_images:
             patches = patches.roll(1, 0)
         mask, ids = required(e.word_mask), required(e.word_ids)
-        form = {
+        form: dict[str, Any] = {
             "temperature": self.local_temperature,
             "sparsify": self.sparsify,
             "sigma": self.sigma,
@@ -79,7 +79,9 @@ class _Sista(Objective):
         parts = {}
         total = patches.new_zeros(())
         if self.w_report:
-            both = ("word", "patch") if self.directions == "both" else (self.directions,)
+            both: tuple[Direction, ...] = ("word", "patch")
+            if self.directions != "both":
+                both = (self.directions,)
             distinct = ids if self.same_word == "ignore" else None
             within = sta(patches, words, mask, directions=both, word_ids=distinct, **form)
             parts["sta_report"] = within
@@ -96,7 +98,7 @@ class _Sista(Objective):
             return None
         patches = required(e.patches)
         every = torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
-        form = {"sparsify": self.sparsify, "sigma": self.sigma, "top_k": self.top_k}
+        form: dict[str, Any] = {"sparsify": self.sparsify, "sigma": self.sigma, "top_k": self.top_k}
         return alignment(required(e.words), patches, every, **form)
 
 

@@ -4,12 +4,20 @@ Which word a piece belongs to depends on the text alone, so it is worked out onc
 the training step.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Encoding,
+    Tokenizer,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Function words that carry no finding; `no` and `without` stay.
@@ -39,23 +47,30 @@ class TokenTable:
     words: tuple[str, ...]
 
 
-def train_vocabulary(texts: Sequence[str], size: int = 2000) -> Tokenizer:
-    """Train a WordPiece vocabulary on reports and return its tokenizer.
+def train_vocabulary(texts: Sequence[str], size: int = 4000) -> Tokenizer:
+    """Make a WordPiece vocabulary of reports and return its tokenizer.
 
-    The same texts give the same vocabulary.
+    The pieces are the characters and the most frequent words; a rarer word falls into characters.
+    (The trainer of `tokenizers` numbers its pieces differently in every process, so equal seeds
+    would not give equal bits.)
 
     Args:
         texts: clean reports of the training split only.
         size: upper bound on the number of word pieces.
     """
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size, min_frequency=2, special_tokens=list(SPECIAL), show_progress=False
-    )
-    # Sorted distinct texts: the order of the corpus does not decide between equally common pieces.
-    tokenizer.train_from_iterator(sorted(texts), trainer)
+    normalise = normalizers.BertNormalizer(lowercase=True)
+    divide = pre_tokenizers.BertPreTokenizer()
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(w for w, _ in divide.pre_tokenize_str(normalise.normalize_str(text)))
+    characters = sorted({c for word in counts for c in word})
+    pieces = [*SPECIAL, *characters, *(f"##{c}" for c in characters)]
+    ranked = sorted((w for w, n in counts.items() if n > 1), key=lambda w: (-counts[w], w))
+    pieces += [w for w in ranked if len(w) > 1][: max(size - len(pieces), 0)]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalise
+    tokenizer.pre_tokenizer = divide
     return with_special_tokens(tokenizer)
 
 
@@ -115,7 +130,7 @@ def _words(
             slots.append(None)
             continue
         if word not in place:
-            start, end = encoding.word_to_chars(word)
+            start, end = encoding.word_to_chars(word) or (0, 0)
             name = text[start:end].lower()
             # Punctuation is no word, and function words show nothing in the image.
             counts = any(c.isalnum() for c in name) and (stop_words or name not in STOP_WORDS)

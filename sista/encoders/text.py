@@ -1,0 +1,84 @@
+"""Report encoders: a small BERT with random weights, or any transformers folder or hub id."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+
+from sista.files import UserError
+
+Pool = Literal["mean", "cls"]
+SMALL = "bert_tiny"
+
+
+class TextFeatures(NamedTuple):
+    """What a report encoder gives.
+
+    Attributes:
+        pooled: `[B, D]`.
+        tokens: `[B, T, D]` last hidden states.
+    """
+
+    pooled: Tensor
+    tokens: Tensor
+
+
+class TextEncoder(nn.Module):
+    """A transformer over word pieces.
+
+    Args:
+        body: a transformers model with `last_hidden_state`.
+        pool: `mean` over the real tokens, or the [CLS] token.
+    """
+
+    def __init__(self, body: nn.Module, pool: Pool = "mean") -> None:
+        super().__init__()
+        self.body = body
+        self.pool = pool
+        self.dim: int = body.config.hidden_size  # type: ignore[union-attr, assignment]
+
+    def forward(self, ids: Tensor, length: Tensor) -> TextFeatures:
+        """Encode token ids `[B, T]` of which the first `length` of each row are real."""
+        mask = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
+        tokens = self.body(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        if self.pool == "cls":
+            return TextFeatures(tokens[:, 0], tokens)
+        weight = mask.to(tokens.dtype).unsqueeze(-1)
+        return TextFeatures((tokens * weight).sum(1) / weight.sum(1), tokens)
+
+
+def small_bert(vocabulary: int, longest: int) -> TextEncoder:
+    """Return a BERT of 2 layers and 128 dimensions with random weights (0.5 M parameters)."""
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=256,
+        max_position_embeddings=longest,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    body = BertModel(config, add_pooling_layer=False)
+    # BERT's 0.02 is meant for 768 dimensions; small nets then start on a plateau (METHODS.md).
+    nn.init.normal_(body.embeddings.word_embeddings.weight, std=0.5)
+    return TextEncoder(body)
+
+
+def load_pretrained(name: str) -> tuple[TextEncoder, Tokenizer]:
+    """Return a transformers model and its fast tokenizer, from a folder or a hub id.
+
+    Raises:
+        UserError: it cannot be loaded.
+    """
+    try:
+        body = AutoModel.from_pretrained(name, use_safetensors=None, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True).backend_tokenizer
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"text encoder {name!r} could not be loaded ({type(error).__name__}): give a folder "
+            "that holds a transformers model, or download the hub id once with network access"
+        ) from error
+    return TextEncoder(body, pool="cls"), tokenizer

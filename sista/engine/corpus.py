@@ -1,0 +1,173 @@
+"""The corpus in memory: images, tokens, labels and report vectors, and batches made of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sista import tables
+from sista.engine.randomness import uniform
+from sista.files import UserError
+from sista.progress import track
+from sista.reports.vocabulary import TokenTable
+
+# As the family: 256 px with a random crop of 224.
+CROP = 224 / 256
+
+
+class Batch(NamedTuple):
+    """B pairs on the device.
+
+    Attributes:
+        images: `[B, S, S]` float in [0, 255].
+        ids: `[B, T]` word pieces.
+        length: `[B]` real tokens.
+        slot: `[B, T]` word of each piece.
+        word_ids: `[B, W]` number of each word, -1 at padding.
+        labels: `[B, C]`.
+        similarity: `[B, B]` or empty.
+    """
+
+    images: Tensor
+    ids: Tensor
+    length: Tensor
+    slot: Tensor
+    word_ids: Tensor
+    labels: Tensor
+    similarity: Tensor
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which studies a run uses.
+
+    Attributes:
+        frame: manifest rows, with reports where text is needed.
+        images: uint8 `[N, S, S]`, one for each row of the frame.
+        labels: `[N, C]` as in the manifest (-1 = uncertain).
+        label_names: of the columns.
+    """
+
+    frame: pd.DataFrame
+    images: NDArray[np.uint8]
+    labels: NDArray[np.float64]
+    label_names: tuple[str, ...]
+
+
+def load_pairs(
+    manifest: Path, split: Path, *, subset: str, size: int, text: bool, limit: int = 0
+) -> Pairs:
+    """Read the training or validation studies of a corpus.
+
+    Args:
+        manifest: of the prepared corpus; its image container lies beside it.
+        split: of the same data set.
+        subset: `train` or `val`.
+        size: side in pixels that the images are reduced to.
+        text: leave out studies without a report.
+        limit: at most this many (0 = all).
+
+    Raises:
+        UserError: no study is left.
+    """
+    frame, meta = tables.read(manifest, "manifest")
+    chosen, _ = tables.read(split, "split")
+    full = chosen["subset"].eq(subset) & chosen["fraction"].isin((-1, 100))
+    wanted = set(chosen.loc[full, "image_id"])
+    frame = frame[frame["image_id"].isin(wanted)]
+    if text:
+        frame = frame[frame["report"].notna()]
+    frame = frame.sort_values("image_id", ignore_index=True)
+    frame = frame.head(limit) if limit else frame
+    if frame.empty:
+        raise UserError(f"{manifest}: no {subset} study{' with a report' if text else ''}")
+    names = tuple(str(name) for name in meta["labels"])
+    labels = frame[[f"label.{name}" for name in names]].to_numpy(np.float64)
+    container = manifest.with_name(meta["images"])
+    return Pairs(frame, read_images(container, frame["row"].to_numpy(), size), labels, names)
+
+
+def read_images(container: Path, rows: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
+    """Return images `[N, size, size]` of a container, reduced once with antialiasing."""
+    stored = np.load(container, mmap_mode="r")
+    if stored.shape[1] < size:
+        raise UserError(
+            f"{container}: prepared at {stored.shape[1]} px but {size} px are needed; "
+            f"run `prepare` with --size {size}"
+        )
+    if stored.shape[1] == size:
+        return np.asarray(stored[rows])
+    reduced = np.empty((len(rows), size, size), np.uint8)
+    for start in track(range(0, len(rows), 64), "reducing images"):
+        part = torch.from_numpy(np.asarray(stored[rows[start : start + 64]])).unsqueeze(1)
+        small = F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True)
+        reduced[start : start + 64] = small.squeeze(1).round_().clamp_(0, 255).to(torch.uint8)
+    return reduced
+
+
+def augment(
+    images: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    *,
+    side: int,
+    seed: int,
+    epoch: int,
+    flip: bool,
+) -> Tensor:
+    """Return random crops with random brightness and contrast, float `[B, side, side]`.
+
+    Args:
+        images: `[N, S, S]` with S >= side.
+        rows: the images of this batch.
+        side: of the crop in pixels.
+        seed: of the run.
+        epoch: another draw in every epoch.
+        flip: also mirror half of them.
+    """
+    draw = uniform(seed, epoch, rows, 5)
+    room = images.shape[1] - side
+    top, left = (draw[:, :2] * (room + 1)).astype(np.int64).T
+    along = np.arange(side)
+    across = np.where((draw[:, 4] < 0.5)[:, None] & flip, along[::-1], along)
+    crops = images[
+        rows[:, None, None],
+        (top[:, None] + along)[:, :, None],
+        (left[:, None] + across)[:, None, :],
+    ]
+    out = torch.from_numpy(crops).float()
+    contrast = torch.from_numpy(0.8 + 0.4 * draw[:, 2]).float()[:, None, None]
+    brightness = torch.from_numpy(51.0 * (draw[:, 3] - 0.5)).float()[:, None, None]
+    mean = out.mean((1, 2), keepdim=True)
+    return out.sub_(mean).mul_(contrast).add_(mean + brightness).clamp_(0.0, 255.0)
+
+
+def centre(images: NDArray[np.uint8], rows: NDArray[np.int64], side: int) -> Tensor:
+    """Return central crops, float `[B, side, side]`."""
+    start = (images.shape[1] - side) // 2
+    return torch.from_numpy(
+        images[rows, start : start + side, start : start + side].astype(np.float32)
+    )
+
+
+def token_batch(
+    table: TokenTable | None, rows: NDArray[np.int64], device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return ids, length, slot and word numbers of a batch, cut to its longest report."""
+    if table is None:
+        empty = torch.empty(0, dtype=torch.long, device=device)
+        return empty, empty, empty, empty
+    length = table.length[rows]
+    wide = int(length.max())
+    words = table.word_ids[rows]
+    most = max(int((words >= 0).sum(1).max()), 1)
+    # Dropped pieces point at the last slot, whatever the width of this batch.
+    slot = np.minimum(table.slot[rows, :wide], most)
+    parts = (table.ids[rows, :wide], length, slot, words[:, :most])
+    moved = [torch.from_numpy(np.ascontiguousarray(p)).long().to(device) for p in parts]
+    return moved[0], moved[1], moved[2], moved[3]

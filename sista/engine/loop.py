@@ -1,0 +1,240 @@
+"""The pre-training loop: AdamW with warm-up and cosine, exact resume, no host sync in a step."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor, nn
+
+from sista.budgets import Budget
+from sista.engine.corpus import Batch, Pairs, augment, centre, token_batch
+from sista.engine.interface import Objective
+from sista.engine.model import PretrainModel
+from sista.engine.randomness import permutation
+from sista.files import atomic
+from sista.progress import track
+from sista.reports.similarity import similarity
+from sista.reports.vocabulary import TokenTable
+
+
+@dataclass(frozen=True)
+class Source:
+    """One subset of the corpus, ready for batches."""
+
+    pairs: Pairs
+    tokens: TokenTable | None
+    vectors: sparse.csr_matrix | None
+
+    def __len__(self) -> int:
+        """Return the number of studies."""
+        return len(self.pairs.frame)
+
+    def batch(
+        self, rows: NDArray[np.int64], images: Tensor, device: torch.device, policy: Tensor
+    ) -> Batch:
+        """Put the parts of a batch on the device.
+
+        Args:
+            rows: studies.
+            images: `[B, S, S]`.
+            device: of the model.
+            policy: `[N, C]` labels after the policy for uncertain ones.
+        """
+        tokens = token_batch(self.tokens, rows, device)
+        alike = torch.empty(0)
+        if self.vectors is not None:
+            alike = torch.from_numpy(similarity(self.vectors, rows))
+        return Batch(
+            images.to(device, non_blocking=True),
+            *tokens,
+            policy[torch.from_numpy(rows)].to(device),
+            alike.to(device),
+        )
+
+
+class Trainer:
+    """Trains a model with an objective for a budget.
+
+    Args:
+        model: what is trained.
+        objective: gives the loss; its own parameters are trained too.
+        budget: length and optimiser.
+        seed: decides order, augmentation and dropout.
+        device: where it runs.
+    """
+
+    def __init__(
+        self,
+        model: PretrainModel,
+        objective: Objective,
+        budget: Budget,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.budget = budget
+        self.seed = seed
+        self.device = device
+        precision = budget.precision if device.type == "cuda" else "no"
+        self.accelerator = Accelerator(mixed_precision=precision, cpu=device.type == "cpu")
+        self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.objective = objective.to(device)
+        self.optimiser = torch.optim.AdamW(
+            _groups(model, objective, budget.weight_decay), lr=budget.learning_rate
+        )
+        self.epoch = 0
+        self.log: list[dict[str, float]] = []
+
+    def fit(self, train: Source, val: Source, resume: Path) -> list[dict[str, float]]:
+        """Train all epochs, go on from `resume` where it exists, and return the log.
+
+        Args:
+            train: training studies.
+            val: validation studies, for the log only.
+            resume: state file, written after every epoch.
+        """
+        self._load(resume)
+        steps = max(len(train) // self.budget.batch, 1)
+        labels, val_labels = known_labels(train.pairs), known_labels(val.pairs)
+        epochs = range(self.epoch, self.budget.epochs)
+        for epoch in track(epochs, "pre-training epochs"):
+            started = time.perf_counter()
+            parts = self._train_epoch(train, labels, epoch, steps)
+            spent = time.perf_counter() - started
+            entry = {
+                "epoch": float(epoch + 1),
+                "learning_rate": self._rate((epoch + 1) * steps - 1, steps),
+            }
+            entry |= parts | self.validate(val, val_labels) | {"seconds": spent}
+            self.log.append(entry)
+            self.epoch = epoch + 1
+            self._save(resume)
+        return self.log
+
+    def _train_epoch(
+        self, train: Source, labels: Tensor, epoch: int, steps: int
+    ) -> dict[str, float]:
+        self.model.train()
+        order = permutation(self.seed, epoch, len(train))
+        history: list[dict[str, Tensor]] = []
+        for step in range(steps):
+            rows = order[step * self.budget.batch : (step + 1) * self.budget.batch]
+            number = epoch * steps + step
+            # Dropout too depends on (seed, step) only.
+            torch.manual_seed(self.seed * 1_000_003 + number)
+            for group in self.optimiser.param_groups:
+                group["lr"] = self._rate(number, steps)
+            images = augment(
+                train.pairs.images,
+                rows,
+                side=self.model.image.size,
+                seed=self.seed,
+                epoch=epoch,
+                flip=self.budget.flip,
+            )
+            batch = train.batch(rows, images, self.device, labels)
+            history.append(self._step(batch))
+        return _means(history)
+
+    def _step(self, batch: Batch) -> dict[str, Tensor]:
+        with self.accelerator.autocast():
+            parts = self.objective(self.model(batch))
+        self.accelerator.backward(parts["loss"])
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.budget.clip_gradient)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return {name: value.detach() for name, value in parts.items()}
+
+    def _rate(self, number: int, steps: int) -> float:
+        total = steps * self.budget.epochs
+        warm = max(int(self.budget.warmup * total), 1)
+        if number < warm:
+            return self.budget.learning_rate * (number + 1) / warm
+        share = (number - warm) / max(total - warm, 1)
+        return self.budget.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
+
+    @torch.no_grad()
+    def validate(self, val: Source, labels: Tensor) -> dict[str, float]:
+        """Return the loss parts on the validation studies.
+
+        The token level is also shown the image of another study (`_swapped`): equal values mean
+        that it does not look at the image.
+        """
+        history = []
+        for batch in self.batches(val, labels):
+            e = self.model(batch)
+            parts = {f"val_{k}": v for k, v in self.objective(e).items()}
+            if e.patches is not None:
+                swapped = self.objective(e._replace(patches=e.patches.roll(1, 0)))
+                parts |= {f"val_{k}_swapped": v for k, v in swapped.items() if "sta" in k}
+            if e.image is not None and e.report is not None:
+                parts["spread_image"] = nn.functional.normalize(e.image, dim=1).std(0).mean()
+                parts["spread_report"] = nn.functional.normalize(e.report, dim=1).std(0).mean()
+            history.append(parts)
+        return _means(history)
+
+    def batches(self, source: Source, labels: Tensor) -> Iterator[Batch]:
+        """Yield the studies in order, without augmentation, the model in eval mode."""
+        self.model.eval()
+        size = self.budget.batch
+        for start in range(0, max(len(source) - size // 2, 1), size):
+            rows = np.arange(start, min(start + size, len(source)))
+            images = centre(source.pairs.images, rows, self.model.image.size)
+            yield source.batch(rows, images, self.device, labels)
+
+    def _save(self, path: Path) -> None:
+        state = {
+            "epoch": self.epoch,
+            "log": self.log,
+            "model": self.model.state_dict(),
+            "objective": self.objective.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        with atomic(path) as temporary:
+            torch.save(state, temporary)
+
+    def _load(self, path: Path) -> None:
+        if not path.is_file():
+            return
+        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        self.epoch = state["epoch"]
+        self.log = state["log"]
+        self.model.load_state_dict(state["model"])
+        self.objective.load_state_dict(state["objective"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+def known_labels(pairs: Pairs) -> Tensor:
+    """Return training labels `[N, C]`, 1/0/NaN.
+
+    Uncertain counts as present; what is not mentioned as absent where the study has any label.
+    """
+    labels = np.where(pairs.labels == -1, 1.0, pairs.labels)
+    some = ~np.isnan(labels).all(axis=1, keepdims=True)
+    return torch.from_numpy(np.where(np.isnan(labels) & some, 0.0, labels)).float()
+
+
+def _groups(model: nn.Module, objective: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Return parameter groups; biases, norms and temperatures are not decayed."""
+    named: Callable[[nn.Module], Any] = lambda m: m.named_parameters()  # noqa: E731
+    every = [p for m in (model, objective) for _, p in named(m) if p.requires_grad]
+    return [
+        {"params": [p for p in every if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in every if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _means(history: list[dict[str, Tensor]]) -> dict[str, float]:
+    """Return the mean of each part over an epoch: the only transfer from the device."""
+    if not history:
+        return {}
+    return {
+        name: float(torch.stack([h[name].float() for h in history]).mean()) for name in history[0]
+    }
