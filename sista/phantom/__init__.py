@@ -1,1 +1,1 @@
-"""The synthetic radiograph and report generator, written in the real raw layouts."""
+"""The phantom: deterministic synthetic chest radiographs and reports in the real raw layouts."""

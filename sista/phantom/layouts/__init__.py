@@ -1,0 +1,1 @@
+"""One module per raw layout: `write_patient` writes films, `finish` writes the tables."""

@@ -1,0 +1,74 @@
+"""Named sizes of the phantom. A preset with the same values always gives the same files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+# The order fixes each layout's own random stream and its own range of patient numbers: append only.
+LAYOUTS = (
+    "mimic_cxr",
+    "chexpert",
+    "rsna_pneumonia",
+    "siim_acr",
+    "object_cxr",
+    "covidx",
+    "nih_chestxray14",
+)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What one phantom release holds.
+
+    Args:
+        word: the origin in a data set reference such as `rsna_pneumonia@phantom`.
+        seed: start of every random stream.
+        size: shorter side of a film in pixels, at least 320.
+        normal_share: share of studies without a finding, 0 to 1.
+        studies: number of studies per layout.
+    """
+
+    word: str
+    seed: int
+    size: int
+    normal_share: float
+    studies: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        """Refuse values that the generator was not made for."""
+        if self.size < 320:
+            raise ValueError(f"size {self.size}: films are at least 320 px")
+        if not 0 <= self.normal_share < 1:
+            raise ValueError(f"normal_share {self.normal_share}: must lie in [0, 1)")
+        unknown = sorted(set(self.studies) - set(LAYOUTS))
+        if unknown:
+            raise ValueError(f"unknown layouts {unknown}; known: {', '.join(LAYOUTS)}")
+
+
+def _preset(word: str, **studies: int) -> Preset:
+    counts = MappingProxyType(dict(studies))
+    return Preset(word=word, seed=20260101, size=320, normal_share=0.35, studies=counts)
+
+
+PRESETS: dict[str, Preset] = {
+    "phantom": _preset(
+        "phantom",
+        mimic_cxr=1500,
+        chexpert=900,
+        rsna_pneumonia=800,
+        siim_acr=600,
+        object_cxr=500,
+        covidx=500,
+        nih_chestxray14=600,
+    ),
+    "phantom_tiny": _preset(
+        "phantom_tiny",
+        mimic_cxr=160,
+        chexpert=120,
+        rsna_pneumonia=120,
+        siim_acr=100,
+        object_cxr=80,
+        covidx=90,
+        nih_chestxray14=120,
+    ),
+}
