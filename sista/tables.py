@@ -175,6 +175,7 @@ def read(
         raise UserError(f"{path}: not a Parquet file; delete it and run again") from error
     metadata = table.schema.metadata or {}
     meta = json.loads(metadata.get(META_KEY, b"{}"))
-    frame = table.to_pandas(types_mapper={pyarrow.string(): object}.get)
-    frame = frame.astype({name: object for name in frame.columns if frame[name].dtype == "str"})
+    columns_read = zip(table.column_names, table.columns, strict=True)
+    # Text stays Python objects with None for null, whatever pandas' default string type is.
+    frame = pd.DataFrame({n: c.to_numpy(zero_copy_only=False) for n, c in columns_read})
     return (frame if columns else validate(frame, kind, str(path))), meta

@@ -1,0 +1,131 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sista import pretrain, tables
+from sista.budgets import BUDGETS
+from sista.encoders.checkpoint import load_image_encoder, read_metadata
+from sista.engine import loop
+from sista.files import UserError, sha256
+
+WORDS = ["left effusion", "right effusion", "no acute process", "cardiomegaly with edema"]
+
+
+def corpus(folder: Path, count: int = 40) -> tuple[Path, Path]:
+    """Write a small prepared corpus."""
+    generator = np.random.default_rng(0)
+    manifest = folder / "manifest.parquet"
+    np.save(folder / "manifest.images.npy", generator.integers(0, 255, (count, 110, 110), np.uint8))
+    ids = [f"i{n:03}" for n in range(count)]
+    frame = pd.DataFrame(
+        {
+            "image_id": ids,
+            "patient_id": ids,
+            "study_id": ids,
+            "view": None,
+            "path": ids,
+            "row": range(count),
+            "height": 110,
+            "width": 110,
+            "scale": 1.0,
+            "pad_x": 0.0,
+            "pad_y": 0.0,
+            "spacing": np.nan,
+            "boxes": None,
+            "mask": None,
+            "report": [f"there is {WORDS[n % 4]}. number {n} of many." for n in range(count)],
+            "release": "1",
+            "content_hash": ids,
+            "official": None,
+            "label.Effusion": [float(n % 4 < 2) for n in range(count)],
+        }
+    )
+    meta = {"labels": ["Effusion"], "images": "manifest.images.npy"}
+    tables.write(frame, manifest, "manifest", meta)
+    subset = np.where(np.arange(count) < count * 0.8, "train", "val")
+    place = np.where(subset == "train", 100, -1)
+    rows = {"dataset": "made", "subset": subset, "draw": np.minimum(place, 0), "fraction": place}
+    split = folder / "manifest.split.parquet"
+    tables.write(pd.DataFrame({**rows, "image_id": ids}), split, "split", {"hash": "h"})
+    return manifest, split
+
+
+def run(folder: Path, manifest: Path, split: Path, **changes) -> Path:
+    out = folder / "encoder.safetensors"
+    settings = {"method": "sista", "encoder": "resnet_tiny", "corpus": "made", "budget": "tiny"}
+    pretrain.main(manifest=manifest, split=split, out=out, **(settings | changes))
+    return out
+
+
+@pytest.fixture(autouse=True)
+def _two_epochs(monkeypatch):
+    budget = replace(BUDGETS["tiny"], epochs=2, batch=8)
+    monkeypatch.setitem(BUDGETS, "tiny", budget)
+
+
+def test_a_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch):
+    manifest, split = corpus(tmp_path)
+    whole = run(tmp_path / "whole", manifest, split)
+    train_epoch = loop.Trainer._train_epoch
+
+    def killed(self, train, labels, epoch, steps):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        return train_epoch(self, train, labels, epoch, steps)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Trainer, "_train_epoch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "killed", manifest, split)
+    assert {p.name for p in (tmp_path / "killed").iterdir()} == {"resume.pt"}
+    resumed = run(tmp_path / "killed", manifest, split)
+    assert sha256(whole) == sha256(resumed)
+    assert not (tmp_path / "killed" / "resume.pt").exists()
+
+
+def test_what_a_run_leaves(tmp_path):
+    out = run(tmp_path / "run", *corpus(tmp_path), settings='{"theta": 0.8}', variant="sista_08")
+    log = pd.read_csv(out.with_name("log.csv"))
+    assert list(log["epoch"]) == [1, 2]
+    assert {"loss", "sia", "sta", "val_loss", "val_sta", "val_sta_swapped"} <= set(log)
+    facts = json.loads(out.with_name("run.json").read_text())
+    assert facts["settings"] == {"theta": 0.8}
+    assert facts["wall_s"] > 0
+    encoder, metadata = load_image_encoder(out)
+    assert metadata["variant"] == "sista_08"
+    assert encoder(torch.zeros(1, 3, 96, 96)).pooled.shape == (1, 256)
+    maps = np.load(out.with_name("word_maps.npz"))
+    assert maps["weights"].shape[:2] == maps["words"].shape
+    sums = maps["weights"].sum((2, 3))[maps["valid"]]
+    np.testing.assert_allclose(sums, 1.0, rtol=1e-5)
+
+
+def test_methods_share_the_first_weights(tmp_path):
+    data = corpus(tmp_path)
+    start = load_image_encoder(run(tmp_path / "a", *data, method="random_init"))[0]
+    assert read_metadata(tmp_path / "a" / "encoder.safetensors")["method"] == "random_init"
+    again = load_image_encoder(run(tmp_path / "b", *data, method="random_init", seed=1))[0]
+    first, other = (e.body.conv1[0].weight for e in (start, again))
+    assert not torch.equal(first, other)
+
+
+def test_training_lowers_the_loss(tmp_path):
+    out = run(tmp_path / "run", *corpus(tmp_path), method="supervised", budget="tiny")
+    log = pd.read_csv(out.with_name("log.csv"))
+    assert log["loss"].iloc[-1] < log["loss"].iloc[0]
+
+
+def test_errors_name_the_remedy(tmp_path):
+    data = corpus(tmp_path)
+    with pytest.raises(UserError, match="no released weights"):
+        run(tmp_path / "a", *data, method="imagenet")
+    with pytest.raises(UserError, match="not valid JSON"):
+        run(tmp_path / "a", *data, settings="{")
+    with pytest.raises(UserError, match="unknown method 'clop'; valid: .*clip"):
+        run(tmp_path / "a", *data, method="clop")
+    assert not (tmp_path / "a").exists()
