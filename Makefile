@@ -22,7 +22,7 @@ env: .venv/.installed ## make .venv from the hash-pinned lock
 	touch $@
 
 run: env ## run a grid (GRID=benchmarks/open.yaml, CORES=2, ARGS=-n) and print its main tables
-	snakemake --cores $(CORES) --config grid=$(GRID) $(ARGS)
+	snakemake --cores $(CORES) --quiet host reason --config grid=$(GRID) $(ARGS)
 	@cat $(REPORT)/classification.md $(REPORT)/segmentation.md $(REPORT)/detection.md 2>/dev/null || true
 	@echo "HTML report: $(REPORT)/index.html"
 

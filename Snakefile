@@ -2,6 +2,7 @@
 #   snakemake --cores all                                        # benchmarks/phantom.yaml
 #   snakemake --cores all --config grid=benchmarks/open.yaml     # another grid
 #   snakemake --cores all --allowed-rules score report           # the tables only
+import json
 from pathlib import Path
 from sista import plan
 from sista.grid import Grid
@@ -20,6 +21,8 @@ rule all:
         targets["adapt"],
         targets["score"],
         targets["report"],
+    message:
+        f"{GRID}: all results are there"
 
 
 include: "workflow/rules/prepare.smk"

@@ -33,19 +33,19 @@ def code(stage: str, **words: str) -> tuple[str, ...]:
     return tuple(sorted(files))
 
 
-def covered(predictions: str, name: str, asked: Iterable[int]) -> list[int]:
+def covered(folder: str, name: str, asked: Iterable[int]) -> list[int]:
     """Return the draws or fractions of an adapt job: those asked for and those it already has.
 
     Grids that share a run may ask for different subsets of the labels. A run that has more than a
     grid needs stays as it is; one that has less is made again with both.
 
     Args:
-        predictions: file of the job; `run.json` beside it says what it covers, once it was run.
+        folder: of the job; `run.json` in it says what it covers, once it was run.
         name: `draws` or `fractions`.
         asked: what the grid wants.
     """
     try:
-        made = json.loads(Path(predictions).with_name("run.json").read_text()).get(name, [])
+        made = json.loads((Path(folder) / "run.json").read_text()).get(name, [])
     except (FileNotFoundError, json.JSONDecodeError):
         made = []
     return sorted({*asked, *made})

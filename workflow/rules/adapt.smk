@@ -2,10 +2,12 @@
 #        out: results/adapt/PROTOCOL/DATASET/HEAD/BUDGET/VARIANT/ENCODER/CORPUS/seedN/
 #             predictions.parquet (beside it run.json). One job covers all fractions and draws.
 
+ADAPTED = "results/adapt/{protocol}/{dataset}/{head}/{budget}/{variant}/{encoder}/{corpus}/seed{seed}"
+
 
 rule adapt:
     input:
-        encoder="results/pretrain/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/encoder.safetensors",
+        encoder=f"{PRETRAINED}/encoder.safetensors",
         manifest="results/prepare/{dataset}/manifest.parquet",
         split="results/prepare/{dataset}/manifest.split.parquet",
         images="results/prepare/{dataset}/manifest.images.npy",
@@ -13,11 +15,11 @@ rule adapt:
             "adapt", heads=wildcards.head, protocols=wildcards.protocol
         ),
     output:
-        predictions="results/adapt/{protocol}/{dataset}/{head}/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/predictions.parquet",
+        predictions=f"{ADAPTED}/predictions.parquet",
     log:
-        "results/adapt/{protocol}/{dataset}/{head}/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/log.txt",
+        f"{ADAPTED}/log.txt",
     benchmark:
-        "results/adapt/{protocol}/{dataset}/{head}/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/runtime.tsv"
+        f"{ADAPTED}/runtime.tsv"
     conda:
         "../../envs/sista.yaml"
     threads: grid.threads
@@ -25,11 +27,12 @@ rule adapt:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
-        draws=lambda wildcards, output: plan.covered(
-            output.predictions, "draws", grid.draws
+        # Not from `output`: Snakemake would not see a change of what is made from other files.
+        draws=lambda wildcards: plan.covered(
+            ADAPTED.format(**wildcards), "draws", grid.draws
         ),
-        fractions=lambda wildcards, output: plan.covered(
-            output.predictions, "fractions", grid.fractions
+        fractions=lambda wildcards: plan.covered(
+            ADAPTED.format(**wildcards), "fractions", grid.fractions
         ),
         threads=grid.threads,
     message:

@@ -2,6 +2,8 @@
 #           out: results/pretrain/BUDGET/VARIANT/ENCODER/CORPUS/seedN/encoder.safetensors
 #                (beside it log.csv and run.json, and the state that a killed run resumes from)
 
+PRETRAINED = "results/pretrain/{budget}/{variant}/{encoder}/{corpus}/seed{seed}"
+
 
 rule pretrain:
     input:
@@ -12,11 +14,11 @@ rule pretrain:
             "pretrain", methods=grid.settings_of(wildcards.variant)[0]
         ),
     output:
-        encoder="results/pretrain/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/encoder.safetensors",
+        encoder=f"{PRETRAINED}/encoder.safetensors",
     log:
-        "results/pretrain/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/log.txt",
+        f"{PRETRAINED}/log.txt",
     benchmark:
-        "results/pretrain/{budget}/{variant}/{encoder}/{corpus}/seed{seed}/runtime.tsv"
+        f"{PRETRAINED}/runtime.tsv"
     conda:
         "../../envs/sista.yaml"
     threads: grid.threads

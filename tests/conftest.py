@@ -1,0 +1,59 @@
+"""Fixtures that more than one test file needs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+
+class Project:
+    """A copy of the project's files in a folder of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.split("\0")
+        for name in filter(None, listed):
+            # The copy needs neither tests nor released results; a file may be deleted, uncommitted.
+            if not name.startswith(("tests/", "results/")) and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> str:
+        """Run a command of this Python's environment in the copy; return what it prints."""
+        path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
+        return done.stdout
+
+    def snakemake(self, grid: str, *arguments: str, **environment: str) -> str:
+        """Run Snakemake on a grid of the copy; return what it prints."""
+        return self.run(
+            "snakemake", *("--cores", "2", "--config", f"grid={grid}"), *arguments, **environment
+        )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a fresh copy of the project, one for each test file."""
+    return Project(tmp_path_factory.mktemp("project"))

@@ -1,0 +1,190 @@
+"""The graph: what is run again after which change, on stub stages (see stub_stages.py)."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sista import plan
+from tests.conftest import BIN, ROOT, Project
+
+GRID = """
+budget: tiny
+corpus: mimic_cxr@phantom_tiny
+encoders: [resnet_tiny]
+variants: [clip, sista]
+draws: [0]
+fractions: [10, 100]
+adapt:
+  - {protocol: quick_v1, dataset: chexpert@phantom_tiny, task: classification}
+  - {protocol: quick_v1, dataset: rsna_pneumonia@phantom_tiny, task: segmentation}
+"""
+
+
+# The questions that Snakemake asks of conda before it makes an environment.
+CONDA = """#!/bin/sh
+case "$1" in
+  info) echo '{"conda_prefix": "/nowhere", "platform": "linux-64", "conda_version": "24.7.1"}' ;;
+  config) echo '{"get": {"channel_priority": "strict"}, "success": true}' ;;
+  *) echo "conda 24.7.1" ;;
+esac
+"""
+
+
+def jobs(printed: str) -> list[str]:
+    """Return the messages of the jobs in Snakemake's output, without `rule all`."""
+    pattern = rf"^Job \d+: ((?:{'|'.join(plan.STAGES)}) .*)$"
+    return sorted(set(re.findall(pattern, printed, re.M)))
+
+
+def stages(printed: str) -> list[str]:
+    """Return the stages of these jobs."""
+    return [job.split()[0] for job in jobs(printed)]
+
+
+@pytest.fixture(scope="module")
+def done(project: Project) -> Project:
+    """Return a copy of the project in which the stub grid has been run."""
+    shutil.copy(ROOT / "tests" / "stub_stages.py", project.folder / "sista" / "__main__.py")
+    (project.folder / "stub.yaml").write_text(GRID)
+    project.snakemake("stub.yaml")
+    return project
+
+
+def edited(file: Path) -> str:
+    """Add a comment to a file and return the text before."""
+    before = file.read_text()
+    file.write_text(before + "# edited\n")
+    return before
+
+
+def test_a_second_run_has_nothing_to_do_even_after_a_touch(done):
+    for file in (done.folder / "sista").rglob("*.py"):
+        os.utime(file)
+    os.utime(done.folder / "stub.yaml")
+    assert "Nothing to be done" in done.snakemake("stub.yaml")
+
+
+def test_conda_plans_nothing_again(done):
+    folder = done.folder / "conda"
+    folder.mkdir()
+    (folder / "conda").write_text(CONDA)
+    (folder / "conda").chmod(0o755)
+    path = os.pathsep.join([str(folder), str(BIN), os.environ["PATH"]])
+    triggers = ("--rerun-triggers", "mtime", "params", "input", "code")
+    assert "Nothing to be done" in done.snakemake(
+        "stub.yaml", "-n", "--use-conda", *triggers, PATH=path
+    )
+
+
+def test_editing_a_loss_plans_only_the_variants_that_use_it(done):
+    file = done.folder / "sista" / "losses" / "sia.py"
+    before = edited(file)
+    printed = done.snakemake("stub.yaml", "-n")
+    file.write_text(before)
+    assert [job for job in jobs(printed) if "clip" in job] == []
+    assert stages(printed) == ["adapt", "adapt", "pretrain", "report", "score"]
+
+
+def test_editing_a_head_plans_only_its_adapt_jobs(done):
+    file = done.folder / "sista" / "heads" / "unet.py"
+    before = edited(file)
+    printed = done.snakemake("stub.yaml", "-n")
+    file.write_text(before)
+    assert stages(printed) == ["adapt", "adapt", "report", "score"]
+    assert all("unet" in job for job in jobs(printed) if job.startswith("adapt"))
+
+
+def test_deleting_one_prediction_remakes_its_job_and_the_tables(done):
+    file = sorted((done.folder / "results" / "adapt").rglob("predictions.parquet"))[0]
+    before = file.read_bytes()
+    file.unlink()
+    assert stages(done.snakemake("stub.yaml")) == ["adapt", "report", "score"]
+    assert file.read_bytes() == before
+
+
+def test_grids_share_their_runs_and_a_larger_one_keeps_what_there_is(done):
+    values = yaml.safe_load(GRID)
+    (done.folder / "fewer.yaml").write_text(yaml.safe_dump({**values, "fractions": [10]}))
+    assert jobs(done.snakemake("fewer.yaml", "-n")) == ["report fewer", "score fewer"]
+    (done.folder / "more.yaml").write_text(yaml.safe_dump({**values, "fractions": [1, 10]}))
+    assert stages(done.snakemake("more.yaml")) == ["adapt"] * 4 + ["report", "score"]
+    made = next((done.folder / "results" / "adapt").rglob("predictions.parquet")).read_text()
+    assert '"--fractions", "1", "10", "100"' in made
+    assert stages(done.snakemake("stub.yaml", "-n")) == ["report", "score"]
+
+
+def test_a_changed_setting_plans_its_variant_alone(done):
+    values = yaml.safe_load(GRID)
+    values["variants"] = {"clip": {}, "sista": {"w_sta": 0.5}}
+    (done.folder / "setting.yaml").write_text(yaml.safe_dump(values))
+    printed = done.snakemake("setting.yaml", "-n")
+    assert [job for job in jobs(printed) if job.startswith("pretrain")] == [
+        "pretrain sista resnet_tiny on mimic_cxr@phantom_tiny, tiny, seed 0"
+    ]
+
+
+def test_each_job_has_log_and_timing_beside_its_result(done):
+    results = [
+        *(done.folder / "results").rglob("encoder.safetensors"),
+        *(done.folder / "results").rglob("predictions.parquet"),
+        *(done.folder / "results").rglob("manifest.parquet"),
+    ]
+    assert len(results) == 2 + 4 + 3
+    for result in results:
+        assert result.with_name("log.txt").is_file()
+        assert result.with_name("runtime.tsv").is_file()
+
+
+def test_a_failing_job_names_its_log(done):
+    file = done.folder / "results" / "score" / "stub.parquet"
+    file.unlink()
+    stub = done.folder / "sista" / "__main__.py"
+    before = stub.read_text()
+    stub.write_text("raise SystemExit('no room left')")
+    out = done.run("snakemake", "--cores", "1", "--config", "grid=stub.yaml", check=False)
+    stub.write_text(before)
+    assert "no room left" in out
+    assert "results/score/stub.log" in out
+    assert not file.exists()
+
+
+def test_a_wrong_word_fails_before_any_job(done):
+    values = yaml.safe_load(GRID)
+    (done.folder / "wrong.yaml").write_text(yaml.safe_dump({**values, "encoders": ["resnet"]}))
+    out = done.run("snakemake", "-n", "--config", "grid=wrong.yaml", check=False)
+    assert "wrong.yaml: unknown encoder 'resnet'; valid: " in out
+    assert "resnet_tiny" in out
+    assert "Job stats" not in out
+
+
+def test_conda_plans_the_same_jobs(done):
+    triggers = ("--rerun-triggers", "mtime", "params", "input", "code")
+    folder = done.folder / "conda"
+    folder.mkdir()
+    (folder / "conda").write_text(CONDA)
+    (folder / "conda").chmod(0o755)
+    path = os.pathsep.join([str(folder), str(BIN), os.environ["PATH"]])
+    out = done.snakemake("stub.yaml", "-n", "--use-conda", *triggers, PATH=path)
+    assert "Nothing to be done" in out
+
+
+def test_the_largest_grid_plans_without_torch_and_without_data(project):
+    (project.folder / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")
+    outside = {"SISTA_DATA": "/nonexistent", "PYTHONPATH": str(project.folder)}
+    printed = project.snakemake("benchmarks/paper.yaml", "-n", **outside)
+    assert "This was a dry-run" in printed
+    assert stages(printed).count("report") == 1
+
+
+def test_profiles_share_their_keys():
+    local, slurm = (
+        yaml.safe_load((ROOT / "workflow" / "profiles" / name / "config.yaml").read_text())
+        for name in ("local", "slurm")
+    )
+    only = {"cores", "executor", "jobs", "latency-wait"}
+    shared = {key for key in local.keys() | slurm.keys() if not key.startswith("slurm-")} - only
+    assert {key: local[key] for key in shared} == {key: slurm[key] for key in shared}
