@@ -1,0 +1,140 @@
+"""Features of a frozen encoder, computed once per image and kept for all heads of a job."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from sista.encoders.image import ImageEncoder
+from sista.files import UserError
+from sista.progress import track
+
+Images = NDArray[np.uint8]
+
+
+def prepare_images(
+    images: Images, encoder: ImageEncoder, size: int, resize: int | None = None
+) -> Tensor:
+    """Return the encoder's input `[B, 3, size, size]` from prepared images.
+
+    Args:
+        images: uint8 `[B, P, P]` of the image container.
+        encoder: gives mean and standard deviation for pixels in [0, 1].
+        size: side of the result in pixels.
+        resize: scale to this side first and cut the centre out; None = scale to `size`.
+    """
+    pixels = torch.from_numpy(images.astype(np.float32)).unsqueeze(1) / 255
+    side = resize or size
+    if side != pixels.shape[-1]:
+        shape = (side, side)
+        pixels = functional.interpolate(pixels, shape, mode="bilinear", antialias=True)
+    start = (side - size) // 2
+    pixels = pixels[..., start : start + size, start : start + size]
+    mean = torch.tensor(encoder.mean).view(1, 3, 1, 1)
+    std = torch.tensor(encoder.std).view(1, 3, 1, 1)
+    return (pixels.expand(-1, 3, -1, -1) - mean) / std
+
+
+class FeatureStore:
+    """Pooled features (single precision) and, where asked for, feature maps (half precision).
+
+    Maps are kept in memory up to `memory_bytes`, then in one file a map under `folder` up to
+    `disk_bytes`; beyond that only the prepared images are read and the backbone encodes every
+    batch anew.
+
+    Args:
+        encoder: frozen, in eval mode, on `device`.
+        images: the image container, uint8 `[N, P, P]`, may be memory-mapped.
+        rows: rows of the container that are needed; features are indexed by position in it.
+        levels: indices of the encoder's maps to keep; none = pooled features only.
+        size: side of the encoder's input in pixels.
+        resize: see `prepare_images`.
+        device: where features are computed and given.
+        folder: for maps that do not fit in memory.
+        memory_bytes: budget of the maps in memory.
+        disk_bytes: budget of the maps on disk.
+        batch: images encoded at a time.
+    """
+
+    def __init__(
+        self,
+        encoder: ImageEncoder,
+        images: Images,
+        rows: Sequence[int],
+        *,
+        levels: Sequence[int],
+        size: int,
+        resize: int | None = None,
+        device: torch.device | None = None,
+        folder: Path,
+        memory_bytes: int = 2 << 30,
+        disk_bytes: int = 64 << 30,
+        batch: int = 32,
+    ) -> None:
+        _check_size(encoder, size)
+        self.encoder, self.images, self.rows = encoder, images, list(rows)
+        self.levels, self.size, self.resize = tuple(levels), size, resize
+        self.device = device or torch.device("cpu")
+        self.pooled = torch.zeros(len(self.rows), encoder.dim)
+        self.maps: list[Tensor] | None = None
+        self._budgets = (folder, memory_bytes, disk_bytes)
+        if not self.levels or self._allocate():
+            self._encode_all(batch)
+
+    def inputs(self, positions: Sequence[int]) -> Tensor | tuple[Tensor, ...]:
+        """Return what a head's model takes for these positions.
+
+        Pooled features `[B, D]` if no maps are kept; else maps `[B, C_i, h_i, w_i]` in half
+        precision; else, beyond the budgets, images `[B, 3, S, S]`.
+        """
+        if not self.levels:
+            return self.pooled[list(positions)].to(self.device)
+        if self.maps is not None:
+            return tuple(each[list(positions)].to(self.device) for each in self.maps)
+        return self._images(positions)
+
+    def _images(self, positions: Sequence[int]) -> Tensor:
+        pixels = self.images[[self.rows[i] for i in positions]]
+        return prepare_images(pixels, self.encoder, self.size, self.resize).to(self.device)
+
+    def _allocate(self) -> bool:
+        """Make room for the maps; False if they exceed both budgets."""
+        folder, memory, disk = self._budgets
+        shapes = []
+        for level in self.levels:
+            side = -(-self.size // self.encoder.map_strides[level])
+            shapes.append((len(self.rows), self.encoder.map_channels[level], side, side))
+        total = sum(2 * int(np.prod(shape)) for shape in shapes)
+        if total <= memory:
+            self.maps = [torch.zeros(shape, dtype=torch.float16) for shape in shapes]
+        elif total <= disk:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.maps = [
+                torch.from_numpy(np.memmap(folder / f"map{i}.f16", np.float16, "w+", shape=shape))
+                for i, shape in enumerate(shapes)
+            ]
+        return self.maps is not None
+
+    @torch.no_grad()
+    def _encode_all(self, batch: int) -> None:
+        starts = range(0, len(self.rows), batch)
+        for start in track(starts, "encode images (batches)"):
+            positions = range(start, min(start + batch, len(self.rows)))
+            features = self.encoder(self._images(positions))
+            part = slice(positions.start, positions.stop)
+            self.pooled[part] = features.pooled.float().cpu()
+            for kept, level in zip(self.maps or (), self.levels, strict=False):
+                # Half precision ends at 65504; an outlier must not become infinite.
+                kept[part] = features.maps[level].clamp(-6e4, 6e4).half().cpu()
+
+
+def _check_size(encoder: ImageEncoder, size: int) -> None:
+    if encoder.family == "vit" and size != encoder.size:
+        raise UserError(
+            f"encoder {encoder.word} takes images of {encoder.size} px, the protocol gives {size}; "
+            "use a protocol of that size or an encoder of the resnet family"
+        )

@@ -1,0 +1,38 @@
+"""SETR with progressive upsampling on the last map of a frozen ViT, through mmsegmentation."""
+
+from typing import Any
+
+from sista.heads._segmentation import segmentor
+from sista.openmmlab.backbone import FeatureShape
+
+TASK = "segmentation"
+LEVELS: dict[str, tuple[int, ...]] = {"vit": (0,)}
+
+
+def setr_pup(
+    shape: FeatureShape,
+    labels: int,
+    *,
+    channels: int = 256,
+    steps: int = 4,
+    focal_weight: float = 10.0,
+) -> Any:
+    """Build the segmentor (Zheng et al. 2021).
+
+    Args:
+        shape: of the encoder's map.
+        labels: number of masks; one.
+        channels: of the decoder.
+        steps: convolutions, each followed by an upsampling by two.
+        focal_weight: weight of the focal loss beside soft Dice.
+    """
+    head = {
+        "type": "SETRUPHead",
+        "in_channels": shape.channels[0],
+        "in_index": 0,
+        "channels": channels,
+        "num_convs": steps,
+        "up_scale": 2,
+        "kernel_size": 3,
+    }
+    return segmentor(head, focal_weight)

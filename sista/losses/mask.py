@@ -1,0 +1,31 @@
+"""Losses on masks: binary focal loss and soft Dice."""
+
+from torch import Tensor
+from torch.nn import functional
+
+
+def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
+    """Return the mean binary focal loss without class weight (Lin et al. 2017, eq. 4).
+
+    Args:
+        logits: any shape.
+        target: same shape, 0 or 1.
+        gamma: focusing exponent.
+    """
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    # log(1 - p_t) of the true class, without leaving logits.
+    wrong = functional.logsigmoid(-logits * (target * 2 - 1))
+    return ((gamma * wrong).exp() * entropy).mean()
+
+
+def soft_dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
+    """Return one minus the Dice overlap of probabilities and target over the whole batch.
+
+    Args:
+        logits: any shape.
+        target: same shape, 0 or 1.
+        smooth: added to both parts of the fraction, in pixels.
+    """
+    probability = logits.sigmoid()
+    inner = (probability * target).sum()
+    return 1 - (2 * inner + smooth) / (probability.sum() + target.sum() + smooth)

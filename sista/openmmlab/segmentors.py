@@ -1,0 +1,110 @@
+"""mmsegmentation: a segmentor on the frozen encoder, a U-Net decoder and the loss on masks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sista.losses.mask import focal, soft_dice
+from sista.openmmlab.loading import load_mmseg
+from sista.openmmlab.training import PassThrough
+
+load_mmseg()
+
+from mmcv.cnn import ConvModule  # noqa: E402
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead  # noqa: E402
+from mmseg.models.segmentors import EncoderDecoder  # noqa: E402
+from mmseg.registry import MODELS as MMSEG_MODELS  # noqa: E402
+from mmseg.structures import SegDataSample  # noqa: E402
+
+__all__ = ["MaskLoss", "SegDataSample", "UNetHead", "segmentor"]
+
+
+@MODELS.register_module()
+class MaskLoss(nn.Module):
+    """`focal_weight` · focal + soft Dice, on one channel of logits (the family's loss).
+
+    Args:
+        focal_weight: weight of the focal loss.
+        loss_name: mmsegmentation adds up what begins with `loss_`.
+    """
+
+    def __init__(self, focal_weight: float = 10.0, loss_name: str = "loss_mask") -> None:
+        super().__init__()
+        self.focal_weight = focal_weight
+        self.loss_name = loss_name
+
+    def forward(self, logits: Tensor, label: Tensor, **_unused: Any) -> Tensor:
+        """Return the loss of logits `[B, 1, H, W]` against labels `[B, H, W]` of 0 and 1."""
+        target = label.unsqueeze(1).to(logits.dtype)
+        return self.focal_weight * focal(logits, target) + soft_dice(logits, target)
+
+
+@MMSEG_MODELS.register_module()
+class UNetHead(BaseDecodeHead):  # type: ignore[misc]
+    """U-Net decoder (Ronneberger et al. 2015): up by two, join the skip, two convolutions.
+
+    A last step goes up by two without a skip. Channels halve from step to step.
+
+    Args:
+        in_channels: of the encoder's maps, fine to coarse.
+        channels: of the first step.
+    """
+
+    def __init__(self, in_channels: Sequence[int], channels: int, **settings: Any) -> None:
+        widths = [max(channels >> step, 8) for step in range(len(in_channels))]
+        super().__init__(
+            in_channels=list(in_channels),
+            channels=widths[-1],
+            in_index=list(range(len(in_channels))),
+            input_transform="multiple_select",
+            **settings,
+        )
+        skips = [*reversed(in_channels[:-1]), 0]
+        self.steps = nn.ModuleList()
+        below = in_channels[-1]
+        for skip, width in zip(skips, widths, strict=True):
+            options = {"padding": 1, "norm_cfg": self.norm_cfg, "act_cfg": self.act_cfg}
+            first = ConvModule(below + skip, width, 3, **options)
+            self.steps.append(nn.Sequential(first, ConvModule(width, width, 3, **options)))
+            below = width
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Return logits `[B, 1, h, w]` at half the finest stride."""
+        maps = list(self._transform_inputs(inputs))
+        features = maps.pop()
+        for step in self.steps:
+            features = functional.interpolate(features, scale_factor=2.0, mode="nearest")
+            if maps:
+                features = torch.cat((features, maps.pop()), dim=1)
+            features = step(features)
+        logits: Tensor = self.cls_seg(features)
+        return logits
+
+
+def segmentor(decode_head: dict[str, Any], focal_weight: float) -> EncoderDecoder:
+    """Build mmsegmentation's EncoderDecoder for one binary mask on the frozen encoder.
+
+    Args:
+        decode_head: configuration of the decoder.
+        focal_weight: see `MaskLoss`.
+    """
+    shared = {
+        "num_classes": 2,
+        "out_channels": 1,
+        "threshold": 0.5,
+        "dropout_ratio": 0.0,
+        "norm_cfg": {"type": "BN"},
+        "loss_decode": {"type": "MaskLoss", "focal_weight": focal_weight},
+    }
+    return EncoderDecoder(
+        backbone={"type": "FrozenEncoder"},
+        decode_head={**shared, **decode_head},
+        data_preprocessor=PassThrough(),
+        train_cfg=ConfigDict(),
+        test_cfg=ConfigDict(mode="whole"),
+    )

@@ -1,0 +1,274 @@
+"""One head trained on mmengine's Runner: by iterations, or by epochs with early stopping."""
+
+import copy
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import get_dist_info
+from mmengine.hooks import CheckpointHook, Hook, ParamSchedulerHook
+from mmengine.logging import HistoryBuffer, MessageHub, MMLogger
+from mmengine.model import BaseDataPreprocessor, BaseModel
+from mmengine.optim import CosineAnnealingLR, OptimWrapper
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
+from torch import Tensor, nn
+
+from sista.openmmlab.loading import quiet
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a head is trained.
+
+    Attributes:
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        batch: samples in a step.
+        iterations: steps; None = train by epochs.
+        epochs: passes at most.
+        patience: stop after this many epochs without a better validation value; best weights win.
+        cosine: lower the learning rate to 0 along a cosine (by iterations only).
+        clip_gradient: largest norm of the gradient; None = not clipped.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    batch: int
+    iterations: int | None = None
+    epochs: int = 50
+    patience: int = 10
+    cosine: bool = False
+    clip_gradient: float | None = None
+
+
+@dataclass
+class ShuffledBatches:
+    """Endless epochs in random order, cut into batches; the order depends on the seed only.
+
+    Attributes:
+        rows: what is drawn from.
+        make: turns rows into what the model takes.
+        size: rows in a batch.
+        seed: of the order.
+        iterations: batches of one pass; None = one epoch a pass, the last batch may be smaller.
+        dataset: what mmengine asks for its meta information.
+    """
+
+    rows: Sequence[int]
+    make: Callable[[list[int]], Batch]
+    size: int
+    seed: int
+    iterations: int | None = None
+    dataset: Any = None
+    passes: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.dataset = _NoMeta()
+
+    def __len__(self) -> int:
+        return self.iterations or -(-len(self.rows) // self.size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.passes)
+        self.passes += 1
+        left: list[int] = []
+        for _ in range(len(self)):
+            while len(left) < self.size and (self.iterations or not left):
+                order = torch.randperm(len(self.rows), generator=generator).tolist()
+                left += [self.rows[i] for i in order]
+            batch, left = left[: self.size], left[self.size :]
+            yield self.make(batch)
+
+
+class _NoMeta:
+    """A data set as far as mmengine's loops look at it."""
+
+    metainfo: dict[str, Any]
+
+    def __init__(self) -> None:
+        self.metainfo = {}
+
+
+class PassThrough(BaseDataPreprocessor):  # type: ignore[misc]
+    """Moves inputs to the device; on the CPU it leaves the prepared samples alone."""
+
+    def forward(self, data: Batch, training: bool = False) -> Batch:
+        """Return the batch on the device."""
+        return data if self.device.type == "cpu" else self.cast_data(data)
+
+
+class LeanRunner(Runner):  # type: ignore[misc]
+    """mmengine's Runner without its log files, environment report, visualiser and default hooks.
+
+    These cost more than the training of a small head. mmengine keeps runs by name for the life of
+    the process; `forget` takes this one out.
+    """
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """Leave process settings (threads, file limits, start method) as they are."""
+        self._rank, self._world_size = get_dist_info()
+        self._timestamp = "run"
+
+    def build_logger(self, *_args: Any, **_kwargs: Any) -> MMLogger:
+        """Return a logger without a file."""
+        return MMLogger.get_instance(self._experiment_name, log_level="ERROR")
+
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        """Return a visualiser that writes nowhere."""
+        return Visualizer.get_instance(self._experiment_name)
+
+    def register_default_hooks(self, hooks: Any = None) -> None:
+        """Register none."""
+
+    def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        """Report nothing."""
+
+    def dump_config(self) -> None:
+        """Write nothing."""
+
+    def forget(self) -> None:
+        """Drop the run from mmengine's global tables."""
+        for kept in (MMLogger, MessageHub, Visualizer, DefaultScope):
+            kept._instance_dict.pop(self._experiment_name, None)
+
+
+class EarlyStopping(Hook):  # type: ignore[misc]
+    """Judge every epoch on the validation split; stop without progress; end on the best weights.
+
+    The state and torch's random state travel in the Runner's checkpoints, so a resumed run gives
+    the same numbers.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(self, judge: Callable[[nn.Module], float], patience: int) -> None:
+        self.judge = judge
+        self.patience = patience
+        self.state: dict[str, Any] = {"best": float("inf"), "waited": 0, "weights": None}
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Compare the value of this epoch (lower is better) with the best one."""
+        value = self.judge(runner.model)
+        if value < self.state["best"] or self.state["weights"] is None:
+            weights = copy.deepcopy(runner.model.state_dict())
+            self.state.update(best=value, waited=0, weights=weights)
+        else:
+            self.state["waited"] += 1
+        runner.train_loop.stop_training = self.state["waited"] >= self.patience
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Add what a resumed run needs for the same numbers."""
+        passes = runner.train_dataloader.passes
+        checkpoint["early_stopping"] = {
+            **self.state,
+            "random": torch.get_rng_state(),
+            "passes": passes,
+        }
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.state = dict(checkpoint["early_stopping"])
+        torch.set_rng_state(self.state.pop("random"))
+        runner.train_dataloader.passes = self.state.pop("passes")
+        runner.train_loop.stop_training = self.state["waited"] >= self.patience
+
+    def after_train(self, runner: Runner) -> None:
+        """Load the best weights."""
+        if self.state["weights"] is not None:
+            runner.model.load_state_dict(self.state["weights"])
+
+
+def allow_resume() -> None:
+    """Let `torch.load` read the few classes in mmengine's checkpoints, with its safety on.
+
+    torch 2.6 and later refuse any class that is not listed; mmengine 0.10.7 stores its message
+    hub.
+    """
+    import numpy as np
+    from numpy._core import multiarray
+
+    arrays = (np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar)
+    types = (type(np.dtype(name)) for name in ("float64", "float32", "int64"))
+    torch.serialization.add_safe_globals([HistoryBuffer, *arrays, *types, getattr])
+
+
+def train_head(
+    model: BaseModel,
+    rows: Sequence[int],
+    make: Callable[[list[int]], Batch],
+    settings: TrainSettings,
+    *,
+    seed: int,
+    folder: Path,
+    judge: Callable[[nn.Module], float] | None = None,
+) -> BaseModel:
+    """Train `model` in place and return it in eval mode.
+
+    Args:
+        model: its trainable parameters are the head's.
+        rows: rows of the training images.
+        make: turns rows into a batch (`inputs`, `data_samples`).
+        settings: optimiser and length.
+        seed: of initial weights and order.
+        folder: for checkpoints of a training by epochs; resumed from if there is one, removed at
+            the end.
+        judge: validation value of the model, lower is better; needed for training by epochs.
+    """
+    by_epochs = settings.iterations is None
+    batches = ShuffledBatches(rows, make, settings.batch, seed, settings.iterations)
+    hooks: list[Hook] = [ParamSchedulerHook()] if settings.cosine and not by_epochs else []
+    if by_epochs:
+        if judge is None:
+            raise ValueError("training by epochs needs a judge")
+        allow_resume()
+        hooks += [EarlyStopping(judge, settings.patience), CheckpointHook(1, max_keep_ckpts=1)]
+    with quiet():
+        runner = _runner(model, batches, settings, hooks, seed, folder)
+        try:
+            runner.train()
+        finally:
+            runner.forget()
+    shutil.rmtree(folder, ignore_errors=True)
+    return model.eval()
+
+
+def _runner(
+    model: BaseModel,
+    batches: ShuffledBatches,
+    settings: TrainSettings,
+    hooks: list[Hook],
+    seed: int,
+    folder: Path,
+) -> LeanRunner:
+    trained: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        trained, settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    clip = {"max_norm": settings.clip_gradient} if settings.clip_gradient else None
+    length: dict[str, Any] = {"by_epoch": False, "max_iters": settings.iterations}
+    if settings.iterations is None:
+        length = {"by_epoch": True, "max_epochs": settings.epochs}
+    schedule = None
+    if any(isinstance(hook, ParamSchedulerHook) for hook in hooks):
+        schedule = [CosineAnnealingLR(optimizer, T_max=settings.iterations, by_epoch=False)]
+    return LeanRunner(
+        model,
+        work_dir=str(folder),
+        train_dataloader=batches,
+        train_cfg=length,
+        optim_wrapper=OptimWrapper(optimizer, clip_grad=clip),
+        param_scheduler=schedule,
+        custom_hooks=hooks,
+        resume=(folder / "last_checkpoint").is_file(),
+        randomness={"seed": seed},
+        experiment_name=str(folder),
+        cfg=Config(),
+    )

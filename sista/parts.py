@@ -1,0 +1,67 @@
+"""Finished parts of an unfinished job: a killed job goes on after the last one."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sista.files import atomic, digest, read_json, write_json
+
+
+class Parts:
+    """Finished heads of an unfinished job, in a folder beside the predictions."""
+
+    def __init__(self, out: Path, run: Mapping[str, Any], inputs: Sequence[Path]) -> None:
+        self.folder = out.with_name(f".{out.stem}.parts")
+        stamps = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in inputs]
+        key = {"run": digest(run), "inputs": digest(stamps)}
+        known = self.folder / "job.json"
+        if known.is_file() and read_json(known) != key:
+            shutil.rmtree(self.folder)
+        write_json(known, key)
+
+    def _path(self, draw: int, fraction: int) -> Path:
+        return self.folder / f"draw{draw}_{fraction}.parquet"
+
+    def has(self, draw: int, fraction: int) -> bool:
+        """Return whether this head is finished."""
+        return self._path(draw, fraction).with_suffix(".json").is_file()
+
+    def put(
+        self,
+        draw: int,
+        fraction: int,
+        frame: pd.DataFrame | None,
+        reason: str | None,
+        seconds: float,
+    ) -> None:
+        """Keep the predictions of a head, or the reason why there are none."""
+        path = self._path(draw, fraction)
+        if frame is not None:
+            with atomic(path) as temporary:
+                frame.to_parquet(temporary)
+        write_json(path.with_suffix(".json"), {"reason": reason, "seconds": seconds})
+
+    def collect(
+        self, cells: Sequence[tuple[int, int]], columns: Mapping[str, Any]
+    ) -> tuple[pd.DataFrame, list[dict[str, Any]], dict[str, float]]:
+        """Return predictions, refused fractions, and seconds by "draw,fraction"."""
+        frames: list[pd.DataFrame] = []
+        refused, walls = [], {}
+        for draw, fraction in cells:
+            path = self._path(draw, fraction)
+            told = read_json(path.with_suffix(".json"))
+            walls[f"{draw},{fraction}"] = round(float(told["seconds"]), 3)
+            if told["reason"]:
+                refused.append({"draw": draw, "fraction": fraction, "reason": told["reason"]})
+            else:
+                frames.append(pd.read_parquet(path))
+        if not frames:
+            return pd.DataFrame({name: [] for name in columns}), refused, walls
+        return pd.concat(frames, ignore_index=True)[list(columns)], refused, walls
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.folder)

@@ -1,0 +1,79 @@
+"""A data set of bright discs on noise, prepared, with a random encoder: what adapt needs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sista import tables
+from sista.encoders.checkpoint import save_checkpoint
+from sista.encoders.image import ImageEncoder
+from sista.encoders.specs import encoder_spec
+from sista.masks import to_json
+
+SIDE = 96
+LABELS = ("disc", "large")
+
+
+def encoder_file(path: Path, word: str) -> Path:
+    """Write a random encoder."""
+    torch.manual_seed(0)
+    encoder = ImageEncoder(encoder_spec(word))
+    metadata = {"word": word, "family": encoder.family, "variant": "random_init"}
+    metadata |= {"method": "random_init", "settings": {}, "settings_hash": "0", "corpus": "none"}
+    metadata |= {"budget": "tiny", "seed": 0, "image_encoder": encoder.description()}
+    save_checkpoint(path, {"image": encoder}, metadata)
+    return path
+
+
+def blobs(folder: Path, n: int = 120, multiclass: bool = False) -> Path:
+    """Write manifest, images and split of `n` images; two of three hold a disc."""
+    random = np.random.default_rng(0)
+    images = random.normal(90, 15, (n, SIDE, SIDE)).clip(0, 255).astype(np.uint8)
+    lines, columns = np.mgrid[:SIDE, :SIDE]
+    rows = []
+    for i in range(n):
+        radius = random.integers(9, 22)
+        x, y = random.uniform(radius, SIDE - radius, 2)
+        disc = (columns - x) ** 2 + (lines - y) ** 2 < radius**2
+        there = i % 3 > 0
+        if there:
+            images[i][disc] = 220
+        # Native pixels are twice the prepared ones.
+        mask = np.kron(disc & there, np.ones((2, 2), dtype=np.uint8))
+        corner = [2 * (x - radius), 2 * (y - radius), 4 * radius, 4 * radius]
+        box = {"label": "disc", **dict(zip("xywh", map(float, corner), strict=True))}
+        labels = {"label.disc": float(there), "label.large": float(there and radius > 15)}
+        if multiclass:
+            labels["label.large"] = 1 - labels["label.disc"]
+        rows.append(_row(i) | labels | {"mask": to_json(mask), "boxes": json.dumps([box][: there])})
+    frame = pd.DataFrame(rows)
+    meta = {"dataset": "blobs@test", "release": "1", "labels": list(LABELS), "mask_label": "disc"}
+    meta |= {"box_labels": ["disc"], "prepared_size": SIDE, "multiclass": multiclass, "n": n}
+    manifest = folder / "manifest.parquet"
+    tables.write(frame, manifest, "manifest", meta)
+    np.save(folder / "manifest.images.npy", images)
+    _write_split(folder / "manifest.split.parquet", list(frame["image_id"]))
+    return manifest
+
+
+def _row(i: int) -> dict[str, object]:
+    none = dict.fromkeys(("study_id", "view", "report", "official"))
+    size = {"height": 2 * SIDE, "width": 2 * SIDE, "scale": 0.5, "pad_x": 0.0, "pad_y": 0.0}
+    ids = {"image_id": f"image{i}", "patient_id": f"patient{i // 2}", "path": f"{i}.png", "row": i}
+    return {**ids, **none, **size, "spacing": np.nan, "release": "1", "content_hash": str(i)}
+
+
+def _write_split(path: Path, ids: list[str]) -> None:
+    n = len(ids)
+    subsets = {"train": ids[: n // 2], "val": ids[n // 2 : 3 * n // 4], "test": ids[3 * n // 4 :]}
+    rows = [(s, -1, -1, name) for s in ("val", "test") for name in subsets[s]]
+    for draw in (0, 1):
+        for fraction, count in ((10, 6), (100, n // 2)):
+            rows += [("train", draw, fraction, name) for name in subsets["train"][draw:][:count]]
+    frame = pd.DataFrame(rows, columns=["subset", "draw", "fraction", "image_id"])
+    refused = [{"draw": d, "fraction": 1, "reason": "too few images"} for d in (0, 1)]
+    meta = {"hash": "0" * 12, "rule": "test", "draws": 2, "fractions": [1, 10, 100]}
+    tables.write(frame.assign(dataset="blobs@test"), path, "split", meta | {"refused": refused})
