@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sista import tables
+from sista import registry, tables
 from sista.files import UserError
 from sista.grid import AdaptRun, Grid
 from sista.metrics.cached import FileScores, score_file
-from sista.metrics.evaluate import OVERALL, main_metric
+from sista.metrics.evaluate import OVERALL
 from sista.metrics.intervals import holm, paired_bootstrap_p, percentile_interval
 from sista.progress import track
 
@@ -27,7 +27,7 @@ RUN_COLUMNS = (
 ).split()
 
 
-def main(
+def score(
     *,
     grid: Path,
     out: Path,
@@ -52,6 +52,7 @@ def main(
         "grid": grid.stem,
         "title": plan.title,
         "bootstrap": bootstrap,
+        "main_metrics": {run.predictions: scores.main for run, scores in scored},
         "comparisons": comparisons(scored),
     }
     tables.write(frame, out, "scores", meta=meta)
@@ -75,8 +76,14 @@ def score_runs(
 
 
 def _score_one(run: AdaptRun, *, results: Path, bootstrap: int) -> FileScores:
-    path = predictions_path(run, results)
-    return score_file(path, run.task, bootstrap=bootstrap, cache_folder=results / "score/cache")
+    metrics = registry.find("protocols", run.protocol).metrics[run.task]
+    return score_file(
+        predictions_path(run, results),
+        run.task,
+        main=metrics[0],
+        bootstrap=bootstrap,
+        cache_folder=results / "score/cache",
+    )
 
 
 def predictions_path(run: AdaptRun, results: Path) -> Path:
@@ -117,7 +124,7 @@ def _not_available(run: AdaptRun, scores: FileScores, fraction: int, draw: int) 
         "fraction": fraction,
         "draw": draw,
         "subset": "test",
-        "metric": main_metric(run.task, bool(scores.meta.get("multiclass", False))),
+        "metric": scores.main,
         "label": "all" if run.task == "detection" else "macro",
         "value": nan,
         "low": nan,
@@ -138,14 +145,13 @@ def comparisons(
     """
     groups: dict[tuple[Any, ...], dict[str, dict[tuple[int, ...], Any]]] = {}
     for run, scores in scored:
-        metric = main_metric(run.task, bool(scores.meta.get("multiclass", False)))
         point = {
             (v["fraction"], v["draw"]): v["value"]
             for v in scores.values
-            if v["subset"] == "test" and v["metric"] == metric and v["label"] in OVERALL
+            if v["subset"] == "test" and v["metric"] == scores.main and v["label"] in OVERALL
         }
         place = (run.protocol, run.dataset, run.task, run.head, run.encoder, run.corpus)
-        of_variant = groups.setdefault((*place, run.budget, metric, scores.images), {})
+        of_variant = groups.setdefault((*place, run.budget, scores.main, scores.images), {})
         cells = of_variant.setdefault(run.variant, {})
         for (fraction, draw), replicates in scores.replicates.items():
             if fraction in run.fractions and draw in run.draws:
@@ -184,7 +190,7 @@ def _against(
     return found
 
 
-def main_compare(a: Path, b: Path) -> None:
+def compare(a: Path, b: Path) -> None:
     """Compare the values of two scores tables; exit with 1 and list the differences.
 
     Times, memory, code version, device and file hashes are not compared.

@@ -89,13 +89,13 @@ def test_compare(frame, tmp_path, capsys):
     other = frame.assign(wall_s=99.0, code_version="new")
     tables.write(frame, tmp_path / "a.parquet", "scores")
     tables.write(other.sample(frac=1, random_state=0), tmp_path / "b.parquet", "scores")
-    score.main_compare(tmp_path / "a.parquet", tmp_path / "b.parquet")
+    score.compare(tmp_path / "a.parquet", tmp_path / "b.parquet")
     assert "equal values" in capsys.readouterr().out
     place = frame.index[frame["value"].notna()][5]
     other.loc[place, "value"] += 1e-15
     tables.write(other.drop(index=place + 1), tmp_path / "b.parquet", "scores")
     with pytest.raises(SystemExit) as stop:
-        score.main_compare(tmp_path / "a.parquet", tmp_path / "b.parquet")
+        score.compare(tmp_path / "a.parquet", tmp_path / "b.parquet")
     assert stop.value.code == 1
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2

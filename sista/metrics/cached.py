@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from sista import registry, tables
 from sista.files import UserError, atomic, digest, sha256
-from sista.metrics.evaluate import OVERALL, Value, evaluate, main_metric
+from sista.metrics.evaluate import OVERALL, Value, evaluate
 
 Floats = NDArray[np.float64]
+_KEPT = ("meta", "main", "values", "images")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class FileScores:
     Attributes:
         sha256: of the file.
         meta: its metadata, with `run`.
+        main: the main metric.
         values: one dictionary per fraction, draw, subset, metric and label: value, low, high, n,
             note.
         replicates: bootstrap replicates of the main metric on test by (fraction, draw), [B].
@@ -34,17 +36,22 @@ class FileScores:
 
     sha256: str
     meta: dict[str, Any]
+    main: str
     values: list[dict[str, Any]]
     replicates: dict[tuple[int, int], Floats]
     images: str
 
 
-def score_file(path: Path, task: str, *, bootstrap: int, cache_folder: Path) -> FileScores:
+def score_file(
+    path: Path, task: str, *, main: str, bootstrap: int, cache_folder: Path
+) -> FileScores:
     """Return the scores of a predictions file, from the cache where nothing has changed.
 
     Args:
         path: predictions table of this task.
         task: classification, segmentation or detection.
+        main: metric of the protocol's main table; accuracy takes its place where the classes
+            exclude each other.
         bootstrap: replicates of the intervals.
         cache_folder: where the results are kept.
 
@@ -54,12 +61,12 @@ def score_file(path: Path, task: str, *, bootstrap: int, cache_folder: Path) -> 
     if not path.is_file():
         raise UserError(f"{path}: no predictions; run `python -m sista adapt` for it first")
     content = sha256(path)
-    key = digest([content, task, bootstrap, code_hash()])
+    key = digest([content, task, main, bootstrap, code_hash()])
     kept = cache_folder / f"{key}.npz"
     if kept.is_file():
         return _load(kept, content)
     frame, meta = tables.read(path, f"predictions_{task}")
-    result = _score(path, frame, meta, task, content, bootstrap)
+    result = _score(path, frame, meta, task, main, content, bootstrap)
     _save(kept, result)
     return result
 
@@ -77,6 +84,7 @@ def _score(
     frame: pd.DataFrame,
     meta: Mapping[str, Any],
     task: str,
+    main: str,
     content: str,
     bootstrap: int,
 ) -> FileScores:
@@ -87,7 +95,7 @@ def _score(
     if not labels and "label" in frame:
         labels = list(dict.fromkeys(frame["label"]))
     multiclass = bool(meta.get("multiclass", False))
-    main = main_metric(task, multiclass)
+    main = "accuracy" if multiclass and task == "classification" else main
     dataset = str(meta["run"]["dataset"])
     values: list[dict[str, Any]] = []
     replicates: dict[tuple[int, int], Floats] = {}
@@ -113,7 +121,7 @@ def _score(
             images.add(digest(names.to_numpy().tolist()))
     if len(images) > 1:
         raise UserError(f"{path}: the test images differ between draws; delete it and run again")
-    return FileScores(content, dict(meta), values, replicates, "".join(images))
+    return FileScores(content, dict(meta), main, values, replicates, "".join(images))
 
 
 def _plain(item: Value) -> dict[str, Any]:
@@ -122,7 +130,7 @@ def _plain(item: Value) -> dict[str, Any]:
 
 
 def _save(path: Path, scores: FileScores) -> None:
-    text = json.dumps({"meta": scores.meta, "values": scores.values, "images": scores.images})
+    text = json.dumps({name: getattr(scores, name) for name in _KEPT})
     arrays: dict[str, NDArray[Any]] = {
         f"{f},{d}": array for (f, d), array in scores.replicates.items()
     }
@@ -136,4 +144,4 @@ def _load(path: Path, content: str) -> FileScores:
         known = json.loads(str(stored["scores"]))
         places = {name: tuple(map(int, name.split(","))) for name in stored.files if "," in name}
         replicates = {(p[0], p[1]): stored[name] for name, p in places.items()}
-    return FileScores(content, known["meta"], known["values"], replicates, known["images"])
+    return FileScores(content, replicates=replicates, **known)

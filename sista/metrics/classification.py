@@ -35,8 +35,10 @@ def _by_score(truth: Floats, values: Floats, weight: Floats) -> tuple[Floats, Fl
     """Return the weights of positives and negatives per distinct score, rising, [..., g]."""
     order = np.argsort(values, kind="stable")
     starts = np.concatenate([[0], np.flatnonzero(np.diff(values[order]) > 0) + 1])
-    positive = np.add.reduceat((weight * truth)[..., order], starts, axis=-1)
-    total = np.add.reduceat(weight[..., order], starts, axis=-1)
+    positive, total = (weight * truth)[..., order], weight[..., order]
+    if len(starts) < len(order):
+        positive = np.add.reduceat(positive, starts, axis=-1)
+        total = np.add.reduceat(total, starts, axis=-1)
     return positive, total - positive
 
 

@@ -22,6 +22,7 @@ SEGMENTATION = ("dice_positive", "dice_per_image", "dice_micro", "mdice_mmseg", 
 DETECTION = ("map_40_75", "map_50_95", "ap50", "map_mgca", "froc")
 # The batches of the family's segmentation runs, which `dice_mgca` depends on.
 BATCH = {"siim_acr": 8}
+FROC_DATASETS = ("object_cxr",)
 OVERALL = ("macro", "all")
 
 
@@ -37,17 +38,6 @@ class Value:
     n: int
     note: str | None
     replicates: Floats
-
-
-def main_metric(task: str, multiclass: bool) -> str:
-    """Return the metric that the main table of a task shows."""
-    if task == "classification" and multiclass:
-        return "accuracy"
-    return {
-        "classification": "auroc",
-        "segmentation": "dice_positive",
-        "detection": "map_40_75",
-    }[task]
 
 
 def evaluate(
@@ -80,7 +70,7 @@ def evaluate(
     elif task == "segmentation":
         yield from _segmentation(part, labels, weights, dataset, only)
     elif task == "detection":
-        yield from _detection(part, labels, weights, only)
+        yield from _detection(part, labels, weights, dataset, only)
     else:
         raise UserError(f"no metrics for task {task!r}")
 
@@ -186,8 +176,10 @@ def rle_overlap(part: pd.DataFrame) -> segmentation.Overlap:
 
 
 def _detection(
-    part: pd.DataFrame, labels: Sequence[str], weights: Floats, only: str | None
+    part: pd.DataFrame, labels: Sequence[str], weights: Floats, dataset: str, only: str | None
 ) -> Iterator[Value]:
+    wanted = [m for m in DETECTION if m != "froc" or dataset.partition("@")[0] in FROC_DATASETS]
+    wanted = [m for m in wanted if only in (None, m)]
     predicted = [json.loads(text) for text in part["predicted"]]
     target = [json.loads(text) for text in part["target"]]
     present = sorted({str(box[4]) for boxes in target for box in boxes})
@@ -197,10 +189,23 @@ def _detection(
             [[box[:5] for box in boxes if str(box[5]) == label] for boxes in predicted],
             [[box[:4] for box in boxes if str(box[4]) == label] for boxes in target],
         )
-        for metric in DETECTION:
-            if only in (None, metric):
-                values = getattr(detection, metric)(matches, weights)
-                found.setdefault(metric, []).append(values)
-                yield _value(metric, label, values, len(target), "no box in these images")
+        for metric, values in _of_matches(matches, weights, wanted).items():
+            found.setdefault(metric, []).append(values)
+            yield _value(metric, label, values, len(target), "no box in these images")
     for metric, parts in found.items():
         yield _value(metric, "all", _mean(parts), len(target), "no box in these images")
+
+
+def _of_matches(
+    matches: detection.Matches, weights: Floats, wanted: Sequence[str]
+) -> dict[str, Floats]:
+    """Return the wanted metrics; the precision at an IoU that several share is computed once."""
+    means = {"map_40_75": detection.IOU_40_75, "map_50_95": detection.IOU_50_95, "ap50": (0.50,)}
+    needed = sorted({iou for name in wanted for iou in means.get(name, ())})
+    at = {iou: detection.average_precision(matches, iou, weights) for iou in needed}
+    return {
+        name: np.mean([at[iou] for iou in means[name]], axis=0)
+        if name in means
+        else getattr(detection, name)(matches, weights)
+        for name in wanted
+    }

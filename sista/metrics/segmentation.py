@@ -90,9 +90,11 @@ def dice_mgca(counts: Overlap, weights: ArrayLike | None = None, batch: int = 16
 def _mean_of_batches(values: Floats, batch: int) -> float:
     if len(values) == 0:
         return float("nan")
-    starts = np.arange(0, len(values), batch)
-    sizes = np.diff(starts, append=len(values))
-    return float((np.add.reduceat(values, starts) / sizes).mean())
+    full = len(values) // batch * batch
+    means = values[:full].reshape(-1, batch).mean(axis=1).tolist()
+    if full < len(values):
+        means.append(values[full:].mean())
+    return float(sum(means) / len(means))
 
 
 def dice_micro(counts: Overlap, weights: ArrayLike | None = None) -> Floats:

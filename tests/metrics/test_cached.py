@@ -11,7 +11,7 @@ from tests import made_up_predictions as made
 def test_kept_scores_equal_fresh_ones(tmp_path, monkeypatch):
     run = made.runs()[0]
     path = made.write(tmp_path, run)
-    settings = {"bootstrap": 20, "cache_folder": tmp_path / "cache"}
+    settings = {"main": "auroc", "bootstrap": 20, "cache_folder": tmp_path / "cache"}
     fresh = cached.score_file(path, run.task, **settings)
     monkeypatch.setattr(cached, "_score", None)
     kept = cached.score_file(path, run.task, **settings)
@@ -24,7 +24,7 @@ def test_kept_scores_equal_fresh_ones(tmp_path, monkeypatch):
 def test_a_changed_file_is_scored_anew(tmp_path):
     run = made.runs()[0]
     path = made.write(tmp_path, run)
-    settings = {"bootstrap": 5, "cache_folder": tmp_path / "cache"}
+    settings = {"main": "auroc", "bootstrap": 5, "cache_folder": tmp_path / "cache"}
     before = cached.score_file(path, run.task, **settings)
     made.write(tmp_path, run, images=30)
     after = cached.score_file(path, run.task, **settings)
@@ -35,10 +35,10 @@ def test_a_changed_file_is_scored_anew(tmp_path):
 def test_broken_and_missing_files_are_named(tmp_path):
     with pytest.raises(UserError, match=r"gone\.parquet: no predictions"):
         cached.score_file(
-            tmp_path / "gone.parquet", "detection", bootstrap=1, cache_folder=tmp_path
+            tmp_path / "gone.parquet", "detection", main="ap50", bootstrap=1, cache_folder=tmp_path
         )
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"broken\.parquet"):
-        cached.score_file(broken, "detection", bootstrap=1, cache_folder=tmp_path)
+        cached.score_file(broken, "detection", main="ap50", bootstrap=1, cache_folder=tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["broken.parquet"]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from sista.files import UserError
-from sista.metrics.evaluate import OVERALL, evaluate, main_metric, rle_overlap
+from sista.metrics.evaluate import OVERALL, evaluate, rle_overlap
 from tests import made_up_predictions as made
 
 
@@ -39,7 +39,6 @@ def test_multiclass_uses_the_highest_score():
     scores = {"A": [0.45, 0.3, 0.2, 0.2], "B": [0.4, 0.4, 0.3, 0.1]}
     values = _values("classification", _frame(targets, scores), ["A", "B"], multiclass=True)
     assert values["accuracy", "all"].value == 0.5
-    assert main_metric("classification", True) == "accuracy"
 
 
 def test_values_do_not_depend_on_the_order_of_rows_and_lie_in_their_intervals():
@@ -61,11 +60,12 @@ def test_values_do_not_depend_on_the_order_of_rows_and_lie_in_their_intervals():
     assert len(auroc.replicates) == 50
 
 
-@pytest.mark.parametrize("task", ["segmentation", "detection"])
-def test_only_the_main_metric_on_request(task):
+@pytest.mark.parametrize(
+    ("task", "main"), [("segmentation", "dice_positive"), ("detection", "map_40_75")]
+)
+def test_only_the_main_metric_on_request(task, main):
     run = made.runs(tasks=(task,))[0]
     frame = pd.DataFrame(made._rows(run, "test", 0, 10, 12))
-    main = main_metric(task, False)
     values = _values(task, frame, ["Pneumonia"], only=main, bootstrap=0)
     assert {key[0] for key in values} == {main}
     overall = [v for v in values.values() if v.label in OVERALL]
