@@ -1,0 +1,239 @@
+"""The main tables as data: mean and standard deviation over draws, best per block, footnotes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+TITLES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "accuracy": "Accuracy",
+    "f1": "F1",
+    "brier": "Brier score",
+    "ece": "Calibration error",
+    "dice_positive": "Dice (images with a lesion)",
+    "dice_per_image": "Dice (all images, empty = 1)",
+    "dice_micro": "Dice (pooled pixels)",
+    "dice_mgca": "Dice (MGCA batches)",
+    "mdice_mmseg": "Dice (with background)",
+    "map_40_75": "mAP 40–75",
+    "map_50_95": "mAP 50–95",
+    "ap50": "AP50",
+    "map_mgca": "mAP (MGCA filter)",
+    "froc": "FROC",
+}
+LOWER_IS_BETTER = ("brier", "ece")
+FAMILIES = {"resnet": "ResNet", "vit": "ViT"}
+NOT_AVAILABLE = "n/a"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A data set under a protocol at one label fraction."""
+
+    protocol: str
+    dataset: str
+    head: str
+    metric: str
+    fraction: int
+
+    @property
+    def group(self) -> str:
+        """Heading over the fractions of one data set."""
+        head = f", {self.head}" if self.head else ""
+        return f"{self.dataset} · {TITLES.get(self.metric, self.metric)}{head}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number: mean and standard deviation over draws and seeds, in [0, 1].
+
+    Attributes:
+        mean: NaN = not available.
+        std: NaN with one run only.
+        runs: number of draws × seeds behind it.
+        note: reason of what is missing.
+        best: the best of its block.
+    """
+
+    mean: float
+    std: float
+    runs: int
+    note: str | None = None
+    best: bool = False
+
+    @property
+    def text(self) -> str:
+        """Percent with one decimal, e.g. `81.2 ± 0.4`."""
+        if np.isnan(self.mean):
+            return NOT_AVAILABLE
+        spread = "" if np.isnan(self.std) else f" ± {100 * self.std:.1f}"
+        return f"{100 * self.mean:.1f}{spread}"
+
+
+@dataclass
+class Block:
+    """The rows of one encoder: cells by variant, then by column."""
+
+    encoder: str
+    family: str
+    heads: tuple[str, ...]
+    rows: dict[str, dict[Column, Cell]] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Heading of the block."""
+        family = FAMILIES.get(self.family, self.family)
+        return f"{family} ({self.encoder}; head {', '.join(self.heads)})"
+
+
+@dataclass
+class TaskTable:
+    """A table of one task: what it shows, its columns, its blocks, its footnotes in order."""
+
+    task: str
+    caption: str
+    columns: tuple[Column, ...]
+    blocks: tuple[Block, ...]
+    footnotes: tuple[str, ...]
+
+    def mark(self, cell: Cell) -> str:
+        """Return the letter of the cell's footnote, or nothing."""
+        return self.mark_of(cell.note) if cell.note else ""
+
+    def mark_of(self, note: str) -> str:
+        """Return the letter of a footnote."""
+        return _letter(self.footnotes.index(note))
+
+    def groups(self) -> list[tuple[str, int]]:
+        """Return the headings over the columns and how many columns each covers."""
+        found: list[tuple[str, int]] = []
+        for column in self.columns:
+            if found and found[-1][0] == column.group:
+                found[-1] = (column.group, found[-1][1] + 1)
+            else:
+                found.append((column.group, 1))
+        return found
+
+
+def _letter(index: int) -> str:
+    """Return a, b, ..., z, aa, ab, ..."""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(97 + rest) + letters
+    return letters
+
+
+def overall(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the test rows over all classes."""
+    return scores[(scores["subset"] == "test") & scores["label"].isin(("macro", "all"))]
+
+
+def main_rows(scores: pd.DataFrame, main_metrics: Mapping[str, str]) -> pd.DataFrame:
+    """Return the overall test rows of each run's main metric."""
+    rows = overall(scores)
+    return rows[rows["metric"] == rows["predictions"].map(dict(main_metrics))]
+
+
+def task_table(rows: pd.DataFrame, task: str) -> TaskTable:
+    """Return the table of a task.
+
+    Args:
+        rows: overall test rows with one metric for each data set; the order of appearance is the
+            order of methods, encoders and data sets.
+        task: classification, segmentation or detection.
+    """
+    rows = rows[rows["task"] == task]
+    several = _several_heads(rows)
+    own = zip(rows["protocol"], rows["dataset"], rows["head"], strict=True)
+    heads = [head if (protocol, dataset) in several else "" for protocol, dataset, head in own]
+    keyed = rows.assign(column_head=heads, row_name=_row_names(rows))
+    names = ["protocol", "dataset", "column_head", "metric", "fraction"]
+    unique = keyed[names].drop_duplicates().to_numpy().tolist()
+    columns = [Column(str(p), str(d), str(h), str(m), int(f)) for p, d, h, m, f in unique]
+    order = {column.group: place for place, column in reversed(list(enumerate(columns)))}
+    columns.sort(key=lambda column: (column.protocol, order[column.group], column.fraction))
+    blocks = tuple(_block(part, columns) for _, part in keyed.groupby("encoder", sort=False))
+    notes = [c.note for b in blocks for row in b.rows.values() for c in row.values() if c.note]
+    footnotes = tuple(dict.fromkeys(notes))
+    return TaskTable(task, _caption(keyed, task), tuple(columns), blocks, footnotes)
+
+
+def _several_heads(rows: pd.DataFrame) -> set[tuple[str, str]]:
+    """Return the (protocol, dataset) pairs that one encoder has several heads for."""
+    counts = rows.groupby(["protocol", "dataset", "encoder"], sort=False)["head"].nunique()
+    return {(str(key[0]), str(key[1])) for key, count in counts.items() if count > 1}  # type: ignore[index]
+
+
+def _row_names(rows: pd.DataFrame) -> pd.Series:
+    """Return the name of each row: the variant, with corpus or budget where they differ."""
+    name = rows["variant"].astype(str)
+    for extra in ("corpus", "budget"):
+        if rows[extra].nunique() > 1:
+            name = name + " · " + rows[extra].astype(str)
+    return name
+
+
+def _block(part: pd.DataFrame, columns: Iterable[Column]) -> Block:
+    heads = tuple(dict.fromkeys(part["head"]))
+    block = Block(str(part["encoder"].iloc[0]), str(part["family"].iloc[0]), heads)
+    columns = list(columns)
+    for name, of_row in part.groupby("row_name", sort=False):
+        block.rows[str(name)] = {column: _cell(of_row, column) for column in columns}
+    for column in columns:
+        cells = {name: row[column] for name, row in block.rows.items()}
+        sign = -1 if column.metric in LOWER_IS_BETTER else 1
+        shown = [sign * round(c.mean, 3) for c in cells.values() if not np.isnan(c.mean)]
+        for name, cell in cells.items():
+            if len(shown) > 1 and sign * round(cell.mean, 3) == max(shown):
+                block.rows[name][column] = Cell(cell.mean, cell.std, cell.runs, cell.note, True)
+    return block
+
+
+def _cell(rows: pd.DataFrame, column: Column) -> Cell:
+    """Return mean and standard deviation of the runs of one row and column."""
+    chosen = rows[
+        (rows["protocol"] == column.protocol)
+        & (rows["dataset"] == column.dataset)
+        & (rows["metric"] == column.metric)
+        & (rows["fraction"] == column.fraction)
+        & (rows["column_head"] == column.head)
+    ]
+    if chosen.empty:
+        return Cell(float("nan"), float("nan"), 0, "not run")
+    values = chosen["value"].dropna().to_numpy()
+    reasons = "; ".join(dict.fromkeys(chosen.loc[chosen["value"].isna(), "note"].dropna()))
+    if len(values) == 0:
+        return Cell(float("nan"), float("nan"), 0, reasons or "not defined")
+    note = f"{len(values)} of {len(chosen)} runs; the others: {reasons}" if reasons else None
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return Cell(float(np.mean(values)), std, len(values), note)
+
+
+def _caption(rows: pd.DataFrame, task: str) -> str:
+    """Return what the table shows: protocol, metric, sizes, draws and seeds."""
+    listed: dict[str, Any] = {
+        name: ", ".join(map(str, dict.fromkeys(rows[name])))
+        for name in ("protocol", "corpus", "budget")
+    }
+    metrics = ", ".join(TITLES.get(m, m) for m in dict.fromkeys(rows["metric"]))
+    sizes = rows[rows["n"] > 0].groupby("dataset", sort=False)["n"].max()
+    tested = ", ".join(f"{int(n)} of {dataset}" for dataset, n in sizes.items()) or "none"
+    fractions = ", ".join(str(f) for f in sorted(rows["fraction"].unique()))
+    draws, seeds = rows["draw"].nunique(), rows["seed"].nunique()
+    return (
+        f"{task.capitalize()}, protocol {listed['protocol']}, in percent: {metrics} on test "
+        f"(images: {tested}) after training on {fractions} % of the labels. Mean ± standard "
+        f"deviation over {_count(draws, 'draw')} of the label subset and "
+        f"{_count(seeds, 'pre-training seed')}; best of each block in bold. Pre-trained on "
+        f"{listed['corpus']}, budget {listed['budget']}."
+    )
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -1,0 +1,148 @@
+"""A table of one task as CSV, Markdown, LaTeX and HTML."""
+
+import csv
+import io
+
+import numpy as np
+
+from sista.report.cells import NOT_AVAILABLE, Cell, TaskTable
+from sista.report.templates import render
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "·": r"$\cdot$",
+    "×": r"$\times$",
+    "–": "--",
+    "→": r"$\to$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "<": r"$<$",
+    ">": r"$>$",
+}
+
+
+def to_csv(table: TaskTable) -> str:
+    """Return one line per method: mean and standard deviation in percent, and the notes."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    header = ["encoder", "head", "method"]
+    for column in table.columns:
+        head = f" {column.head}" if column.head else ""
+        name = f"{column.protocol} {column.dataset}{head} {column.metric} {column.fraction}%"
+        header += [name, f"{name} std"]
+    writer.writerow([*header, "notes"])
+    for block in table.blocks:
+        for name, cells in block.rows.items():
+            line = [block.encoder, "+".join(block.heads), name]
+            for column in table.columns:
+                line += [_number(cells[column].mean) or NOT_AVAILABLE, _number(cells[column].std)]
+            noted = [(column, cells[column].note) for column in table.columns]
+            notes = [f"{c.dataset} {c.fraction}%: {note}" for c, note in noted if note]
+            writer.writerow([*line, "; ".join(notes)])
+    return stream.getvalue()
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{100 * value:.1f}"
+
+
+def to_markdown(table: TaskTable) -> str:
+    """Return a pipe table with aligned columns, the caption above and the footnotes below."""
+    header = ["Method", *(f"{c.group} {c.fraction} %" for c in table.columns)]
+    body: list[list[str]] = []
+    for block in table.blocks:
+        body.append([f"*{block.title}*", *("" for _ in table.columns)])
+        for name, cells in block.rows.items():
+            body.append([f"`{name}`", *(_markdown(table, cells[c]) for c in table.columns)])
+    widths = [max(len(row[k]) for row in [header, *body]) for k in range(len(header))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [
+        "| " + " | ".join(_pad(text, width, k) for k, (text, width) in enumerate(cells)) + " |"
+        for cells in (list(zip(row, widths, strict=True)) for row in [header, rule, *body])
+    ]
+    notes = [f"- {table.mark_of(note)}: {note}" for note in table.footnotes]
+    return "\n".join([table.caption, "", *lines, "", *notes, *([""] if notes else [])])
+
+
+def _pad(text: str, width: int, place: int) -> str:
+    return text.ljust(width) if place == 0 else text.rjust(width)
+
+
+def _markdown(table: TaskTable, cell: Cell) -> str:
+    text = f"**{cell.text}**" if cell.best else cell.text
+    return f"{text} ({table.mark(cell)})" if cell.note else text
+
+
+def latex_escape(text: str) -> str:
+    """Return text with all characters that LaTeX treats specially made literal."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def to_latex(table: TaskTable) -> str:
+    r"""Return a document with the table in booktabs style; it compiles by itself.
+
+    To paste it into a paper take the lines from `\begin{table}` to `\end{table}`.
+    """
+    groups = table.groups()
+    width = len(table.columns)
+    head = " & ".join(rf"\multicolumn{{{n}}}{{c}}{{{latex_escape(g)}}}" for g, n in groups)
+    rules, start = [], 2
+    for _, n in groups:
+        rules.append(rf"\cmidrule(lr){{{start}-{start + n - 1}}}")
+        start += n
+    fractions = " & ".join(rf"{column.fraction}\,\%" for column in table.columns)
+    lines = [rf"& {head} \\", " ".join(rules), rf"Method & {fractions} \\"]
+    for block in table.blocks:
+        title = latex_escape(block.title)
+        lines += [r"\midrule", rf"\multicolumn{{{width + 1}}}{{l}}{{\emph{{{title}}}}} \\"]
+        for name, cells in block.rows.items():
+            values = " & ".join(_latex(table, cells[column]) for column in table.columns)
+            lines.append(rf"\texttt{{{latex_escape(name)}}} & {values} \\")
+    notes = [
+        rf"\textsuperscript{{{table.mark_of(note)}}} {latex_escape(note)}."
+        for note in table.footnotes
+    ]
+    return "\n".join(
+        [
+            r"\documentclass{article}",
+            r"\usepackage[a4paper,landscape,margin=15mm]{geometry}",
+            r"\usepackage{booktabs,graphicx}",
+            r"\pagestyle{empty}",
+            r"\begin{document}",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{latex_escape(table.caption)}}}",
+            rf"\label{{tab:{table.task}}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"\begin{{tabular}}{{l{'r' * width}}}",
+            r"\toprule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            *([r"\par\smallskip\footnotesize " + r" \\ ".join(notes)] if notes else []),
+            r"\end{table}",
+            r"\end{document}",
+            "",
+        ]
+    )
+
+
+def _latex(table: TaskTable, cell: Cell) -> str:
+    text = latex_escape(cell.text)
+    text = rf"\textbf{{{text}}}" if cell.best else text
+    return rf"{text}\textsuperscript{{{table.mark(cell)}}}" if cell.note else text
+
+
+def to_html(table: TaskTable) -> str:
+    """Return a page of its own, without any external resource."""
+    return render("table.html.j2", title=f"{table.task.capitalize()} table", table=table)
