@@ -32,7 +32,7 @@ _VERBS = (
     (
         _STAGES,
         "pretrain",
-        "sista.pretrain:pretrain",
+        "sista.pretrain:main",
         "Pre-train one encoder on image-report pairs.",
     ),
     (

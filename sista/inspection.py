@@ -8,6 +8,7 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sista import plan, registry
 from sista.budgets import BUDGETS
@@ -29,7 +30,7 @@ def list_words(kind: Kind | None = None) -> None:
     for one in KINDS if kind is None else (kind,):
         table = Table(title=one, title_justify="left", show_header=False, box=None)
         for word, text in words(one).items():
-            table.add_row(word, text)
+            table.add_row(word, Text(text))
         console.print(table)
 
 
@@ -59,7 +60,7 @@ def _first_line(file: Path) -> str:
 
 def _terms(dataset: str) -> str:
     """Return access and licence of a data set from its card."""
-    card = registry.find("datasets", dataset).card
+    card = registry.find("datasets", dataset)
     return f"{card.access}; {card.licence}"
 
 

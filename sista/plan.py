@@ -28,7 +28,9 @@ def code(stage: str, **words: str) -> tuple[str, ...]:
     for kind, word in words.items():
         name, _, origin = word.partition("@")
         files |= set(registry.sources(kind, name))
-        if stage == "fetch" and not origin:
+        if stage == "fetch" and origin:
+            files |= set(registry.module_sources(f"sista.phantom.layouts.{name}"))
+        elif stage == "fetch":
             files = {file for file in files if not file.startswith("sista/phantom/")}
     return tuple(sorted(files))
 

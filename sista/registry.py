@@ -65,16 +65,35 @@ def constant(kind: str, name: str, key: str) -> Any:
 
 def settings(kind: str, name: str) -> dict[str, Setting]:
     """Return the keyword-only settings in the signature of the word's function."""
-    for node in _tree(path(kind, name)).body:
+    file = path(kind, name)
+    for node in _tree(file).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-            return {arg.arg: _setting(arg, default) for arg, default in pairs}
+            return {arg.arg: _setting(file, arg, default) for arg, default in pairs}
     return {}
 
 
-def _setting(arg: ast.arg, default: ast.expr | None) -> Setting:
-    annotation = ast.unparse(arg.annotation) if arg.annotation else "Any"
+def _setting(file: Path, arg: ast.arg, default: ast.expr | None) -> Setting:
+    annotation = ast.unparse(_spelt_out(file, arg.annotation)) if arg.annotation else "Any"
     return Setting(arg.arg, annotation, ast.literal_eval(default) if default else None)
+
+
+def _spelt_out(file: Path, annotation: ast.expr) -> ast.expr:
+    """Return an annotation with the definition of an alias (`Mode = Literal[...]`) in its place."""
+    if isinstance(annotation, ast.BinOp):
+        left, right = (_spelt_out(file, side) for side in (annotation.left, annotation.right))
+        return ast.BinOp(left, annotation.op, right)
+    if not isinstance(annotation, ast.Name):
+        return annotation
+    for node in _tree(file).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == annotation.id:
+            return _spelt_out(file, node.value)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            source = _file(node.module)
+            for alias in node.names:
+                if source and annotation.id == (alias.asname or alias.name):
+                    return _spelt_out(source, ast.Name(alias.name, ast.Load()))
+    return annotation
 
 
 def check_setting(setting: Setting, value: Any) -> str | None:

@@ -54,8 +54,8 @@ rule prepare:
     message:
         "prepare {wildcards.dataset}"
     shell:
-        "python -m sista prepare {wildcards.dataset} {params.source} --out {output.manifest}"
-        " --threads {threads} 2>&1 | tee {log}"
+        "python -m sista prepare {wildcards.dataset} {params.source}"
+        " --inventory {input.inventory} --out {output.manifest} --threads {threads} 2>&1 | tee {log}"
 
 
 rule prepare_all:

@@ -17,13 +17,15 @@ rule score:
         f"results/score/{NAME}.runtime.tsv"
     conda:
         "../../envs/sista.yaml"
+    threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     message:
         f"score {NAME}"
     shell:
-        "python -m sista score --grid {input.grid} --out {output.scores} 2>&1 | tee {log}"
+        "python -m sista score --grid {input.grid} --out {output.scores} --threads {threads}"
+        " 2>&1 | tee {log}"
 
 
 rule score_all:

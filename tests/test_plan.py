@@ -1,0 +1,74 @@
+"""Which code a job runs, and which label subsets it covers."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sista import plan, registry
+from sista.grid import Grid
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def words_in(files: tuple[str, ...], kind: str) -> set[str]:
+    names = set(registry.names(kind))
+    return {Path(f).stem for f in files if f.startswith(f"sista/{kind}/")} & names
+
+
+def test_a_stage_itself_holds_no_component():
+    for stage in ("fetch", "prepare", "pretrain", "adapt", "score", "report.stage"):
+        for kind in registry.KINDS:
+            assert words_in(plan.code(stage), kind) == set(), f"{stage} imports {kind}"
+
+
+def test_a_job_depends_on_its_own_words_alone():
+    files = plan.code("adapt", heads="unet", protocols="quick_v1")
+    assert words_in(files, "heads") == {"unet"}
+    assert words_in(files, "protocols") == {"quick_v1"}
+    assert words_in(files, "methods") == words_in(files, "datasets") == set()
+    assert "sista/adapt.py" in files
+    assert "sista/heads/_segmentation.py" in files
+    assert "sista/heads/_detection.py" not in files
+
+
+def test_only_the_phantom_depends_on_its_generator():
+    real = plan.code("fetch", datasets="rsna_pneumonia")
+    made = plan.code("fetch", datasets="rsna_pneumonia@phantom")
+    assert not [file for file in real if file.startswith("sista/phantom/")]
+    assert "sista/phantom/layouts/rsna_pneumonia.py" in made
+    assert "sista/phantom/layouts/chexpert.py" not in made
+    assert plan.code("prepare", datasets="rsna_pneumonia") == plan.code(
+        "prepare", datasets="rsna_pneumonia@phantom"
+    )
+
+
+@pytest.mark.parametrize("stage", ["fetch", "prepare", "score", "report.stage", "plan"])
+def test_stages_without_a_gpu_never_import_torch(stage):
+    words = {"datasets": "rsna_pneumonia@phantom"} if stage in ("fetch", "prepare") else {}
+    for file in plan.code(stage, **words):
+        lines = (ROOT / file).read_text().splitlines()
+        heavy = ("torch", "mmdet", "mmseg", "mmengine", "mmcv", "timm", "transformers")
+        found = [
+            line
+            for line in lines
+            if line.split()[:1] in (["import"], ["from"]) and line.split()[1].split(".")[0] in heavy
+        ]
+        assert found == [], f"{file}: {found}"
+
+
+def test_a_job_covers_what_is_asked_and_what_it_has(tmp_path):
+    assert plan.covered(str(tmp_path), "draws", (1, 0)) == [0, 1]
+    (tmp_path / "run.json").write_text(json.dumps({"draws": [0, 4], "fractions": [100]}))
+    assert plan.covered(str(tmp_path), "draws", (0, 1)) == [0, 1, 4]
+    assert plan.covered(str(tmp_path), "fractions", (1, 100)) == [1, 100]
+    (tmp_path / "run.json").write_text("{half")
+    assert plan.covered(str(tmp_path), "fractions", (1, 100)) == [1, 100]
+
+
+def test_targets_follow_the_flow():
+    targets = plan.targets(Grid.load(ROOT / "benchmarks" / "smoke.yaml"), "smoke")
+    assert tuple(targets) == plan.STAGES
+    assert targets["report"] == ["results/report/smoke/index.html"]
+    assert len(targets["pretrain"]) == 2
+    assert len(targets["adapt"]) == 6
