@@ -1,0 +1,196 @@
+"""Figures from the scores: label-efficiency curves and paired differences, as PNG and SVG."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sista.files import atomic
+from sista.report.cells import FAMILIES, TITLES
+
+# Okabe and Ito's colours: told apart with any kind of colour vision. Controls are grey and black.
+CONTROLS = {"random_init": "#8a8a8a", "imagenet": "#b59b6a", "supervised": "#1a1a1a"}
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b3294", "#8c510a")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+STYLE = {
+    "svg.hashsalt": "sista",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e6ea",
+    "legend.frameon": False,
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and line of a variant, the same in all figures of a report."""
+
+    colour: str
+    marker: str
+    dash: str | tuple[int, tuple[int, ...]]
+
+
+def looks(variants: Sequence[str]) -> dict[str, Look]:
+    """Return the look of every variant; controls are grey or black with broken lines."""
+    free = [name for name in variants if name not in CONTROLS]
+    colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(free)} | CONTROLS
+    return {
+        name: Look(
+            colours[name],
+            MARKERS[k % len(MARKERS)],
+            (0, (4, 2)) if name in CONTROLS else "-",
+        )
+        for k, name in enumerate(variants)
+    }
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG and SVG beside each other, without the date in it."""
+    for suffix in (".png", ".svg"):
+        with atomic(path.with_suffix(suffix)) as temporary:
+            metadata: dict[str, Any] = {"Date": None} if suffix == ".svg" else {}
+            figure.savefig(temporary, bbox_inches="tight", metadata=metadata)
+
+
+def _panels(rows: pd.DataFrame) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the (data set, metric) pairs and the encoders in order of appearance."""
+    sets = rows[["dataset", "metric"]].drop_duplicates().to_numpy().tolist()
+    return [(str(d), str(m)) for d, m in sets], list(map(str, dict.fromkeys(rows["encoder"])))
+
+
+def efficiency(rows: pd.DataFrame, styles: Mapping[str, Look]) -> Figure:
+    """Draw metric against share of labels: a panel per data set (down) and encoder (across).
+
+    Args:
+        rows: overall test rows of one task's main metric. Points are means over draws and seeds,
+            bars the means of the 95 % bootstrap intervals over patients.
+        styles: look of each variant.
+    """
+    sets, encoders = _panels(rows)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(0.6 + 3.9 * len(encoders), 0.7 + 2.9 * len(sets)))
+        axes = figure.subplots(len(sets), len(encoders), squeeze=False, sharey="row")
+        for line, (dataset, metric) in zip(axes, sets, strict=True):
+            for axis, encoder in zip(line, encoders, strict=True):
+                part = rows[(rows["dataset"] == dataset) & (rows["encoder"] == encoder)]
+                _curves(axis, part[part["metric"] == metric], styles)
+                family = FAMILIES.get(str(part["family"].iloc[0]), "") if len(part) else ""
+                axis.set_title(f"{family} ({encoder}) · {dataset}")
+            line[0].set_ylabel(f"{TITLES.get(metric, metric)} in %")
+        for axis in axes[-1]:
+            axis.set_xlabel("training labels in %")
+        _legend(figure, axes[0][0])
+    return figure
+
+
+def _curves(axis: Axes, rows: pd.DataFrame, styles: Mapping[str, Look]) -> None:
+    """Draw the curves of one panel."""
+    fractions = sorted(int(f) for f in rows["fraction"].unique())
+    names = [name for name in styles if name in set(rows["variant"])]
+    for place, name in enumerate(names):
+        own = rows[rows["variant"] == name].groupby("fraction")[["value", "low", "high"]].mean()
+        own = (100 * own).dropna(subset=["value"])
+        # Side by side, so that the intervals of several methods can be read.
+        shift = 0.045 * (place - (len(names) - 1) / 2)
+        x = np.array([fractions.index(int(str(f))) for f in own.index]) + shift
+        look = styles[name]
+        sns.lineplot(
+            x=x,
+            y=own["value"].to_numpy(),
+            ax=axis,
+            color=look.colour,
+            marker=look.marker,
+            linestyle=look.dash,
+            linewidth=1.8,
+            markersize=6,
+            label=name,
+            legend=False,
+        )
+        axis.vlines(x, own["low"], own["high"], color=look.colour, linewidth=1.2, alpha=0.75)
+    axis.set_xticks(range(len(fractions)), [str(f) for f in fractions])
+    axis.set_xlim(-0.35, len(fractions) - 0.65)
+    axis.grid(visible=False, axis="x")
+
+
+def _legend(figure: Figure, axis: Axes) -> None:
+    handles, labels = axis.get_legend_handles_labels()
+    figure.tight_layout()
+    figure.legend(
+        handles, labels, loc="upper center", ncols=min(len(labels), 6), bbox_to_anchor=(0.5, 0.0)
+    )
+
+
+def differences(rows: pd.DataFrame, styles: Mapping[str, Look], baseline: str) -> Figure:
+    """Draw paired differences to a baseline: a panel per data set (down) and encoder (across).
+
+    Args:
+        rows: comparisons of one task with `baseline`; bars are 95 % bootstrap intervals, filled
+            markers have a corrected p below 0.05.
+        styles: look of each variant.
+        baseline: the variant that zero stands for.
+    """
+    sets, encoders = _panels(rows)
+    names = [name for name in styles if name in set(rows["variant"])]
+    fractions = sorted(int(f) for f in rows["fraction"].unique())
+    height = 0.9 + len(sets) * (0.9 + 0.17 * len(names) * len(fractions))
+    with mpl.rc_context({**STYLE, "axes.spines.left": False}):
+        figure = Figure(figsize=(0.6 + 3.9 * len(encoders), height))
+        axes = figure.subplots(len(sets), len(encoders), squeeze=False, sharey=True, sharex="row")
+        for line, (dataset, metric) in zip(axes, sets, strict=True):
+            for axis, encoder in zip(line, encoders, strict=True):
+                part = rows[(rows["dataset"] == dataset) & (rows["encoder"] == encoder)]
+                _intervals(axis, part, names, styles, fractions)
+                axis.set_title(f"{encoder} · {dataset}")
+                title = TITLES.get(metric, metric)
+                axis.set_xlabel(f"{title}: difference to {baseline} in % points")
+        _legend(figure, axes[0][0])
+    return figure
+
+
+def _intervals(
+    axis: Axes,
+    rows: pd.DataFrame,
+    names: Sequence[str],
+    styles: Mapping[str, Look],
+    fractions: Sequence[int],
+) -> None:
+    """Draw the intervals of one panel, fractions from above, variants side by side."""
+    axis.axvline(0, color="#444444", linewidth=1)
+    step = 0.8 / max(len(names), 1)
+    for place, name in enumerate(names):
+        look = styles[name]
+        own = rows[rows["variant"] == name]
+        y = [
+            fractions.index(int(f)) + step * (place - (len(names) - 1) / 2) for f in own["fraction"]
+        ]
+        axis.hlines(y, 100 * own["low"], 100 * own["high"], color=look.colour, linewidth=1.6)
+        sure = own["p_holm"] < 0.05
+        faces = [look.colour if s else "white" for s in sure]
+        axis.scatter(
+            100 * own["difference"],
+            y,
+            c=faces,
+            edgecolors=look.colour,
+            marker=look.marker,
+            s=34,
+            zorder=3,
+        )
+        axis.scatter([], [], color=look.colour, marker=look.marker, s=34, label=name)
+    axis.set_yticks(range(len(fractions)), [f"{f} %" for f in fractions])
+    axis.set_ylim(len(fractions) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(visible=False, axis="y")
