@@ -61,7 +61,7 @@ def sample_anatomy(rng: np.random.Generator) -> Anatomy:
         dome=dome,
         sulcus=dome + rng.uniform(0.17, 0.26),
         wall=rng.uniform(0.09, 0.22),
-        heart_ratio=rng.uniform(0.40, 0.49),
+        heart_ratio=rng.uniform(0.40, 0.50),
         heart_top=rng.normal(-0.24, 0.03),
         knob=rng.uniform(0.055, 0.095),
         ribs=rng.uniform(0.165, 0.205),

@@ -18,4 +18,5 @@ def render_lateral(view: View, anatomy: Anatomy, rng: np.random.Generator) -> Fi
     ribs = np.cos((v - 0.35 * u) * np.float32(2 * np.pi / anatomy.ribs)) > 0.6
     density = 0.75 * trunk - 0.4 * lung * (1 - 0.7 * heart) + spine * (0.1 + 0.04 * wave)
     density = density + 0.04 * ribs * lung + 0.02 * noise(rng, view.shape, 1)
-    return np.clip(density * np.float32(rng.uniform(0.9, 1.15)), 0, 1).astype(np.float32)
+    film: Field = np.clip(density * np.float32(rng.uniform(0.9, 1.15)), 0, 1).astype(np.float32)
+    return film

@@ -7,7 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sista.phantom.anatomy import SIDES, Anatomy, lung, zone_centre
-from sista.phantom.canvas import Field, Pen, View, fill, noise, resize, sigmoid, soften, spline
+from sista.phantom.canvas import (
+    Field,
+    Pen,
+    Points,
+    View,
+    fill,
+    noise,
+    resize,
+    sigmoid,
+    soften,
+    spline,
+)
 from sista.phantom.findings import Finding
 
 Mask = NDArray[np.bool_]
@@ -72,18 +83,18 @@ def _centre(chest: Chest, finding: Finding, side: str) -> tuple[float, float]:
 
 
 def _opacity(chest: Chest, finding: Finding, side: str, rng: np.random.Generator) -> Mask:
-    size = (0.15, 0.20, 0.25)[finding.grade] * (0.9 + 0.3 * finding.place[2])
+    size = (0.17, 0.22, 0.27)[finding.grade] * (0.9 + 0.3 * finding.place[2])
     alpha = _patch(chest, rng, _centre(chest, finding, side), (size, 1.15 * size))
     alpha = alpha * chest.lungs[side]
     scale = chest.view.unit / 160
     shape = chest.view.shape
     blotches = noise(rng, shape, 11 * scale) + 0.7 * noise(rng, shape, 5.5 * scale)
-    chest.haze += chest.depth * alpha * np.clip(0.36 + 0.13 * blotches, 0.02, 0.8)
+    chest.haze += chest.depth * alpha * np.clip(0.42 + 0.15 * blotches, 0.02, 0.8)
     return alpha > 0.5
 
 
 def _consolidation(chest: Chest, finding: Finding, side: str, rng: np.random.Generator) -> Mask:
-    size = (0.15, 0.20, 0.26)[finding.grade] * (0.9 + 0.3 * finding.place[2])
+    size = (0.17, 0.22, 0.28)[finding.grade] * (0.9 + 0.3 * finding.place[2])
     centre = _centre(chest, finding, side)
     alpha = _patch(chest, rng, centre, (1.1 * size, size)) * chest.lungs[side]
     pen = Pen(chest.view)
@@ -94,14 +105,14 @@ def _consolidation(chest: Chest, finding: Finding, side: str, rng: np.random.Gen
         angle = rng.normal(0.3, 0.7)
         tip = start + size * np.array([sign * np.cos(angle), np.sin(angle)])
         pen.line(np.stack([start, (start + tip) / 2 + rng.normal(0, 0.015, 2), tip]), 2.2, 0.9)
-    chest.haze += chest.depth * alpha * (0.66 - 0.28 * soften(pen.field(), 1.5) + 0.04 * grain)
+    chest.haze += chest.depth * alpha * (0.70 - 0.28 * soften(pen.field(), 1.5) + 0.04 * grain)
     chest.air *= 1 - alpha
     return alpha > 0.5
 
 
 def _effusion(chest: Chest, finding: Finding, side: str, rng: np.random.Generator) -> Mask:
     a, (u, v) = chest.anatomy, chest.view.grid
-    height = (0.26, 0.42, 0.62)[finding.grade] * (0.9 + 0.25 * finding.place[0])
+    height = (0.21, 0.36, 0.56)[finding.grade] * (0.9 + 0.25 * finding.place[0])
     across = np.clip(np.abs(u) / np.float32(a.half_width), 0, 1)
     base = a.sulcus - 0.6 * chest.raised[side] + (0.03 if side == "left" else 0)
     border = base - height * (0.45 + 0.55 * across**4)
@@ -111,7 +122,7 @@ def _effusion(chest: Chest, finding: Finding, side: str, rng: np.random.Generato
     return fluid > 0.5
 
 
-def _collapsed(chest: Chest, side: str, amount: float, low: float) -> NDArray[np.float64]:
+def _collapsed(chest: Chest, side: str, amount: float, low: float) -> Points:
     """Return the lung's outline drawn away from the lateral wall and apex by `amount`."""
     outline = lung(chest.anatomy, side, chest.raised[side])
     sign, a = SIDES[side], chest.anatomy
@@ -119,11 +130,12 @@ def _collapsed(chest: Chest, side: str, amount: float, low: float) -> NDArray[np
     height = np.clip((a.sulcus - outline[:, 1]) / (a.sulcus - a.apex), 0, 1)
     lateral = np.clip((np.abs(outline[:, 0]) - 0.16) / 0.1, 0, 1)
     pull = amount * (low + (1 - low) * height) * lateral
-    return outline + (hilum - outline) * pull[:, None]
+    drawn: Points = outline + (hilum - outline) * pull[:, None]
+    return drawn
 
 
 def _pneumothorax(chest: Chest, finding: Finding, side: str, rng: np.random.Generator) -> Mask:
-    amount = (0.2, 0.32, 0.48)[finding.grade] * (0.9 + 0.25 * finding.place[0])
+    amount = (0.25, 0.36, 0.50)[finding.grade] * (0.9 + 0.25 * finding.place[0])
     low = 0.35 if finding.grade == 2 else 0.05
     outline = _collapsed(chest, side, amount, low)
     inner = fill(chest.view, outline)
@@ -132,7 +144,7 @@ def _pneumothorax(chest: Chest, finding: Finding, side: str, rng: np.random.Gene
     pen.line(np.concatenate([outline, outline[:1]]), 1.8 * chest.view.unit / 160, 1.0)
     edge = np.maximum(free, inner * 0.6) * chest.lungs[side]
     outer = np.abs(chest.view.grid[0]) > 0.2
-    chest.haze += chest.depth * (0.3 * pen.field() * edge * outer - 0.16 * free)
+    chest.haze += chest.depth * (0.42 * pen.field() * edge * outer - 0.26 * free)
     chest.haze += chest.depth * 0.08 * inner * chest.lungs[side]
     chest.air *= 1 - free
     return free > 0.5
@@ -144,7 +156,7 @@ def _cardiomegaly(chest: Chest, finding: Finding, side: str, rng: np.random.Gene
 
 def _edema(chest: Chest, finding: Finding, side: str, rng: np.random.Generator) -> Mask:
     sign, a, scale = SIDES[side], chest.anatomy, chest.view.unit / 160
-    strength = (0.65, 0.9, 1.15)[finding.grade]
+    strength = (0.45, 0.65, 0.9)[finding.grade]
     alpha = _patch(chest, rng, (sign * 0.30, a.heart_top + 0.18), (0.30, 0.42)) * chest.lungs[side]
     veil = noise(rng, chest.view.shape, 3.0 * scale) + noise(rng, chest.view.shape, 5.5 * scale)
     chest.haze += chest.depth * strength * alpha * np.clip(0.26 + 0.11 * veil, 0, 0.7)
@@ -163,7 +175,7 @@ def _atelectasis(chest: Chest, finding: Finding, side: str, rng: np.random.Gener
     u, v = zone_centre(a, side, finding.zone)
     if finding.zone == "lower":
         v = a.dome - chest.raised[side] - 0.07
-    thick = (0.024, 0.030, 0.036)[finding.grade]
+    thick = (0.028, 0.034, 0.040)[finding.grade]
     for i in range(1 + finding.grade):
         length = 0.15 + 0.07 * finding.place[0] + 0.03 * finding.grade
         y = v - 0.085 * i + (finding.place[1] - 0.5) * 0.06
@@ -176,18 +188,18 @@ def _atelectasis(chest: Chest, finding: Finding, side: str, rng: np.random.Gener
         )
     band = soften(pen.field(), 1.6 * chest.view.unit / 160) * chest.lungs[side]
     fringe = noise(rng, chest.view.shape, 5 * chest.view.unit / 160)
-    chest.haze += chest.depth * band * np.clip(0.5 + 0.08 * fringe, 0.2, 0.8)
+    chest.haze += chest.depth * band * np.clip(0.58 + 0.08 * fringe, 0.2, 0.9)
     return band > 0.5
 
 
 def _nodule(chest: Chest, finding: Finding, side: str, rng: np.random.Generator) -> Mask:
-    size = (0.05, 0.07, 0.105)[finding.grade] * (0.9 + 0.25 * finding.place[2])
+    size = (0.06, 0.08, 0.11)[finding.grade] * (0.9 + 0.25 * finding.place[2])
     u, v = chest.view.grid
     centre = _centre(chest, finding, side)
     r = np.hypot(u - centre[0], v - centre[1])
     rough = noise(rng, chest.view.shape, 6 * chest.view.unit / 160) * np.float32(0.06)
     alpha = sigmoid((size * (1 + rough) - r) / np.float32(0.008)) * chest.lungs[side]
-    chest.haze += chest.depth * np.float32(0.5) * alpha
+    chest.haze += chest.depth * np.float32(0.62) * alpha
     return alpha > 0.5
 
 

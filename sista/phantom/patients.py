@@ -24,6 +24,8 @@ PATTERNS = {
 # Number ranges keep patients of different layouts apart.
 RANGE = 20000
 STUDY_SHARES = (0.62, 0.23, 0.10, 0.05)
+# Layouts that name no patients: one film each.
+SINGLE = {"object_cxr"}
 SQUARE = {"rsna_pneumonia", "siim_acr", "nih_chestxray14"}
 
 
@@ -88,6 +90,8 @@ class Patient:
 
 def study_count(preset: Preset, layout: str, index: int) -> int:
     """Return how many studies a patient has."""
+    if layout in SINGLE:
+        return 1
     rng = np.random.default_rng([preset.seed, LAYOUTS.index(layout), index, 0])
     return 1 + int(rng.choice(len(STUDY_SHARES), p=STUDY_SHARES))
 

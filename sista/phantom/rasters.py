@@ -30,7 +30,8 @@ WINDOW = (700, 2600)
 
 def to_bytes(pixels: Field) -> NDArray[np.uint8]:
     """Return brightness 0..1 as 8-bit grey."""
-    return np.rint(pixels * np.float32(255)).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.rint(pixels * np.float32(255)).astype(np.uint8)
+    return grey
 
 
 def save_image(path: Path, pixels: Field) -> None:

@@ -97,12 +97,12 @@ def _chest(
     view: View, anatomy: Anatomy, findings: tuple[Finding, ...], rng: np.random.Generator
 ) -> Chest:
     """Return the clear chest with the shape that the findings give it."""
-    ratio = anatomy.heart_ratio + rng.normal(0, 0.01)
+    ratio = anatomy.heart_ratio + rng.normal(0, 0.012)
     raised = {side: max(0.0, rng.normal(0, 0.02)) for side in SIDES}
     shape = replace(anatomy, dome=anatomy.dome + rng.normal(0, 0.02))
     for finding in findings:
         if finding.kind == "cardiomegaly":
-            ratio = (0.55, 0.60, 0.66)[finding.grade] + 0.03 * (finding.place[0] - 0.5)
+            ratio = (0.525, 0.56, 0.61)[finding.grade] + 0.03 * (finding.place[0] - 0.5)
         elif finding.kind == "emphysema":
             shape = replace(shape, dome=shape.dome + 0.12, sulcus=shape.sulcus + 0.07)
             ratio = min(ratio, 0.40)
@@ -135,7 +135,7 @@ def _density(chest: Chest, rng: np.random.Generator) -> Field:
     total -= 0.09 * airways(view, a)
     grain = noise(rng, view.shape, 2.2 * pixel) + noise(rng, view.shape, 4.5 * pixel)
     tree = np.float32(rng.uniform(0.10, 0.17)) * vessels(view, a, rng)
-    tree += np.float32(rng.uniform(0.006, 0.016)) * grain
+    tree += np.float32(rng.uniform(0.006, 0.026)) * grain
     total += tree * chest.air * inside * (1 - 0.6 * centre)
     total += chest.haze * lucent + chest.bulk
     total += _overlay(chest, rng) * trunk
@@ -149,7 +149,7 @@ def _overlay(chest: Chest, rng: np.random.Generator) -> Field:
     veil = np.float32(rng.normal(0, 0.06)) * u + np.float32(rng.normal(0, 0.04)) * v
     for _ in range(int(rng.integers(1, 5))):
         x, y = rng.uniform(-0.8, 0.8), rng.uniform(-0.6, 0.6)
-        wide, high = rng.uniform(0.2, 0.5, 2)
+        wide, high = rng.uniform(0.2, 0.5), rng.uniform(0.2, 0.5)
         r = ((u - x) / wide) ** 2 + ((v - y) / high) ** 2
         veil = veil + np.float32(rng.uniform(-0.05, 0.11)) * np.exp(-r)
     if a.female:
@@ -162,11 +162,11 @@ def _overlay(chest: Chest, rng: np.random.Generator) -> Field:
 
 
 def _expose(view: View, density: Field, rng: np.random.Generator) -> Field:
-    """Turn attenuation into film brightness with automatic exposure, noise, marker and collimator."""
+    """Turn attenuation into film brightness with exposure, noise, marker and collimator."""
     sample = density[::5, ::5]
     low, high = np.quantile(sample, [0.04, 0.97])
-    low -= rng.uniform(-0.04, 0.12)
-    high += rng.uniform(-0.04, 0.16)
+    low = float(low) - rng.uniform(-0.04, 0.12)
+    high = float(high) + rng.uniform(-0.04, 0.16)
     x = np.clip((density - low) / (high - low), 0, None)
     x = x ** np.float32(rng.uniform(0.75, 1.35))
     x = x / (1 + 0.12 * x**4)
@@ -174,7 +174,8 @@ def _expose(view: View, density: Field, rng: np.random.Generator) -> Field:
     x = x + graininess * (0.6 + 0.6 * x) * noise(rng, view.shape, 1)
     x = x * np.float32(rng.uniform(0.78, 0.98)) + np.float32(rng.uniform(0.0, 0.08))
     _stamp(x, rng)
-    return np.clip(x, 0, 1).astype(np.float32)
+    film: Field = np.clip(x, 0, 1).astype(np.float32)
+    return film
 
 
 def _stamp(x: NDArray[np.float32], rng: np.random.Generator) -> None:

@@ -77,7 +77,8 @@ def spine(view: View, anatomy: Anatomy) -> Field:
     u, v = view.grid
     column = sigmoid((0.085 - np.abs(u)) / 0.012)
     wave = np.cos((v + anatomy.rib_phase) * np.float32(2 * np.pi / (0.62 * anatomy.ribs)))
-    return column * (0.65 + 0.3 * wave)
+    bright: Field = column * (0.65 + 0.3 * wave)
+    return bright
 
 
 def airways(view: View, anatomy: Anatomy) -> Field:

@@ -33,7 +33,11 @@ def write_patient(patient: Patient, folder: Path) -> Rows:
             else:
                 film = patient.film(study, image)
                 pixels = film.pixels
-                ids = path, f"{name}/study{study.number + 1}", name
+                ids = (
+                    f"{name}/{place}".removesuffix(".jpg"),
+                    f"{name}/study{study.number + 1}",
+                    name,
+                )
                 rows["truth"] += truth_rows(film, *ids, path)
             save_image(folder / path, pixels)
             labels = _read_labels(study) if part == "valid" else dict(study.report.labels)

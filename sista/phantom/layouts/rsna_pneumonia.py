@@ -37,9 +37,9 @@ def write_patient(patient: Patient, folder: Path) -> Rows:
         kind = "Lung Opacity" if boxes else "No Lung Opacity / Not Normal"
         if not film.marks:
             kind = "Normal"
-        for box in boxes or [None]:
-            values = dict(zip(BOX, map(float, box), strict=True)) if box else {}
-            rows["labels"].append({"patientId": name, **values, "Target": int(bool(box))})
+        lines = [dict(zip(BOX, map(float, box), strict=True)) for box in boxes] or [{}]
+        for line in lines:
+            rows["labels"].append({"patientId": name, **line, "Target": int(bool(line))})
             rows["classes"].append({"patientId": name, "class": kind})
         image = f"{patient.number:08d}_{study.number:03d}.png"
         nih = {"patientId": name, "nih_image": image, "nih_patient_id": patient.number}
