@@ -10,6 +10,8 @@ import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +40,11 @@ class _Job:
     record: Record
 
 
-def main(
+def prepare(
     word: str,
     *,
-    source: Path,
     out: Path,
+    source: Path | None = None,
     size: int = 256,
     draws: int = 5,
     threads: int = 1,
@@ -52,8 +54,9 @@ def main(
 
     Args:
         word: the data set, e.g. `rsna_pneumonia` (real) or `rsna_pneumonia@phantom`.
-        source: the folder of the download, or the folder that holds it under the data set's word.
         out: the manifest to write, FILE.parquet.
+        source: the folder of the download, or the folder that holds it under the data set's word;
+            by default the environment variable SISTA_DATA.
         size: side of the prepared square images in pixels.
         draws: number of draws of every label fraction.
         threads: images read at the same time; the result does not depend on it.
@@ -67,10 +70,12 @@ def main(
         raise UserError(f"{out}: the manifest's name must end in .parquet")
     if size < 1 or draws < 1 or threads < 1:
         raise UserError("size, draws and threads must be at least 1")
-    root, release = dataset.locate(source)
+    if "@" in word and source is None:
+        raise UserError(f"{word}: name the folder that `sista fetch {word}` made with --source")
+    root, release = dataset.find(source)
     records = _records(dataset, root)
     if inventory is not None:
-        _check_inventory(records, root, source, inventory)
+        _check_inventory(records, dataset.word, inventory)
     out.parent.mkdir(parents=True, exist_ok=True)
     names = [out.stem + end for end in (".images.npy", ".split.parquet", ".parquet")]
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.stem}.") as folder:
@@ -107,12 +112,11 @@ def _records(dataset: Dataset, root: Path) -> list[Record]:
     return records
 
 
-def _check_inventory(records: list[Record], root: Path, source: Path, inventory: Path) -> None:
+def _check_inventory(records: list[Record], word: str, inventory: Path) -> None:
     listed, _ = tables.read(inventory, "inventory")
-    prefix = "" if root == source else f"{root.relative_to(source).as_posix()}/"
-    known = set(listed.path)
+    known = {path.removeprefix(f"{word}/") for path in listed.path}
     for record in records:
-        if prefix + record.path not in known and record.path not in known:
+        if record.path not in known:
             raise UserError(
                 f"{record.where}: {record.path} is not in {inventory}; "
                 "the source has changed or is not complete: run fetch again"
@@ -125,8 +129,14 @@ def _results(jobs: list[_Job], threads: int) -> Iterator[Iterator[dict[str, Any]
     if threads == 1:
         yield map(_prepare, jobs)
         return
-    with multiprocessing.get_context("forkserver").Pool(threads) as pool:
-        yield pool.imap(_prepare, jobs, chunksize=4)
+    # Not `fork`: the progress bar and Arrow run threads, whose locks a fork would copy.
+    pool = ProcessPoolExecutor(threads, multiprocessing.get_context("forkserver"))
+    try:
+        yield pool.map(_prepare, jobs, chunksize=8)
+    except BrokenProcessPool as error:
+        raise UserError("a reading process died (memory?); run again with --threads 1") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _prepare(job: _Job) -> dict[str, Any]:
@@ -250,3 +260,6 @@ def _meta(
         "expected_n": dataset.counts.get(release),
         "source_hash": digest(frame[columns].to_json(orient="values")),
     }
+
+
+main = prepare

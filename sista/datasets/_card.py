@@ -1,5 +1,6 @@
 """What a data set file defines: its card (release, licence, labels) and its reader."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,6 +123,18 @@ class Dataset:
             if candidate.is_dir() and (release := self.release(candidate)) is not None:
                 return candidate, release
         raise UserError(self.missing(folder))
+
+    def find(self, source: Path | None) -> tuple[Path, str]:
+        """Return folder and release of the download in `source`, by default in SISTA_DATA.
+
+        Raises:
+            UserError: tells what is missing, how to get it and under which licence.
+        """
+        if source is None and not os.environ.get("SISTA_DATA"):
+            raise UserError(
+                f"{self.word}: SISTA_DATA is not set.\n" + self.missing(Path("/path/to/data"))
+            )
+        return self.locate(source or Path(os.environ["SISTA_DATA"]))
 
     def missing(self, folder: Path) -> str:
         """Return the message for a folder that does not hold the download."""

@@ -1,0 +1,159 @@
+"""NIH ChestX-ray14 (Wang et al., CVPR 2017): 14 findings, boxes on some films."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sista.datasets._card import Box, Dataset, Record
+from sista.datasets._source import Row, inside, once, relative, rows
+from sista.files import UserError
+
+FINDINGS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Effusion",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pneumonia",
+    "Pneumothorax",
+    "Consolidation",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Pleural_Thickening",
+    "Hernia",
+)
+TABLES = ("Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv")
+BOXES = "BBox_List_2017.csv"
+LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
+NONE = "No Finding"
+BOX_NAMES = {"Infiltrate": "Infiltration"}
+# The commas inside the source's headers split them into several cells.
+WIDTH, SPACING = "OriginalImage[Width", "OriginalImagePixelSpacing[x"
+NEEDED = ("Image Index", "Finding Labels", "Patient ID")
+SIDES = ("Bbox [x", "y", "w", "h]")
+
+
+def release(folder: Path) -> str | None:
+    """Return the release (`2017` or `2020`, by the table's name), None without the table."""
+    table = _table(folder)
+    return None if table is None else ("2020" if "v2020" in table.name else "2017")
+
+
+def _table(folder: Path) -> Path | None:
+    return next((folder / name for name in TABLES if (folder / name).is_file()), None)
+
+
+def read(folder: Path) -> Iterator[Record]:
+    """Yield one record per film; without the two lists there are no official sets.
+
+    Films without a row in the box table were not annotated for boxes.
+    """
+    table = _table(folder) or folder / TABLES[0]
+    subsets = _subsets(folder)
+    boxes = _boxes(folder / BOXES) if (folder / BOXES).is_file() else {}
+    places = _places(folder)
+    seen: set[str] = set()
+    for row in rows(table, NEEDED):
+        name = row.text("Image Index")
+        once(seen, name, row)
+        if subsets and name not in subsets:
+            raise row.error(f"this film is in none of {', '.join(LISTS)}; get the lists again")
+        yield Record(
+            image_id=name.removesuffix(".png"),
+            patient_id=f"nih{row.text('Patient ID')}",
+            path=relative(folder, places.get(name, f"images/{name}"), row),
+            where=row.where,
+            view=row.values.get("View Position") or None,
+            labels=_labels(row),
+            boxes=tuple(boxes[name]) if name in boxes else None,
+            official=subsets.get(name),
+            width_mm=_width_mm(row),
+        )
+    if unknown := sorted(set(boxes) - seen):
+        raise UserError(
+            f"{folder / BOXES}: {len(unknown)} boxed films are not in {table.name}; "
+            "get both files again"
+        )
+
+
+def _places(folder: Path) -> dict[str, str]:
+    """Return the path of every film: the source spreads them over `images_001/images` and on."""
+    found: dict[str, str] = {}
+    for pattern in ("images/*.png", "images*/images/*.png", "images*/*.png"):
+        for path in folder.glob(pattern):
+            found.setdefault(path.name, path.relative_to(folder).as_posix())
+    return found
+
+
+def _subsets(folder: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, subset in LISTS.items():
+        file = folder / name
+        if not file.is_file() or not inside(folder, file):
+            continue
+        for number, line in enumerate(file.read_text().splitlines(), start=1):
+            film = line.strip()
+            if found.get(film, subset) != subset:
+                raise UserError(f"{file} row {number}: this film is also in the other list")
+            if film:
+                found[film] = subset
+    return found
+
+
+def _boxes(file: Path) -> dict[str, list[Box]]:
+    found: dict[str, list[Box]] = {}
+    for row in rows(file, ("Image Index", "Finding Label", *SIDES)):
+        label = BOX_NAMES.get(row.text("Finding Label"), row.text("Finding Label"))
+        if label not in FINDINGS:
+            raise row.error(f"unknown finding; valid: {', '.join(FINDINGS)}")
+        box = Box(label, *(row.number_in(side) for side in SIDES))
+        found.setdefault(row.text("Image Index"), []).append(box)
+    return found
+
+
+def _labels(row: Row) -> dict[str, float]:
+    found = {name.strip() for name in row.text("Finding Labels").split("|")}
+    if unknown := found - {*FINDINGS, NONE}:
+        raise row.error(f"{len(unknown)} unknown finding(s); valid: {', '.join((*FINDINGS, NONE))}")
+    return {name: float(name in found) for name in FINDINGS}
+
+
+def _width_mm(row: Row) -> float | None:
+    if not row.values.get(WIDTH) or not row.values.get(SPACING):
+        return None
+    return row.number_in(WIDTH) * row.number_in(SPACING)
+
+
+nih_chestxray14 = Dataset(
+    word="nih_chestxray14",
+    title="NIH ChestX-ray14",
+    release=release,
+    read=read,
+    layout=(
+        "Data_Entry_2017.csv",
+        "images_001/images/*.png ... images_012/images/*.png",
+        f"{BOXES} (optional)",
+        "train_val_list.txt and test_list.txt (optional)",
+    ),
+    licence="NIH: free use with a link to the source, citation and acknowledgement",
+    access="open download",
+    url="https://nihcc.app.box.com/v/ChestXray-NIHCC",
+    citation="Wang et al., ChestX-ray8: Hospital-scale Chest X-ray Database and Benchmarks, "
+    "CVPR 2017",
+    counts={"2017": 112120, "2020": 112120},
+    labels=FINDINGS,
+    box_labels=(
+        "Atelectasis",
+        "Cardiomegaly",
+        "Effusion",
+        "Infiltration",
+        "Mass",
+        "Nodule",
+        "Pneumonia",
+        "Pneumothorax",
+    ),
+    # Wang et al. split 70 / 10 / 20.
+    val_share=0.125,
+    redistributable=True,
+)

@@ -1,0 +1,74 @@
+"""SIIM-ACR Pneumothorax Segmentation (2019): DICOM with relative run-length masks."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sista.datasets._card import Dataset, Record
+from sista.datasets._source import Row, inside, rows
+from sista.files import UserError
+from sista.masks import EMPTY_RLE, RelativeRle
+
+TABLES = {"stage_2_train.csv": "stage 2", "train-rle.csv": "stage 1"}
+FOLDERS = ("dicom-images-train", "dicom-images-test", "stage_2_images", ".")
+
+
+def release(folder: Path) -> str | None:
+    """Return `stage 2` or `stage 1` by the table that is there, else None."""
+    return next((name for file, name in TABLES.items() if (folder / file).is_file()), None)
+
+
+def read(folder: Path) -> Iterator[Record]:
+    """Yield one record per image; several rows of one image are one mask (their union).
+
+    The patient is the PatientID of the DICOM header.
+    """
+    table = next(folder / file for file in TABLES if (folder / file).is_file())
+    runs: dict[str, list[str]] = {}
+    named: dict[str, Row] = {}
+    for row in rows(table, ("ImageId", "EncodedPixels"), known=()):
+        name = row.text("ImageId")
+        runs.setdefault(name, []).append(row.text("EncodedPixels"))
+        named.setdefault(name, row)
+    places = _places(folder)
+    for name, row in named.items():
+        if name not in places:
+            raise row.error("no DICOM file of this name; complete the download of the images")
+        codes = tuple(runs[name])
+        yield Record(
+            image_id=name,
+            patient_id=None,
+            path=places[name],
+            where=row.where,
+            labels={"Pneumothorax": float(any(code != EMPTY_RLE for code in codes))},
+            mask=RelativeRle(codes),
+        )
+
+
+def _places(folder: Path) -> dict[str, str]:
+    """Return the path of every DICOM file by its stem (the SOP instance UID)."""
+    found: dict[str, str] = {}
+    for start in FOLDERS:
+        pattern = "*.dcm" if start == "." else f"{start}/**/*.dcm"
+        for path in sorted(folder.glob(pattern)):
+            if path.is_symlink() and not inside(folder, path):
+                raise UserError(
+                    f"{path}: a symbolic link out of the data folder; put the file there"
+                )
+            found.setdefault(path.stem, path.relative_to(folder).as_posix())
+    return found
+
+
+siim_acr = Dataset(
+    word="siim_acr",
+    title="the SIIM-ACR Pneumothorax Segmentation challenge",
+    release=release,
+    read=read,
+    layout=("train-rle.csv or stage_2_train.csv", "dicom-images-train/*/*/*.dcm"),
+    licence="challenge terms: non-commercial research and education",
+    access="Kaggle account and acceptance of the challenge terms",
+    url="https://www.kaggle.com/c/siim-acr-pneumothorax-segmentation",
+    citation="Society for Imaging Informatics in Medicine: SIIM-ACR Pneumothorax Segmentation 2019",
+    counts={"stage 1": 10675, "stage 2": 12047},
+    labels=("Pneumothorax",),
+    mask_label="Pneumothorax",
+)
