@@ -13,7 +13,7 @@ import pandas as pd
 from sista import registry, tables
 from sista.datasets._card import Dataset
 from sista.datasets._source import inside
-from sista.files import UserError, atomic, digest, sha256
+from sista.files import UserError, digest, sha256
 from sista.progress import track
 
 CACHE = ".hashes.parquet"
@@ -72,8 +72,7 @@ def _make_phantom(dataset: Dataset, origin: str, raw: Path, threads: int) -> tup
         raise UserError(f"unknown origin {origin!r}; valid: {', '.join(PRESETS)}")
     if dataset.word not in LAYOUTS:
         raise UserError(f"the phantom has no {dataset.word}; it has: {', '.join(LAYOUTS)}")
-    with atomic(raw) as folder:
-        write(dataset.word, PRESETS[origin], folder, threads)
+    write(dataset.word, PRESETS[origin], raw, threads)
     return dataset.locate(raw)
 
 
