@@ -90,11 +90,16 @@ def efficiency(rows: pd.DataFrame, styles: Mapping[str, Look]) -> Figure:
                 _curves(axis, part[part["metric"] == metric], styles)
                 family = FAMILIES.get(str(part["family"].iloc[0]), "") if len(part) else ""
                 axis.set_title(f"{family} ({encoder}) · {dataset}")
-            line[0].set_ylabel(f"{TITLES.get(metric, metric)} in %")
+            line[0].set_ylabel(f"{_short(metric)} in %")
         for axis in axes[-1]:
             axis.set_xlabel("training labels in %")
         _legend(figure, axes[0][0])
     return figure
+
+
+def _short(metric: str) -> str:
+    """Return a metric's title without what stands in brackets."""
+    return TITLES.get(metric, metric).partition(" (")[0]
 
 
 def _curves(axis: Axes, rows: pd.DataFrame, styles: Mapping[str, Look]) -> None:
@@ -155,8 +160,8 @@ def differences(rows: pd.DataFrame, styles: Mapping[str, Look], baseline: str) -
                 part = rows[(rows["dataset"] == dataset) & (rows["encoder"] == encoder)]
                 _intervals(axis, part, names, styles, fractions)
                 axis.set_title(f"{encoder} · {dataset}")
-                title = TITLES.get(metric, metric)
-                axis.set_xlabel(f"{title}: difference to {baseline} in % points")
+                axis.set_xlabel(f"{_short(metric)} minus {baseline}, in % points")
+            line[0].set_ylabel("training labels")
         _legend(figure, axes[0][0])
     return figure
 

@@ -1,0 +1,148 @@
+"""What the one-page report says: texts and rows for the template, pictures as data URIs."""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sista.report.cells import LOWER_IS_BETTER, TITLES, TaskTable, overall, task_table
+
+_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+TEST_COLUMNS = (
+    "Data set",
+    "Encoder",
+    "Labels",
+    "Variant − baseline",
+    "Difference",
+    "95 % interval",
+    "p",
+    "p (Holm)",
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image inside the page."""
+
+    title: str
+    caption: str
+    uri: str
+
+
+@dataclass
+class TaskSection:
+    """The section of one task."""
+
+    word: str
+    table: TaskTable
+    figures: list[Picture] = field(default_factory=list)
+    sheets: list[Picture] = field(default_factory=list)
+    tests: list[tuple[str, ...]] = field(default_factory=list)
+    others: list[dict[str, Any]] = field(default_factory=list)
+    test_columns: tuple[str, ...] = TEST_COLUMNS
+
+
+def picture(path: Path, title: str, caption: str) -> Picture:
+    """Return an SVG or PNG file as a picture that needs no other file."""
+    text = base64.b64encode(path.read_bytes()).decode()
+    return Picture(title, caption, f"data:{_TYPES[path.suffix]};base64,{text}")
+
+
+def test_rows(comparisons: Iterable[Mapping[Any, Any]]) -> list[tuple[str, ...]]:
+    """Return the paired tests as text, in percentage points."""
+    return [
+        (
+            str(row["dataset"]),
+            str(row["encoder"]),
+            f"{row['fraction']} %",
+            f"{row['variant']} − {row['baseline']}",
+            f"{100 * row['difference']:+.1f}",
+            f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
+            f"{row['p']:.3f}",
+            f"{row['p_holm']:.3f}",
+        )
+        for row in comparisons
+    ]
+
+
+def other_tables(scores: pd.DataFrame, task: str, main: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the tables of the metrics that are not the main one."""
+    rows = overall(scores)
+    rows = rows[rows["task"] == task]
+    shown = set(main)
+    return [
+        {
+            "title": TITLES.get(metric, metric)
+            + (" (lower is better)" if metric in LOWER_IS_BETTER else ""),
+            "table": task_table(rows[rows["metric"] == metric], task),
+        }
+        for metric in dict.fromkeys(map(str, rows["metric"]))
+        if metric not in shown
+    ]
+
+
+def variant_rows(
+    scores: pd.DataFrame, settings: Mapping[str, tuple[str, Mapping[str, Any]]]
+) -> list[tuple[str, str, str, str]]:
+    """Return word, method, changed settings and settings hash of every variant."""
+    found = []
+    for variant, rows in scores.groupby("variant", sort=False):
+        method, changed = settings.get(str(variant), (str(rows["method"].iloc[0]), {}))
+        text = ", ".join(f"{k} = {json.dumps(v)}" for k, v in changed.items()) or "none"
+        found.append((str(variant), method, text, _unique(rows["settings_hash"])))
+    return found
+
+
+def fact_rows(scores: pd.DataFrame, bootstrap: int) -> list[tuple[str, str]]:
+    """Return what the numbers were made with."""
+    once = scores.drop_duplicates(["predictions", "fraction", "draw"])
+    peak = scores["peak_mb"].max()
+    return [
+        ("Code version", _unique(scores["code_version"])),
+        ("Lock of the environment", _unique(scores["lock_hash"])),
+        ("Device", _unique(scores["device"])),
+        ("Pre-training corpus", _unique(scores["corpus"])),
+        ("Budget", _unique(scores["budget"])),
+        ("Bootstrap samples of patients", str(bootstrap)),
+        ("Adaptation, all runs", duration(float(once["wall_s"].sum()))),
+        ("Peak memory of a run", "unknown" if pd.isna(peak) else f"{peak:.0f} MB"),
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as text for people."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = seconds / 60
+    return f"{minutes:.1f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def dataset_rows(scores: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return release, protocol, split and test size of each data set."""
+    rows = overall(scores)
+    found: list[tuple[str, ...]] = []
+    for (dataset, protocol), part in rows.groupby(["dataset", "protocol"], sort=False):  # type: ignore[misc]
+        split, release = _unique(part["split_hash"]), _unique(part["release"])
+        found.append((str(dataset), release, str(protocol), split, str(int(part["n"].max()))))
+    return found
+
+
+def run_rows(scores: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return one row for each predictions file: what it is, what it cost, where it lies."""
+    found: list[tuple[str, ...]] = []
+    for path, part in scores.groupby("predictions", sort=False):
+        first = part.iloc[0]
+        seconds = part.drop_duplicates(["fraction", "draw"])["wall_s"].sum()
+        peak = "" if pd.isna(first["peak_mb"]) else f"{first['peak_mb']:.0f}"
+        names = (first["variant"], first["encoder"], first["seed"], first["dataset"], first["head"])
+        digits = str(first["predictions_sha256"])[:12]
+        found.append((*map(str, names), f"{seconds:.1f}", peak, str(path), digits))
+    return found
+
+
+def _unique(values: Iterable[Any]) -> str:
+    return ", ".join(dict.fromkeys(map(str, values)))

@@ -1,0 +1,43 @@
+"""The main tables on a terminal."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sista.report.cells import TaskTable
+
+
+def print_tables(tables: Iterable[TaskTable], page: Path) -> None:
+    """Print the main tables and, last, where the page is."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    for table in tables:
+        console.print(_grid(table))
+        for note in table.footnotes:
+            console.print(f"  {table.mark_of(note)}  {note}", style="dim", markup=False)
+        console.print()
+    console.print(f"HTML report: {page}", soft_wrap=True, markup=False)
+
+
+def _grid(table: TaskTable) -> Table:
+    grid = Table(title=Text(table.caption), title_justify="left", title_style="")
+    grid.add_column("Method", no_wrap=True)
+    for column in table.columns:
+        grid.add_column(f"{column.group} {column.fraction} %", justify="right")
+    for block in table.blocks:
+        grid.add_section()
+        grid.add_row(Text(block.title, style="italic"))
+        for name, cells in block.rows.items():
+            texts = [
+                Text(
+                    cells[c].text + (f" ({table.mark(cells[c])})" if cells[c].note else ""),
+                    style="bold" if cells[c].best else "",
+                )
+                for c in table.columns
+            ]
+            grid.add_row(Text(name), *texts)
+    return grid
