@@ -22,48 +22,32 @@ app = App(
 )
 # By import path: no stage is imported before it is called, so help costs no torch.
 _VERBS = (
-    (_STAGES, "fetch", "sista.fetch:fetch", "List a data set's source files (phantom: make them)."),
-    (
-        _STAGES,
-        "prepare",
-        "sista.prepare:prepare",
-        "Read a raw layout into manifest, images and split by patient.",
-    ),
-    (
-        _STAGES,
-        "pretrain",
-        "sista.pretrain:main",
-        "Pre-train one encoder on image-report pairs.",
-    ),
-    (
-        _STAGES,
-        "adapt",
-        "sista.adapt:adapt",
-        "Adapt one encoder to a task at all label fractions; predict.",
-    ),
-    (_STAGES, "score", "sista.score:score", "Score the predictions of a grid into one tidy table."),
-    (
-        _STAGES,
-        "report",
-        "sista.report.stage:report",
-        "Make tables, figures and the HTML page of a grid.",
-    ),
-    (
-        _LOOK,
-        "list",
-        "sista.inspection:list_words",
-        "List data sets, methods, heads, protocols, encoders, budgets.",
-    ),
-    (
-        _LOOK,
-        "status",
-        "sista.inspection:status",
-        "Say which files of a grid are there and which are missing.",
-    ),
-    (_LOOK, "schema", "sista.inspection:schema", "Print the JSON schema of grids, for editors."),
+    ("fetch", "fetch:fetch", "List a data set's source files (phantom: make them)."),
+    ("prepare", "prepare:prepare", "Read a raw layout into manifest, images and patient split."),
+    ("pretrain", "pretrain:main", "Pre-train one encoder on image-report pairs."),
+    ("adapt", "adapt:adapt", "Adapt one encoder to a task at all label fractions; predict."),
+    ("score", "score:score", "Score the predictions of a grid into one tidy table."),
+    ("report", "report.stage:report", "Make tables, figures and the HTML page of a grid."),
 )
-for _order, (_group, _name, _place, _help) in enumerate(_VERBS):
-    app.command(_place, name=_name, help=_help, group=_group, sort_key=_order)
+_LOOKS = (
+    ("list", "inspection:list_words", "List the words that a grid may use."),
+    ("status", "inspection:status", "Say which files of a grid are there and which are missing."),
+    ("compare", "score:compare", "Compare two scores tables value by value."),
+    ("schema", "inspection:schema", "Print the JSON schema of grids, for editors."),
+)
+_AUDITS = (
+    ("split", "split_audit:audit_split", "Audit a split for overlaps, nestedness, class counts."),
+    ("phantom", "phantom.calibration:main", "Compare the phantom's reports with real ones."),
+)
+audit = App(name="audit", help="Audit a split, or the phantom's realism.", group=_LOOK, sort_key=9)
+app.command(audit)
+for _parent, _group, _verbs in (
+    (app, _STAGES, _VERBS),
+    (app, _LOOK, _LOOKS),
+    (audit, None, _AUDITS),
+):
+    for _order, (_name, _place, _help) in enumerate(_verbs):
+        _parent.command(f"sista.{_place}", name=_name, help=_help, group=_group, sort_key=_order)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

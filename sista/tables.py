@@ -127,10 +127,17 @@ def validate(frame: pd.DataFrame, kind: str, where: str = "table") -> pd.DataFra
         return SCHEMAS[kind].validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases.head(5)
-        found = "; ".join(
-            f"column {case.column!r}, row {case.index}: {case.check}" for case in cases.itertuples()
-        )
+        found = "; ".join(_explain(case) for case in cases.to_dict("records"))
         raise UserError(f"{where}: not a valid {kind} table: {found}") from error
+
+
+def _explain(case: Mapping[Any, Any]) -> str:
+    """Return a failure in words; values are left out, they may be a patient's."""
+    if case["check"] == "column_in_dataframe":
+        return f"column {case['failure_case']!r} is missing"
+    if case["check"] == "column_in_schema":
+        return f"column {case['failure_case']!r} is unknown"
+    return f"column {case['column']!r}, row {case['index']}: {case['check']}"
 
 
 def write(

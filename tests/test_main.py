@@ -1,0 +1,68 @@
+"""The command line: complete help, quick start without torch, errors without a traceback."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sista import __main__, __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+VERBS = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
+LOOKING = ("list", "compare", "status", "schema", "audit split", "audit phantom")
+BLOCKED = "import sys; sys.modules['torch'] = None; from sista.__main__ import main; "
+
+
+def sista(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = BLOCKED + "sys.exit(main(sys.argv[1:]))"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def test_help_names_every_verb_in_a_second_and_without_torch():
+    started = time.perf_counter()
+    done = sista("--help")
+    assert time.perf_counter() - started < 1.5
+    assert done.returncode == 0
+    places = [done.stdout.index(f"│ {verb} ") for verb in VERBS]
+    assert places == sorted(places)
+    assert sista("--version").stdout.strip() == __version__
+
+
+@pytest.mark.parametrize("verb", [*VERBS, *LOOKING])
+def test_every_parameter_of_every_verb_has_a_help_text(verb, capsys):
+    app = __main__.app
+    for word in verb.split():
+        app = app[word]
+    assert app.help
+    arguments = app.assemble_argument_collection(parse_docstring=True)
+    bare = [argument.name for argument in arguments if not argument.parameter.help]
+    assert bare == []
+
+
+def test_an_error_has_no_traceback_and_names_file_and_remedy():
+    done = sista("status", "--grid", "absent.yaml")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: absent.yaml: no such grid; there are: benchmarks/")
+    assert "Traceback" not in done.stderr
+
+
+def test_list_shows_words_with_access_and_licence():
+    done = sista("list", "datasets")
+    assert done.returncode == 0
+    text = " ".join(done.stdout.split())
+    assert "rsna_pneumonia" in text
+    assert "PhysioNet" in text
+    assert "resnet50" in sista("list", "encoders").stdout
+    assert "tiny" in sista("list", "budgets").stdout
+    assert "clip" in sista("list", "methods").stdout
+
+
+def test_status_counts_what_is_there():
+    done = sista("status", "--grid", "benchmarks/paper.yaml")
+    assert done.returncode == 0
+    assert "pretrain" in done.stdout
+    assert "results/score/paper.parquet" in done.stdout
