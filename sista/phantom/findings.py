@@ -110,7 +110,7 @@ PATTERNS: dict[str, dict[tuple[str, ...], float]] = {
         ("opacity",): 6,
         ("cardiomegaly",): 5,
     },
-    "covid": {("covid",): 55, ("consolidation",): 25, ("consolidation", "effusion"): 8},
+    "covid": {("covid",): 42, ("consolidation",): 25, ("consolidation", "effusion"): 8},
     "nih": {
         ("opacity",): 14,
         ("effusion",): 11,

@@ -112,7 +112,8 @@ def make_patient(preset: Preset, layout: str, index: int, count: int) -> Patient
     anatomy = sample_anatomy(rng)
     studies: list[Study] = []
     for number in range(count):
-        if studies and studies[-1].findings and rng.random() < 0.5:
+        # Normal stays normal as often as disease stays: the share of normal studies is kept.
+        if studies and rng.random() < 0.5:
             findings = progress(rng, studies[-1].findings)
         else:
             findings = sample_findings(rng, PATTERNS[layout], preset.normal_share)

@@ -85,17 +85,18 @@ EXTRAS: tuple[str, ...] = (
     "Mild scoliosis is noted.",
     "There is atherosclerotic calcification of the aortic arch.",
 )
+# The last two are for films without any finding.
 NORMAL_IMPRESSIONS: tuple[str, ...] = (
     "No acute cardiopulmonary process.",
     "No acute cardiopulmonary abnormality.",
     "No acute cardiopulmonary disease.",
     "No acute intrathoracic process.",
-    "Normal chest radiograph.",
     "No acute disease.",
     "No evidence of acute disease.",
     "No evidence of pneumonia.",
-    "Unremarkable chest.",
     "No radiographic evidence of acute cardiopulmonary disease.",
+    "Normal chest radiograph.",
+    "Unremarkable chest.",
 )
 GRADES: dict[str, tuple[str, ...]] = {
     "mild": ("mild", "minimal", "mild"),
@@ -114,7 +115,6 @@ ZONE_WORDS: dict[str, tuple[str, ...]] = {
     "mid": ("mid lung", "mid lung zone"),
     "lower": ("lower lobe", "lung base"),
 }
-# The first template of each kind serves the impression too.
 STATED: dict[str, tuple[str, ...]] = {
     "opacity": (
         "{grade} patchy opacity in the {place}",
@@ -169,6 +169,25 @@ STATED: dict[str, tuple[str, ...]] = {
     "hernia": ("{grade} hiatal hernia", "{grade} retrocardiac hernia with an air-fluid level"),
     "foreign_object": ("foreign object over the chest",),
 }
+# Wording of the impression.
+SHORT: dict[str, str] = {
+    "opacity": "{place} opacity",
+    "consolidation": "{place} consolidation",
+    "effusion": "{grade} {sides} pleural effusion",
+    "pneumothorax": "{grade} {sides} pneumothorax",
+    "cardiomegaly": "{grade} cardiomegaly",
+    "edema": "{grade} pulmonary edema",
+    "atelectasis": "{place} atelectasis",
+    "nodule": "{place} nodule",
+    "covid": "multifocal peripheral opacities",
+    "emphysema": "{grade} emphysema",
+    "fibrosis": "{grade} fibrosis",
+    "pleural_thickening": "{sides} pleural thickening",
+    "hernia": "hiatal hernia",
+    "foreign_object": "foreign object",
+}
+# Findings that a reader may leave out of the impression when they are mild.
+MINOR = {"cardiomegaly", "atelectasis"}
 LABELS: dict[str, tuple[str, ...]] = {
     "opacity": ("Lung Opacity",),
     "consolidation": ("Consolidation", "Lung Opacity"),

@@ -15,7 +15,7 @@ from sista.phantom.phrases import Stock
 
 READERS = 40
 # Probability that a reader uses their own stock sentence for a slot rather than any other.
-HABIT = 0.86
+HABIT = 0.95
 CHEXPERT_LABELS = (
     "No Finding",
     "Enlarged Cardiomediastinum",
@@ -90,11 +90,11 @@ def write_report(
     """
     reader = int(min(READERS - 1, rng.geometric(0.09) - 1))
     labels: dict[str, int] = {}
-    positive = [_sentences(rng, finding, labels, follow_up) for finding in findings]
+    positive = [_sentences(rng, reader, finding, labels, follow_up) for finding in findings]
     body = [first for first, _ in positive]
     # Denials come after the statements: a stated label is never overwritten.
     body += _denials(rng, reader, findings, labels)
-    spoken = [name for name in devices if rng.random() < 0.8]
+    spoken = [name for name in devices if rng.random() < (0.2 if name == "leads" else 0.7)]
     if spoken:
         labels.setdefault("Support Devices", 1)
         body += [_pick(rng, phrases.DEVICE_PHRASES[name]) for name in spoken]
@@ -102,8 +102,10 @@ def write_report(
         body.append(_pick(rng, phrases.EXTRAS))
     if not findings:
         labels["No Finding"] = 1
-    impression = _impression(rng, reader, [short for _, short in positive])
     shape = rng.random()
+    minor = all(f.kind in phrases.MINOR and f.severity == "mild" and f.certain for f in findings)
+    said = [] if minor and shape >= 0.5 else [short for _, short in positive]
+    impression = _impression(rng, reader, said, bool(findings))
     prior = "Chest radiograph ___." if follow_up else _pick(rng, phrases.COMPARISONS)
     return Report(
         findings="" if shape < 0.05 else " ".join(body),
@@ -147,9 +149,9 @@ def _denials(
     if "cardiomegaly" not in kinds:
         slots.append((3, phrases.HEART, 0.95))
     if "edema" not in kinds:
-        slots.append((4, phrases.NO_EDEMA, 0.35))
-    slots.append((5, phrases.MEDIASTINUM, 0.4))
-    slots.append((6, phrases.BONES, 0.45))
+        slots.append((4, phrases.NO_EDEMA, 0.2))
+    slots.append((5, phrases.MEDIASTINUM, 0.3))
+    slots.append((6, phrases.BONES, 0.35))
     order = np.random.default_rng([reader, 99]).permutation(len(slots))
     sentences = []
     for i in order:
@@ -165,28 +167,39 @@ def _denials(
 
 
 def _sentences(
-    rng: np.random.Generator, finding: Finding, labels: dict[str, int], follow_up: bool
+    rng: np.random.Generator,
+    reader: int,
+    finding: Finding,
+    labels: dict[str, int],
+    follow_up: bool,
 ) -> tuple[str, str]:
     """Return the sentence for FINDINGS and the phrase for IMPRESSION; note the labels."""
     value = 1 if finding.certain else -1
     for label in phrases.LABELS[finding.kind]:
         labels[label] = max(labels.get(label, value), value)
-    long = _words(rng, finding, int(rng.integers(len(phrases.STATED[finding.kind]))))
-    short = _words(rng, finding, 0)
+    templates = phrases.STATED[finding.kind]
+    long = _words(rng, finding, _own(rng, reader, finding.kind, templates))
+    short = _words(rng, finding, phrases.SHORT[finding.kind])
     if not finding.certain:
         return _cased(_pick(rng, phrases.DOUBTS).format(what=long)), f"possible {short}"
-    if finding.kind in {"consolidation", "opacity"} and rng.random() < 0.45:
+    if finding.kind in {"consolidation", "opacity"} and rng.random() < 0.4:
         doubt = rng.random() < 0.6
         labels["Pneumonia"] = max(labels.get("Pneumonia", -1), -1 if doubt else 1)
         short += ", concerning for pneumonia" if doubt else ", consistent with pneumonia"
     openings = phrases.OPENINGS if follow_up else phrases.OPENINGS[:-1]
-    sentence = _cased(_pick(rng, openings).format(what=long))
-    if follow_up and rng.random() < 0.4:
+    sentence = _cased(_own(rng, reader, "opening", openings).format(what=long))
+    if follow_up and rng.random() < 0.25:
         short += f", {_pick(rng, phrases.CHANGES)}"
     return sentence, short
 
 
-def _words(rng: np.random.Generator, finding: Finding, template: int) -> str:
+def _own(rng: np.random.Generator, reader: int, slot: str, pool: tuple[str, ...]) -> str:
+    """Return a reader's own choice of a pool, or at times another one."""
+    own = (reader + sum(slot.encode())) % len(pool)
+    return pool[own] if rng.random() < HABIT else _pick(rng, pool)
+
+
+def _words(rng: np.random.Generator, finding: Finding, template: str) -> str:
     """Fill a template with the severity, side and zone of a finding."""
     scale = phrases.SIZES if finding.kind in phrases.SIZED else phrases.GRADES
     grade = _pick(rng, scale[finding.severity])
@@ -198,7 +211,7 @@ def _words(rng: np.random.Generator, finding: Finding, template: int) -> str:
     else:
         place = f"{finding.side} {zone}"
         sides = finding.side if rng.random() < 0.6 else f"{finding.side}-sided"
-    text = phrases.STATED[finding.kind][template].format(grade=grade, place=place, sides=sides)
+    text = template.format(grade=grade, place=place, sides=sides)
     return " ".join(text.split())
 
 
@@ -206,11 +219,11 @@ def _cased(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def _impression(rng: np.random.Generator, reader: int, shorts: list[str]) -> str:
+def _impression(rng: np.random.Generator, reader: int, shorts: list[str], abnormal: bool) -> str:
     """Return the IMPRESSION: a stock line for a normal study, else the findings in short."""
     if not shorts:
-        pool = tuple((line, ()) for line in phrases.NORMAL_IMPRESSIONS)
-        return _stock(rng, reader, 8, pool)[0]
+        lines = phrases.NORMAL_IMPRESSIONS[: -2 if abnormal else None]
+        return _stock(rng, reader, 8, tuple((line, ()) for line in lines))[0]
     if len(shorts) > 1 and rng.random() < 0.35:
         return " ".join(f"{i}. {_cased(short)}." for i, short in enumerate(shorts, 1))
     if len(shorts) > 1 and rng.random() < 0.4:

@@ -1,0 +1,180 @@
+"""Report statistics of the phantom beside those of the real Open-i reports.
+
+The Open-i reports (Demner-Fushman et al., JAMIA 2016) are read in place from the torchxrayvision
+wheel; nothing of their text is stored or printed.
+"""
+
+import csv
+import importlib.util
+import re
+import tarfile
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from sista.files import UserError
+from sista.phantom.patients import make_patient, roster
+from sista.phantom.presets import PRESETS, Preset
+
+NEAR = 0.9
+REPORTS = "NLMCXR_reports.tgz"
+
+
+@dataclass(frozen=True)
+class Sections:
+    """FINDINGS and IMPRESSION of one report and whether it is normal (None: not known)."""
+
+    findings: str
+    impression: str
+    normal: bool | None
+
+
+def words(text: str) -> list[str]:
+    """Return the lower-case alphanumeric tokens of a text."""
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+def report_statistics(reports: Sequence[Sections], sample: int = 1500) -> dict[str, float]:
+    """Return lengths in words and rates of repeated reports.
+
+    Args:
+        reports: reports with both sections.
+        sample: number of reports, drawn with a fixed seed, that repetition is counted among; the
+            rates depend on it, so both sides of a comparison use the same number.
+
+    Returns:
+        Name of each statistic -> value. "near" counts reports with another one at a token Jaccard
+        above 0.9; shares are of the reports named.
+    """
+    known = [report.normal for report in reports if report.normal is not None]
+    result = {"share of normal studies": float(np.mean(known)) if known else float("nan")}
+    order = np.random.default_rng(0).permutation(len(reports))[:sample]
+    drawn = [reports[i] for i in order]
+    groups = {
+        "all": drawn,
+        "normal": [report for report in drawn if report.normal],
+        "abnormal": [report for report in drawn if report.normal is False],
+    }
+    for name, group in groups.items():
+        if len(group) < 2:
+            continue
+        for section in ("findings", "impression"):
+            lengths = [len(words(getattr(report, section))) for report in group]
+            for quantile in (10, 50, 90):
+                key = f"{name}: {section} words q{quantile}"
+                result[key] = float(np.percentile(lengths, quantile))
+        texts = [f"{report.impression} {report.findings}" for report in group]
+        result[f"{name}: identical report"] = identical_share(texts)
+        near, pairs, mean = near_shares(texts)
+        result[f"{name}: near-identical report"] = near
+        result[f"{name}: near-identical pairs"] = pairs
+        result[f"{name}: mean token Jaccard"] = mean
+        impressions = [report.impression for report in group]
+        result[f"{name}: identical impression"] = identical_share(impressions)
+        counts = Counter(" ".join(words(text)) for text in impressions)
+        result[f"{name}: commonest impression"] = counts.most_common(1)[0][1] / len(group)
+    return result
+
+
+def identical_share(texts: Sequence[str]) -> float:
+    """Return the share of texts whose tokens equal another text's."""
+    counts = Counter(" ".join(words(text)) for text in texts)
+    return sum(count for count in counts.values() if count > 1) / len(texts)
+
+
+def near_shares(texts: Sequence[str]) -> tuple[float, float, float]:
+    """Return share of texts with a near-identical other, share of such pairs, mean Jaccard."""
+    sets = [set(words(text)) for text in texts]
+    index = {word: i for i, word in enumerate(sorted(set().union(*sets)))}
+    bags = np.zeros((len(sets), len(index)), dtype=np.float32)
+    for row, bag in enumerate(sets):
+        bags[row, [index[word] for word in bag]] = 1
+    shared = bags @ bags.T
+    size = bags.sum(1)
+    jaccard = shared / np.maximum(size[:, None] + size[None] - shared, 1)
+    np.fill_diagonal(jaccard, 0)
+    pairs = len(sets) * (len(sets) - 1)
+    near = jaccard > NEAR
+    return float(near.any(1).mean()), float(near.sum() / pairs), float(jaccard.sum() / pairs)
+
+
+def phantom_reports(preset: Preset) -> list[Sections]:
+    """Return the phantom's MIMIC-CXR reports that have both sections; no film is drawn."""
+    found = []
+    for index, count in roster(preset, "mimic_cxr"):
+        for study in make_patient(preset, "mimic_cxr", index, count).studies:
+            report = study.report
+            normal = "No Finding" in report.labels
+            if report.findings and report.impression:
+                found.append(Sections(report.findings, report.impression, normal))
+    return found
+
+
+def openi_reports(labels: Path | None) -> list[Sections]:
+    """Return the Open-i reports with both sections.
+
+    Args:
+        labels: `openi_gld_std14.csv` with the column `normal`, or None: then whether a report is
+            normal is not known.
+
+    Raises:
+        UserError: torchxrayvision or the label file is missing.
+    """
+    spec = importlib.util.find_spec("torchxrayvision")
+    if spec is None or spec.origin is None:
+        raise UserError("torchxrayvision is not installed; it carries the Open-i reports")
+    normal: dict[str, bool] = {}
+    if labels is not None:
+        try:
+            with labels.open(encoding="utf-8") as stream:
+                normal = {row["filename"]: row["normal"] == "1" for row in csv.DictReader(stream)}
+        except (FileNotFoundError, KeyError) as error:
+            raise UserError(f"{labels}: not the gold label file of Open-i") from error
+    found = []
+    with tarfile.open(Path(spec.origin).parent / "data" / REPORTS) as archive:
+        for member in archive:
+            source = archive.extractfile(member) if member.name.endswith(".xml") else None
+            if source is not None:
+                report = _parse(source.read(), normal)
+                if report.findings and report.impression:
+                    found.append(report)
+    return found
+
+
+def _parse(xml: bytes, normal: dict[str, bool]) -> Sections:
+    root = ElementTree.fromstring(xml)
+    texts = {
+        node.get("Label"): " ".join((node.text or "").split()) for node in root.iter("AbstractText")
+    }
+    key = root.find("uId")
+    known = normal.get(key.get("id", "")) if key is not None else None
+    return Sections(texts.get("FINDINGS", ""), texts.get("IMPRESSION", ""), known)
+
+
+def main(*, openi_labels: Path | None = None, normal_share: float | None = None) -> None:
+    """Print the report statistics of the phantom and of Open-i side by side.
+
+    Args:
+        openi_labels: gold labels of Open-i; without them the rows of normal and abnormal reports
+            stand for the phantom alone.
+        normal_share: another share of normal studies than the preset's.
+    """
+    preset = PRESETS["phantom"]
+    if normal_share is not None:
+        preset = replace(preset, normal_share=normal_share)
+    ours = phantom_reports(preset)
+    theirs = openi_reports(openi_labels)
+    sample = min(1500, len(ours), len(theirs))
+    left, right = (report_statistics(reports, sample) for reports in (ours, theirs))
+    table = Table(title=f"Reports: phantom and Open-i ({sample} each)")
+    for column in ("statistic", "phantom", "Open-i"):
+        table.add_column(column, justify="left" if column == "statistic" else "right")
+    for name, value in left.items():
+        table.add_row(name, f"{value:.3g}", f"{right.get(name, float('nan')):.3g}")
+    Console(width=100).print(table)
