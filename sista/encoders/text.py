@@ -1,5 +1,6 @@
 """Report encoders: a small BERT with random weights, or any transformers folder or hub id."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -39,14 +40,35 @@ class TextEncoder(nn.Module):
         self.pool = pool
         self.dim: int = body.config.hidden_size  # type: ignore[union-attr, assignment]
 
-    def forward(self, ids: Tensor, length: Tensor) -> TextFeatures:
-        """Encode token ids `[B, T]` of which the first `length` of each row are real."""
-        mask = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
-        tokens = self.body(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+    def forward(self, ids: Tensor, length: Tensor, widths: Sequence[int] = ()) -> TextFeatures:
+        """Encode reports of very different lengths without computing most of the padding.
+
+        Args:
+            ids: `[B, T]` token ids.
+            length: `[B]` real tokens of each row.
+            widths: tokens of the longest report of each chunk, when the reports are sorted by
+                length and cut into equal chunks; on the host, so that no sync is needed. Empty:
+                one chunk. What is computed for a report does not depend on it.
+        """
+        if len(widths) < 2:
+            tokens = self._encode(ids, length)
+        else:
+            order = torch.argsort(length, stable=True)
+            parts = []
+            for rows, width in zip(order.tensor_split(len(widths)), widths, strict=True):
+                part = self._encode(ids[rows, :width], length[rows])
+                parts.append(nn.functional.pad(part, (0, 0, 0, ids.shape[1] - width)))
+            tokens = torch.cat(parts)[torch.argsort(order)]
         if self.pool == "cls":
             return TextFeatures(tokens[:, 0], tokens)
-        weight = mask.to(tokens.dtype).unsqueeze(-1)
+        real = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
+        weight = real.to(tokens.dtype).unsqueeze(-1)
         return TextFeatures((tokens * weight).sum(1) / weight.sum(1), tokens)
+
+    def _encode(self, ids: Tensor, length: Tensor) -> Tensor:
+        mask = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
+        states: Tensor = self.body(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return states
 
 
 def small_bert(vocabulary: int, longest: int) -> TextEncoder:

@@ -17,6 +17,8 @@ from sista.files import UserError
 from sista.progress import track
 from sista.reports.vocabulary import TokenTable
 
+# Reports are encoded in this many chunks of similar length.
+CHUNKS = 4
 # As the family: 256 px with a random crop of 224.
 CROP = 224 / 256
 
@@ -28,6 +30,7 @@ class Batch(NamedTuple):
         images: `[B, S, S]` float in [0, 255].
         ids: `[B, T]` word pieces.
         length: `[B]` real tokens.
+        widths: longest report of each chunk of reports sorted by length, on the host.
         slot: `[B, T]` word of each piece.
         word_ids: `[B, W]` number of each word, -1 at padding.
         labels: `[B, C]`.
@@ -37,6 +40,7 @@ class Batch(NamedTuple):
     images: Tensor
     ids: Tensor
     length: Tensor
+    widths: tuple[int, ...]
     slot: Tensor
     word_ids: Tensor
     labels: Tensor
@@ -157,11 +161,11 @@ def centre(images: NDArray[np.uint8], rows: NDArray[np.int64], side: int) -> Ten
 
 def token_batch(
     table: TokenTable | None, rows: NDArray[np.int64], device: torch.device
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return ids, length, slot and word numbers of a batch, cut to its longest report."""
+) -> tuple[Tensor, Tensor, tuple[int, ...], Tensor, Tensor]:
+    """Return ids, length, chunk widths, slot and word numbers, cut to the longest report."""
     if table is None:
         empty = torch.empty(0, dtype=torch.long, device=device)
-        return empty, empty, empty, empty
+        return empty, empty, (), empty, empty
     length = table.length[rows]
     wide = int(length.max())
     words = table.word_ids[rows]
@@ -170,4 +174,6 @@ def token_batch(
     slot = np.minimum(table.slot[rows, :wide], most)
     parts = (table.ids[rows, :wide], length, slot, words[:, :most])
     moved = [torch.from_numpy(np.ascontiguousarray(p)).long().to(device) for p in parts]
-    return moved[0], moved[1], moved[2], moved[3]
+    chunks = np.array_split(np.sort(length), min(CHUNKS, len(rows)))
+    widths = tuple(int(chunk[-1]) for chunk in chunks)
+    return moved[0], moved[1], widths, moved[2], moved[3]

@@ -44,7 +44,7 @@ class PretrainModel(nn.Module):
             e = e._replace(logits=self.classifier(features.pooled), labels=batch.labels)
         if self.text is None:
             return e
-        text = self.text(batch.ids, batch.length)
+        text = self.text(batch.ids, batch.length, batch.widths)
         e = e._replace(image=self.image_head(features.pooled), report=self.text_head(text.pooled))
         if self.needs.words:
             patches = features.maps[self.image.patch_map].flatten(2).transpose(1, 2)

@@ -121,7 +121,7 @@ def sista(
     directions: Directions = "word",
     same_word: Literal["ignore", "keep"] = "ignore",
     stop_words: bool = False,
-    image_negatives: int = 8,
+    image_negatives: int = 4,
     w_report: float = 0.5,
     w_images: float = 1.0,
     stop_gradient: bool = False,
