@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 CORES ?= all
 GRID ?= benchmarks/phantom.yaml
-REPORT = results/report/$(basename $(notdir $(GRID)))
+SCORES = results/score/$(basename $(notdir $(GRID))).parquet
 UV = .uv/bin/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
@@ -23,8 +23,7 @@ env: .venv/.installed ## make .venv from the hash-pinned lock
 
 run: env ## run a grid (GRID=benchmarks/open.yaml, CORES=2, ARGS=-n) and print its main tables
 	snakemake --cores $(CORES) --quiet host reason --config grid=$(GRID) $(ARGS)
-	@cat $(REPORT)/classification.md $(REPORT)/segmentation.md $(REPORT)/detection.md 2>/dev/null || true
-	@echo "HTML report: $(REPORT)/index.html"
+	@test ! -f $(SCORES) || python -m sista show $(SCORES)
 
 test: env ## run the test suite
 	pytest -n auto

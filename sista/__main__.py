@@ -32,6 +32,7 @@ _VERBS = (
 _LOOKS = (
     ("list", "inspection:list_words", "List the words that a grid may use."),
     ("status", "inspection:status", "Say which files of a grid are there and which are missing."),
+    ("show", "report.printing:show", "Print the main tables of a grid from its scores."),
     ("compare", "score:compare", "Compare two scores tables value by value."),
     ("schema", "inspection:schema", "Print the JSON schema of grids, for editors."),
 )

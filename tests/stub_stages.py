@@ -21,7 +21,8 @@ text = json.dumps([verb, *arguments])
 if verb == "report":
     out.mkdir(parents=True, exist_ok=True)
     for name in ("index", "classification", "segmentation", "detection"):
-        (out / f"{name}.html").write_text(text)
+        for ending in ("html", "csv", "md", "tex"):
+            (out / f"{name}.{ending}").write_text(text)
 else:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text)

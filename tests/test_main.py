@@ -11,7 +11,7 @@ from sista import __main__, __version__
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
-LOOKING = ("list", "compare", "status", "schema", "audit split", "audit phantom")
+LOOKING = ("list", "show", "compare", "status", "schema", "audit split", "audit phantom")
 BLOCKED = "import sys; sys.modules['torch'] = None; from sista.__main__ import main; "
 
 

@@ -7,15 +7,28 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sista.report.cells import TaskTable
+from sista import tables
+from sista.report.cells import TaskTable, main_rows, task_table
 
 
-def print_tables(tables: Iterable[TaskTable], page: Path) -> None:
+def show(scores: Path) -> None:
+    """Print the main tables of a grid and, last, where its page is.
+
+    Args:
+        scores: its scores, e.g. results/score/phantom.parquet.
+    """
+    frame, meta = tables.read(scores, "scores")
+    rows = main_rows(frame, meta["main_metrics"])
+    made = [task_table(rows, task) for task in dict.fromkeys(map(str, rows["task"]))]
+    print_tables(made, scores.parent.parent / "report" / scores.stem / "index.html")
+
+
+def print_tables(made: Iterable[TaskTable], page: Path) -> None:
     """Print the main tables and, last, where the page is."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
-    for table in tables:
+    for table in made:
         console.print(_grid(table))
         for note in table.footnotes:
             console.print(f"  {table.mark_of(note)}  {note}", style="dim", markup=False)

@@ -3,6 +3,9 @@
 # report  in: the grid and its scores
 #         out: results/report/GRID/index.html and the tables of each task, {task}.{csv,md,tex,html}
 
+PAGE = f"results/report/{NAME}"
+TASKS = sorted({run.task for run in grid.adapt_runs()})
+
 
 rule score:
     input:
@@ -38,33 +41,34 @@ rule report:
         grid=GRID,
         scores=f"results/score/{NAME}.parquet",
         code=plan.code("report.stage"),
+        templates=sorted(
+            path.as_posix() for path in Path("sista/report/html").iterdir()
+        ),
     output:
         index=report(
-            f"results/report/{NAME}/index.html",
+            f"{PAGE}/index.html",
             caption="../report/index.rst",
             category="Page",
         ),
         tables=report(
-            expand(
-                f"results/report/{NAME}/{{task}}.html",
-                task=dict.fromkeys(run.task for run in grid.adapt_runs()),
-            ),
+            expand(f"{PAGE}/{{task}}.html", task=TASKS),
             caption="../report/table.rst",
             category="Tables",
         ),
-    log:
-        f"results/report/{NAME}.log",
-    benchmark:
-        f"results/report/{NAME}.runtime.tsv"
-    conda:
-        "../../envs/sista.yaml"
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        formats=expand(
+            f"{PAGE}/{{task}}.{{ending}}", task=TASKS, ending=["csv", "md", "tex"]
+        ),
+        figures=report(
+            directory(f"{PAGE}/figures"),
+            patterns=["{name}.png"],
+            caption="../report/figure.rst",
+            category="Figures",
+        ),
     params:
-        folder=lambda wildcards, output: Path(output.index).parent.as_posix(),
+        folder=PAGE,
     message:
         f"report {NAME}"
     shell:
+        "mkdir -p {output.figures}; "
         "python -m sista report --grid {input.grid} --scores {input.scores} --out {params.folder}"
         " 2>&1 | tee {log}"
