@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 # The order fixes each layout's own random stream and its own range of patient numbers: append only.
 LAYOUTS = (
@@ -46,8 +45,8 @@ class Preset:
 
 
 def _preset(word: str, **studies: int) -> Preset:
-    counts = MappingProxyType(dict(studies))
-    return Preset(word=word, seed=20260101, size=320, normal_share=0.35, studies=counts)
+    # A plain dict: worker processes get a copy, and a mapping proxy cannot be sent to them.
+    return Preset(word=word, seed=20260101, size=320, normal_share=0.35, studies=studies)
 
 
 PRESETS: dict[str, Preset] = {
