@@ -20,7 +20,6 @@ CONTROLS = {"random_init": "#8a8a8a", "imagenet": "#b59b6a", "supervised": "#1a1
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b3294", "#8c510a")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE = {
-    "svg.hashsalt": "sista",
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 10.5,
@@ -58,12 +57,13 @@ def looks(variants: Sequence[str]) -> dict[str, Look]:
     }
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG and SVG beside each other, without the date in it."""
-    for suffix in (".png", ".svg"):
+def save(figure: Figure, path: Path, suffixes: Sequence[str] = (".png", ".svg")) -> None:
+    """Write a figure in these formats beside each other, without the date in it."""
+    for suffix in suffixes:
         with atomic(path.with_suffix(suffix)) as temporary:
             metadata: dict[str, Any] = {"Date": None} if suffix == ".svg" else {}
-            figure.savefig(temporary, bbox_inches="tight", metadata=metadata)
+            with mpl.rc_context({"svg.hashsalt": "sista"}):
+                figure.savefig(temporary, bbox_inches="tight", metadata=metadata)
 
 
 def _panels(rows: pd.DataFrame) -> tuple[list[tuple[str, str]], list[str]]:

@@ -26,6 +26,7 @@ PREFERRED = ("random_init", "clip", "sista", "supervised")
 IMAGES = 4
 WORDS = 5
 TARGET, PREDICTED = "#56b4e9", "#ff9e2c"
+FILLERS = {"the", "and", "with", "for", "are", "was", "there", "has", "have", "been", "this"}
 LEAST_SCORE = 0.3
 MOST_BOXES = 5
 Row = Mapping[Any, Any]
@@ -230,6 +231,6 @@ def _telling(words: NDArray[Any], weights: NDArray[Any], valid: NDArray[Any]) ->
     focus = (share**2).sum(axis=1)
     picked: dict[str, int] = {}
     for place in np.argsort(-focus, kind="stable"):
-        if valid[place] and len(str(words[place])) > 2:
+        if valid[place] and len(str(words[place])) > 2 and str(words[place]) not in FILLERS:
             picked.setdefault(str(words[place]), int(place))
     return sorted(list(picked.values())[:WORDS])

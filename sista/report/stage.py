@@ -158,10 +158,15 @@ class Report:
         section.sheets = list(self.overlays(task)) if task != "classification" else []
         return section
 
-    def picture(self, figure: Any, name: str, caption: str, suffix: str = ".svg") -> page.Picture:
+    def picture(self, figure: Any, name: str, caption: str) -> page.Picture:
         """Save a figure as PNG and SVG and return it for the page."""
         figures.save(figure, self.out / "figures" / name)
-        return page.picture(self.out / "figures" / f"{name}{suffix}", name, caption)
+        return page.picture(self.out / "figures" / f"{name}.svg", name, caption)
+
+    def sheet(self, figure: Any, name: str, caption: str) -> page.Picture:
+        """Save a sheet of films as PNG and return it for the page."""
+        figures.save(figure, self.out / "figures" / name, (".png",))
+        return page.picture(self.out / "figures" / f"{name}.png", name, caption)
 
     def overlays(self, task: str) -> Iterator[page.Picture]:
         """Yield a sheet of masks or boxes for each data set, head and encoder it may show."""
@@ -182,7 +187,7 @@ class Report:
                 more = "" if task == "segmentation" else " (boxes of the highest scores)"
                 caption = OVERLAY.format(head=head, encoder=encoder, fraction=drawn[1], more=more)
                 name = f"{task}_{dataset.replace('@', '_')}_{protocol}_{head}_{encoder}"
-                yield self.picture(drawn[0], name, caption, ".png")
+                yield self.sheet(drawn[0], name, caption)
 
     def words(self) -> Iterator[page.Picture]:
         """Yield a sheet of word-to-patch maps for every run that wrote some."""
@@ -194,4 +199,4 @@ class Report:
                 if figure is not None:
                     caption = WORDS.format(variant=run.variant, encoder=run.encoder)
                     name = f"words_{run.variant}_{run.encoder}_seed{run.seed}"
-                    yield self.picture(figure, name, caption, ".png")
+                    yield self.sheet(figure, name, caption)

@@ -1,0 +1,102 @@
+"""Means, deviations, bold and footnotes of the main tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sista.report import cells
+
+
+def _rows(values, **changes):
+    """Return overall test rows from {(variant, draw, fraction): value}."""
+    plain = {"protocol": "quick_v1", "dataset": "d", "task": "classification", "head": "linear"}
+    plain |= {"encoder": "resnet_tiny", "family": "resnet", "corpus": "c", "budget": "quick"}
+    plain |= {"seed": 0, "subset": "test", "metric": "auroc", "label": "macro", "n": 7}
+    return pd.DataFrame(
+        [
+            plain
+            | {"variant": variant, "draw": draw, "fraction": fraction, "value": value}
+            | {"note": None if not np.isnan(value) else "too few"}
+            | changes
+            for (variant, draw, fraction), value in values.items()
+        ]
+    )
+
+
+def test_mean_deviation_and_best():
+    rows = _rows({("a", 0, 1): 0.5, ("a", 1, 1): 0.7, ("b", 0, 1): 0.8, ("b", 1, 1): 0.8})
+    table = cells.task_table(rows, "classification")
+    (column,) = table.columns
+    (block,) = table.blocks
+    assert block.rows["a"][column].text == "60.0 ± 14.1"
+    assert not block.rows["a"][column].best
+    assert block.rows["b"][column].text == "80.0 ± 0.0"
+    assert block.rows["b"][column].best
+    assert "quick_v1" in table.caption
+    assert "2 draws" in table.caption
+    assert "1 pre-training seed;" in table.caption
+    assert "7 of d" in table.caption
+
+
+def test_values_that_print_alike_are_both_bold_and_a_single_row_is_not():
+    both = cells.task_table(_rows({("a", 0, 1): 0.7001, ("b", 0, 1): 0.7003}), "classification")
+    assert [row[both.columns[0]].best for row in both.blocks[0].rows.values()] == [True, True]
+    one = cells.task_table(_rows({("a", 0, 1): 0.7}), "classification")
+    cell = one.blocks[0].rows["a"][one.columns[0]]
+    assert not cell.best
+    assert cell.text == "70.0"
+
+
+def test_lower_is_better_for_calibration():
+    rows = _rows({("a", 0, 1): 0.1, ("b", 0, 1): 0.2}, metric="brier")
+    table = cells.task_table(rows, "classification")
+    assert table.blocks[0].rows["a"][table.columns[0]].best
+
+
+def test_missing_values_have_a_reason():
+    nan = float("nan")
+    rows = _rows({("a", 0, 1): nan, ("a", 0, 10): 0.6, ("a", 1, 10): nan, ("b", 0, 10): 0.5})
+    table = cells.task_table(rows, "classification")
+    one, ten = table.columns
+    assert table.blocks[0].rows["a"][one].text == "n/a"
+    assert table.footnotes == ("too few", "1 of 2 runs; the others: too few", "not run")
+    assert [table.mark(table.blocks[0].rows[r][c]) for r, c in (("a", one), ("a", ten))] == [
+        "a",
+        "b",
+    ]
+    assert table.mark(table.blocks[0].rows["b"][ten]) == ""
+
+
+def test_letters_go_on_after_z():
+    assert [cells._letter(k) for k in (0, 25, 26, 27, 52)] == ["a", "z", "aa", "ab", "ba"]
+
+
+def test_two_protocols_never_share_a_column():
+    rows = pd.concat([_rows({("a", 0, 1): 0.5}), _rows({("a", 0, 1): 0.9}, protocol="other")])
+    table = cells.task_table(rows, "classification")
+    texts = [table.blocks[0].rows["a"][column].text for column in table.columns]
+    assert [column.protocol for column in table.columns] == ["other", "quick_v1"]
+    assert texts == ["90.0", "50.0"]
+
+
+def test_two_heads_of_one_data_set_are_two_columns():
+    rows = pd.concat([_rows({("a", 0, 1): 0.5}), _rows({("a", 0, 1): 0.9}, head="mlp")])
+    table = cells.task_table(rows, "classification")
+    assert [column.head for column in table.columns] == ["linear", "mlp"]
+
+
+def test_blocks_of_a_grid(scores):
+    frame, meta = scores
+    rows = cells.main_rows(frame, meta["main_metrics"])
+    table = cells.task_table(rows, "segmentation")
+    assert [block.title for block in table.blocks] == [
+        "ResNet (resnet_tiny; head unet)",
+        "ViT (vit_tiny; head setr_pup)",
+    ]
+    assert list(table.blocks[0].rows) == ["random_init", "clip", "sista_no_sta", "supervised"]
+    assert [column.fraction for column in table.columns] == [1, 10, 100]
+    assert table.groups() == [("rsna_pneumonia@phantom · Dice (images with a lesion)", 3)]
+    values = rows.query("task == 'segmentation' and variant == 'clip' and fraction == 10")
+    mean = values[values["encoder"] == "vit_tiny"]["value"].mean()
+    cell = table.blocks[1].rows["clip"][table.columns[1]]
+    assert cell.mean == pytest.approx(mean)

@@ -1,0 +1,63 @@
+"""Figures: one panel per data set and encoder, stable looks, the same bytes each time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sista.report import cells, figures
+
+
+@pytest.fixture(scope="module")
+def rows(scores):
+    frame, meta = scores
+    return cells.main_rows(frame, meta["main_metrics"])
+
+
+def test_looks_are_distinct_and_do_not_depend_on_later_variants():
+    few = figures.looks(["random_init", "clip", "sista"])
+    more = figures.looks(["random_init", "clip", "sista", "gloria", "supervised"])
+    assert all(more[name] == few[name] for name in few)
+    assert len({look.colour for look in more.values()}) == 5
+    assert more["supervised"].dash != "-"
+    assert more["sista"].dash == "-"
+
+
+def test_efficiency_curves(rows):
+    part = rows[rows["task"] == "detection"]
+    styles = figures.looks(list(part["variant"].unique()))
+    figure = figures.efficiency(part, styles)
+    assert [axis.get_title() for axis in figure.axes] == [
+        "ResNet (resnet_tiny) · rsna_pneumonia@phantom",
+        "ViT (vit_tiny) · rsna_pneumonia@phantom",
+    ]
+    line = figure.axes[0].lines[1]
+    wanted = part.query("variant == 'clip' and encoder == 'resnet_tiny'")
+    wanted = 100 * wanted.groupby("fraction")["value"].mean()
+    np.testing.assert_allclose(line.get_ydata(), wanted)
+    # The refused fraction is a gap.
+    assert len(figure.axes[1].lines[1].get_xdata()) == 2
+    assert [text.get_text() for text in figure.legends[0].texts] == list(styles)
+
+
+def test_differences(scores, rows):
+    tests = pd.DataFrame(scores[1]["comparisons"])
+    tests = tests.query("task == 'classification' and baseline == 'random_init'")
+    styles = figures.looks(list(rows["variant"].unique()))
+    figure = figures.differences(tests, styles, "random_init")
+    assert len(figure.axes) == 2
+    assert "minus random_init" in figure.axes[0].get_xlabel()
+    shown = np.concatenate(
+        [c.get_offsets() for c in figure.axes[0].collections if len(c.get_offsets())]
+    )
+    wanted = 100 * tests[tests["encoder"] == "resnet_tiny"]["difference"]
+    assert set(np.round(wanted, 6)) <= set(np.round(np.ma.getdata(shown)[:, 0], 6))
+
+
+def test_a_figure_is_written_twice_with_the_same_bytes(rows, tmp_path):
+    part = rows[rows["task"] == "classification"]
+    styles = figures.looks(list(part["variant"].unique()))
+    for name in ("a", "b"):
+        figures.save(figures.efficiency(part, styles), tmp_path / name)
+    for suffix in (".svg", ".png"):
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+    assert b"<dc:date>" not in (tmp_path / "a.svg").read_bytes()

@@ -1,0 +1,84 @@
+"""The four formats of a table: same numbers, escaped words, marked footnotes."""
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from sista.report import cells, formats
+
+
+@pytest.fixture(scope="module")
+def table(scores):
+    frame, meta = scores
+    return cells.task_table(cells.main_rows(frame, meta["main_metrics"]), "detection")
+
+
+def test_csv(table):
+    rows = list(csv.DictReader(io.StringIO(formats.to_csv(table))))
+    assert len(rows) == 8
+    assert rows[0]["method"] == "random_init"
+    name = "quick_v1 rsna_pneumonia@phantom map_40_75"
+    assert rows[4][f"{name} 1%"] == "n/a"
+    assert rows[4]["notes"].startswith("rsna_pneumonia@phantom 1%: 3 positives")
+    cell = table.blocks[1].rows["supervised"][table.columns[2]]
+    assert float(rows[7][f"{name} 100%"]) == pytest.approx(100 * cell.mean, abs=0.05)
+    assert float(rows[7][f"{name} 100% std"]) == pytest.approx(100 * cell.std, abs=0.05)
+
+
+def test_markdown(table):
+    text = formats.to_markdown(table)
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines}) == 1
+    assert len({len(line) for line in lines}) == 1
+    assert "n/a (a)" in text
+    assert "- a: 3 positives" in text
+    assert text.count("**") == 2 * 5
+    assert text.endswith("\n")
+
+
+def test_latex_words_are_escaped(table):
+    text = formats.to_latex(table)
+    assert r"\texttt{sista\_no\_sta}" in text
+    assert not re.search(r"(?<!\\)[_%]", text.replace("%\n", "\n"))
+    assert r"n/a\textsuperscript{a}" in text
+    assert r"$\pm$" in text
+    assert text.count(r"\textbf{") == 5
+    assert text.count("{") == text.count("}")
+
+
+@pytest.mark.parametrize(
+    ("plain", "escaped"),
+    [("a_b", r"a\_b"), ("5 %", r"5 \%"), ("a\\b", r"a\textbackslash{}b"), ("{x}", r"\{x\}")],
+)
+def test_latex_escape(plain, escaped):
+    assert formats.latex_escape(plain) == escaped
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(table, tmp_path):
+    (tmp_path / "table.tex").write_text(formats.to_latex(table))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert b"Overfull" not in done.stdout
+
+
+def test_html_is_a_page_of_its_own(table):
+    text = formats.to_html(table)
+    assert text.lstrip().startswith("<!DOCTYPE html>")
+    assert not re.search(r"(?:src|href)\s*=|url\(|@import|http", text)
+    assert text.count('class="best"') == 5
+    assert "n/a<sup>a</sup>" in text
+    assert "<li>3 positives" in text
+
+
+def test_html_escapes_words(table):
+    block = cells.Block("e", "resnet", ("h",), {"<script>": table.blocks[0].rows["clip"]})
+    odd = cells.TaskTable("t", "a < b", table.columns, (block,), ())
+    text = formats.to_html(odd)
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
