@@ -265,9 +265,8 @@ def validate_split(split: pd.DataFrame, manifest: pd.DataFrame) -> None:
     unknown = set(split.image_id) - set(manifest.image_id)
     problems = [f"images without a manifest row: {listed(unknown)}"] if unknown else []
     if not problems:
-        subsets = {
-            str(name): list(part.image_id.unique()) for name, part in split.groupby("subset")
-        }
+        of_subset = {name: split.image_id[split.subset == name] for name in SHARES}
+        subsets = {name: list(ids.unique()) for name, ids in of_subset.items()}
         problems = overlaps(subsets, manifest) + not_nested(split)
     if problems:
         raise UserError(f"not a valid split: {'; '.join(problems)}. Run prepare again")
