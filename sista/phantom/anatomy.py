@@ -88,10 +88,10 @@ def sample_view(rng: np.random.Generator, size: int, square: bool) -> View:
     if not square:
         long = round(size * rng.uniform(1.0, 1.2))
         height, width = (size, long) if rng.random() < 0.45 else (long, size)
-    unit = 0.5 * size * rng.uniform(0.98, 1.18)
-    x = width / 2 + size * rng.normal(0, 0.02)
-    y = height / 2 + size * rng.normal(0.01, 0.025)
-    return View(height, width, (x, y), unit, float(np.deg2rad(rng.normal(0, 2.5))))
+    unit = 0.5 * size * rng.uniform(0.92, 1.18)
+    x = width / 2 + size * rng.normal(0, 0.03)
+    y = height / 2 + size * rng.normal(0.01, 0.035)
+    return View(height, width, (x, y), unit, float(np.deg2rad(rng.normal(0, 3.5))))
 
 
 def lung(anatomy: Anatomy, side: str, raised: float = 0.0) -> Points:

@@ -65,7 +65,7 @@ PATTERNS: dict[str, dict[tuple[str, ...], float]] = {
         ("cardiomegaly", "edema", "effusion"): 14,
         ("atelectasis",): 12,
         ("atelectasis", "effusion"): 10,
-        ("consolidation",): 11,
+        ("consolidation",): 15,
         ("opacity",): 9,
         ("cardiomegaly",): 9,
         ("cardiomegaly", "edema"): 7,

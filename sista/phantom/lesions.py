@@ -141,10 +141,10 @@ def _pneumothorax(chest: Chest, finding: Finding, side: str, rng: np.random.Gene
     inner = fill(chest.view, outline)
     free = chest.lungs[side] * (1 - inner)
     pen = Pen(chest.view)
-    pen.line(np.concatenate([outline, outline[:1]]), 1.8 * chest.view.unit / 160, 1.0)
+    pen.line(np.concatenate([outline, outline[:1]]), 2.2 * chest.view.unit / 160, 1.0)
     edge = np.maximum(free, inner * 0.6) * chest.lungs[side]
     outer = np.abs(chest.view.grid[0]) > 0.2
-    chest.haze += chest.depth * (0.42 * pen.field() * edge * outer - 0.26 * free)
+    chest.haze += chest.depth * (0.5 * pen.field() * edge * outer - 0.32 * free)
     chest.haze += chest.depth * 0.08 * inner * chest.lungs[side]
     chest.air *= 1 - free
     return free > 0.5
@@ -199,7 +199,7 @@ def _nodule(chest: Chest, finding: Finding, side: str, rng: np.random.Generator)
     r = np.hypot(u - centre[0], v - centre[1])
     rough = noise(rng, chest.view.shape, 6 * chest.view.unit / 160) * np.float32(0.06)
     alpha = sigmoid((size * (1 + rough) - r) / np.float32(0.008)) * chest.lungs[side]
-    chest.haze += chest.depth * np.float32(0.62) * alpha
+    chest.haze += chest.depth * np.float32(0.7) * alpha
     return alpha > 0.5
 
 

@@ -97,12 +97,12 @@ def _chest(
     view: View, anatomy: Anatomy, findings: tuple[Finding, ...], rng: np.random.Generator
 ) -> Chest:
     """Return the clear chest with the shape that the findings give it."""
-    ratio = anatomy.heart_ratio + rng.normal(0, 0.012)
+    ratio = anatomy.heart_ratio + rng.normal(0, 0.014)
     raised = {side: max(0.0, rng.normal(0, 0.02)) for side in SIDES}
     shape = replace(anatomy, dome=anatomy.dome + rng.normal(0, 0.02))
     for finding in findings:
         if finding.kind == "cardiomegaly":
-            ratio = (0.525, 0.56, 0.61)[finding.grade] + 0.03 * (finding.place[0] - 0.5)
+            ratio = (0.52, 0.555, 0.605)[finding.grade] + 0.03 * (finding.place[0] - 0.5)
         elif finding.kind == "emphysema":
             shape = replace(shape, dome=shape.dome + 0.12, sulcus=shape.sulcus + 0.07)
             ratio = min(ratio, 0.40)

@@ -6,6 +6,7 @@ patients; abnormal ones vary with side, zone, severity and wording.
 
 import textwrap
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -123,8 +124,14 @@ def _pick(rng: np.random.Generator, pool: tuple[str, ...]) -> str:
 
 def _stock(rng: np.random.Generator, reader: int, slot: int, pool: tuple[Stock, ...]) -> Stock:
     """Return the reader's own sentence for a slot, or at times another one."""
-    own = np.random.default_rng([reader, slot]).integers(len(pool))
-    return pool[int(own if rng.random() < HABIT else rng.integers(len(pool)))]
+    own = int(_habit(reader, slot) * len(pool))
+    return pool[own if rng.random() < HABIT else int(rng.integers(len(pool)))]
+
+
+@cache
+def _habit(reader: int, *slot: int) -> float:
+    """Return a reader's fixed number in 0..1 for one decision."""
+    return float(np.random.default_rng([reader, *slot]).random())
 
 
 def _denials(
@@ -152,12 +159,11 @@ def _denials(
         slots.append((4, phrases.NO_EDEMA, 0.2))
     slots.append((5, phrases.MEDIASTINUM, 0.3))
     slots.append((6, phrases.BONES, 0.35))
-    order = np.random.default_rng([reader, 99]).permutation(len(slots))
+    slots.sort(key=lambda entry: _habit(reader, entry[0], 99))
     sentences = []
-    for i in order:
-        slot, pool, share = slots[i]
+    for slot, pool, share in slots:
         # A habit again: a reader mentions a slot always or never, most of the time.
-        habit = np.random.default_rng([reader, slot, 7]).random() < share
+        habit = _habit(reader, slot, 7) < share
         if (habit if rng.random() < HABIT else rng.random() < share) or share == 1.0:
             sentence, denied = _stock(rng, reader, slot, pool)
             sentences.append(sentence)

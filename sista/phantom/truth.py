@@ -1,6 +1,7 @@
 """What was drawn: one row per finding and side with its exact mask and box at native size."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,10 @@ def encode(mask: NDArray[np.bool_]) -> str:
 def decode(text: str) -> NDArray[np.bool_]:
     """Return the mask `[H, W]` that `encode` wrote."""
     code = json.loads(text)
-    mask = coco.decode({"size": code["size"], "counts": code["counts"].encode()})
+    with warnings.catch_warnings():
+        # pycocotools answers numpy's `copy` keyword in the old way.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        mask = coco.decode({"size": code["size"], "counts": code["counts"].encode()})
     return np.asarray(mask, dtype=bool)
 
 
