@@ -208,14 +208,14 @@ def word_sheet(path: Path) -> Figure | None:
                     continue
                 _film(axis, images[k])
                 side = len(images[k])
-                heat = weights[k, place]
+                heat = weights[k, place] / max(float(weights[k, place].max()), 1e-9)
                 axis.imshow(
                     heat,
                     cmap="inferno",
-                    alpha=0.5,
+                    alpha=0.7 * np.clip(heat, 0, 1),
                     extent=(0, side, side, 0),
                     vmin=0,
-                    vmax=max(float(heat.max()), 1e-9),
+                    vmax=1,
                     interpolation="bilinear",
                 )
                 axis.set_title(str(words[k, place]), fontsize=9.5)
