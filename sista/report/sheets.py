@@ -212,7 +212,7 @@ def word_sheet(path: Path) -> Figure | None:
                 axis.imshow(
                     heat,
                     cmap="inferno",
-                    alpha=0.7 * np.clip(heat, 0, 1),
+                    alpha=0.55 * np.clip(heat, 0, 1),
                     extent=(0, side, side, 0),
                     vmin=0,
                     vmax=1,
