@@ -35,6 +35,7 @@ class _Job:
     row: int
     root: Path
     container: Path
+    offset: int
     size: int
     tolerance: float
     record: Record
@@ -82,8 +83,9 @@ def prepare(
         images, split, manifest = (Path(folder) / name for name in names)
         shape = (len(records), size, size)
         np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()
+        header = images.stat().st_size - math.prod(shape)
         jobs = [
-            _Job(row, root, images, size, dataset.box_tolerance, record)
+            _Job(row, root, images, header + row * size**2, size, dataset.box_tolerance, record)
             for row, record in enumerate(records)
         ]
         with _results(jobs, threads) as results:
@@ -130,7 +132,9 @@ def _results(jobs: list[_Job], threads: int) -> Iterator[Iterator[dict[str, Any]
         yield map(_prepare, jobs)
         return
     # Not `fork`: the progress bar and Arrow run threads, whose locks a fork would copy.
-    pool = ProcessPoolExecutor(threads, multiprocessing.get_context("forkserver"))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sista.prepare"])
+    pool = ProcessPoolExecutor(threads, context)
     try:
         yield pool.map(_prepare, jobs, chunksize=8)
     except BrokenProcessPool as error:
@@ -148,9 +152,10 @@ def _prepare(job: _Job) -> dict[str, Any]:
         raise UserError(f"{error} (named in {record.where})") from error
     height, width = film.pixels.shape
     square, scale, left, top = fit(film.pixels, job.size)
-    container = np.load(job.container, mmap_mode="r+")
-    container[job.row] = square
-    container.flush()
+    # A plain write: syncing a memory map costs more than decoding the film.
+    with job.container.open("r+b") as container:
+        container.seek(job.offset)
+        container.write(square.tobytes())
     return {
         "image_id": record.image_id,
         "patient_id": record.patient_id or film.patient_id or record.image_id,

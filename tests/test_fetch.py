@@ -35,7 +35,7 @@ def test_missing_data_is_explained(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="SISTA_DATA is not set") as caught:
         fetch.fetch("mimic_cxr", out=out)
     for word in ("PhysioNet", "Licence", "metadata.csv.gz", "/path/to/data/mimic_cxr"):
-        assert word in str(caught.value).replace("/path/to/data:", "/path/to/data/mimic_cxr:")
+        assert word in str(caught.value)
     with pytest.raises(UserError, match="is not there"):
         fetch.fetch("mimic_cxr", out=out, source=tmp_path / "nowhere")
     with pytest.raises(UserError, match="unknown dataset"):

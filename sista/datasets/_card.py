@@ -130,11 +130,14 @@ class Dataset:
         Raises:
             UserError: tells what is missing, how to get it and under which licence.
         """
-        if source is None and not os.environ.get("SISTA_DATA"):
-            raise UserError(
-                f"{self.word}: SISTA_DATA is not set.\n" + self.missing(Path("/path/to/data"))
-            )
-        return self.locate(source or Path(os.environ["SISTA_DATA"]))
+        if source is not None:
+            return self.locate(source)
+        if root := os.environ.get("SISTA_DATA"):
+            return self.locate(Path(root) / self.word)
+        raise UserError(
+            f"{self.word}: SISTA_DATA is not set.\n"
+            + self.missing(Path("/path/to/data") / self.word)
+        )
 
     def missing(self, folder: Path) -> str:
         """Return the message for a folder that does not hold the download."""
