@@ -109,7 +109,8 @@ def _to_8_bit(values: NDArray[Any]) -> Pixels:
     low, high = float(numbers.min()), float(numbers.max())
     if high <= low:
         return np.zeros(values.shape, dtype=np.uint8)
-    return np.rint((numbers - low) * (255.0 / (high - low))).astype(np.uint8)
+    scaled: Pixels = np.rint((numbers - low) * (255.0 / (high - low))).astype(np.uint8)
+    return scaled
 
 
 def _spacing(data: Any) -> float:
