@@ -66,7 +66,7 @@ PATTERNS: dict[str, dict[tuple[str, ...], float]] = {
         ("atelectasis",): 12,
         ("atelectasis", "effusion"): 10,
         ("consolidation",): 15,
-        ("opacity",): 9,
+        ("opacity",): 11,
         ("cardiomegaly",): 9,
         ("cardiomegaly", "edema"): 7,
         ("consolidation", "effusion"): 7,

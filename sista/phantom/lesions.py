@@ -89,7 +89,7 @@ def _opacity(chest: Chest, finding: Finding, side: str, rng: np.random.Generator
     scale = chest.view.unit / 160
     shape = chest.view.shape
     blotches = noise(rng, shape, 11 * scale) + 0.7 * noise(rng, shape, 5.5 * scale)
-    chest.haze += chest.depth * alpha * np.clip(0.42 + 0.15 * blotches, 0.02, 0.8)
+    chest.haze += chest.depth * alpha * np.clip(0.48 + 0.15 * blotches, 0.02, 0.8)
     return alpha > 0.5
 
 
