@@ -35,7 +35,8 @@ def _by_score(truth: Floats, values: Floats, weight: Floats) -> tuple[Floats, Fl
     """Return the weights of positives and negatives per distinct score, rising, [..., g]."""
     order = np.argsort(values, kind="stable")
     starts = np.concatenate([[0], np.flatnonzero(np.diff(values[order]) > 0) + 1])
-    positive, total = (weight * truth)[..., order], weight[..., order]
+    total = weight[..., order]
+    positive = total * truth[order]
     if len(starts) < len(order):
         positive = np.add.reduceat(positive, starts, axis=-1)
         total = np.add.reduceat(total, starts, axis=-1)
@@ -73,7 +74,8 @@ def accuracy(target: ArrayLike, score: ArrayLike, weights: ArrayLike | None = No
     """Return the share of images on the right side of probability 0.5 (strictly above: yes)."""
     truth, values, weight = _labelled(target, score, weights)
     right = ((values > 0.5) == (truth == 1)).astype(np.float64)
-    return _ratio((weight * right).sum(axis=-1), weight.sum(axis=-1))
+    # Whole numbers: a matrix product is exact, whatever the order of its sums.
+    return _ratio(weight @ right, weight.sum(axis=-1))
 
 
 def accuracy_multiclass(
@@ -91,16 +93,16 @@ def accuracy_multiclass(
     known = ~np.isnan(truth).any(axis=1)
     chosen = np.argmax(np.asarray(score, dtype=np.float64), axis=1)
     right = (truth[np.arange(len(truth)), chosen] == 1) & known
-    return _ratio((weight * right).sum(axis=-1), (weight * known).sum(axis=-1))
+    return _ratio(weight @ right.astype(np.float64), weight @ known.astype(np.float64))
 
 
 def f1(target: ArrayLike, score: ArrayLike, weights: ArrayLike | None = None) -> Floats:
     """Return F1 = 2 TP / (2 TP + FP + FN) at probability 0.5; NaN without any positive."""
     truth, values, weight = _labelled(target, score, weights)
     predicted = (values > 0.5).astype(np.float64)
-    hits = (weight * truth * predicted).sum(axis=-1)
-    positives = (weight * truth).sum(axis=-1)
-    both = np.where(positives > 0, positives + (weight * predicted).sum(axis=-1), 0.0)
+    hits = weight @ (truth * predicted)
+    positives = weight @ truth
+    both = np.where(positives > 0, positives + weight @ predicted, 0.0)
     return _ratio(2 * hits, both)
 
 
@@ -120,6 +122,9 @@ def ece(
     """
     truth, values, weight = _labelled(target, score, weights)
     place = np.clip((values * bins).astype(np.int64), 0, bins - 1)
-    member = (place[:, None] == np.arange(bins)).astype(np.float64)
-    gaps = np.abs((weight * (values - truth)) @ member)
-    return _ratio(gaps.sum(axis=-1), weight.sum(axis=-1))
+    gaps = np.zeros(weight.shape[:-1])
+    for each in np.unique(place):
+        inside = place == each
+        # Not a matrix product: its bits could depend on the number of threads.
+        gaps += np.abs((weight[..., inside] * (values - truth)[inside]).sum(axis=-1))
+    return _ratio(gaps, weight.sum(axis=-1))
