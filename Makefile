@@ -26,7 +26,7 @@ run: env ## run a grid (GRID=benchmarks/open.yaml, CORES=2, ARGS=-n) and print i
 	@test ! -f $(SCORES) || python -m sista show $(SCORES)
 
 test: env ## run the test suite
-	pytest -n auto
+	pytest -n auto --dist loadfile
 
 test-slow: env ## run the slow tests too (before a release)
 	pytest -m "slow or not slow"

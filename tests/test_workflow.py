@@ -161,17 +161,6 @@ def test_a_wrong_word_fails_before_any_job(done):
     assert "Job stats" not in out
 
 
-def test_conda_plans_the_same_jobs(done):
-    triggers = ("--rerun-triggers", "mtime", "params", "input", "code")
-    folder = done.folder / "conda"
-    folder.mkdir()
-    (folder / "conda").write_text(CONDA)
-    (folder / "conda").chmod(0o755)
-    path = os.pathsep.join([str(folder), str(BIN), os.environ["PATH"]])
-    out = done.snakemake("stub.yaml", "-n", "--use-conda", *triggers, PATH=path)
-    assert "Nothing to be done" in out
-
-
 def test_the_largest_grid_plans_without_torch_and_without_data(project):
     (project.folder / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")
     outside = {"SISTA_DATA": "/nonexistent", "PYTHONPATH": str(project.folder)}
