@@ -136,10 +136,9 @@ def _segmentation(
 ) -> Iterator[Value]:
     batch = BATCH.get(dataset.partition("@")[0], 16)
     found: dict[str, list[Floats]] = {}
-    images = 0
+    counted: dict[str, int] = {}
     for label in labels:
         counts = rle_overlap(part[part["label"] == label])
-        images = max(images, len(counts.both))
         for metric in SEGMENTATION:
             if only in (None, metric):
                 function = getattr(segmentation, metric)
@@ -149,9 +148,10 @@ def _segmentation(
                 positive = int((counts.target > 0).sum())
                 n = positive if metric == "dice_positive" else len(counts.both)
                 found.setdefault(metric, []).append(values)
+                counted[metric] = max(n, counted.get(metric, 0))
                 yield _value(metric, label, values, n, "no image with a lesion")
     for metric, parts in found.items():
-        yield _value(metric, "macro", _mean(parts), images, "no image with a lesion")
+        yield _value(metric, "macro", _mean(parts), counted[metric], "no image with a lesion")
 
 
 def rle_overlap(part: pd.DataFrame) -> segmentation.Overlap:
