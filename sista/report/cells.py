@@ -190,7 +190,7 @@ def _block(part: pd.DataFrame, columns: Iterable[Column]) -> Block:
         sign = -1 if column.metric in LOWER_IS_BETTER else 1
         shown = [sign * round(c.mean, 3) for c in cells.values() if not np.isnan(c.mean)]
         for name, cell in cells.items():
-            if len(shown) > 1 and sign * round(cell.mean, 3) == max(shown):
+            if len(set(shown)) > 1 and sign * round(cell.mean, 3) == max(shown):
                 block.rows[name][column] = Cell(cell.mean, cell.std, cell.runs, cell.note, True)
     return block
 
