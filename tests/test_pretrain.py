@@ -126,6 +126,6 @@ def test_errors_name_the_remedy(tmp_path):
         run(tmp_path / "a", *data, method="imagenet")
     with pytest.raises(UserError, match="not valid JSON"):
         run(tmp_path / "a", *data, settings="{")
-    with pytest.raises(UserError, match="unknown method 'clop'; valid: .*clip"):
+    with pytest.raises(UserError, match=r"unknown method 'clop'; valid: .*clip"):
         run(tmp_path / "a", *data, method="clop")
     assert not (tmp_path / "a").exists()

@@ -36,7 +36,8 @@ rule adapt:
         ),
         threads=grid.threads,
     message:
-        "adapt {wildcards.variant} {wildcards.encoder} with {wildcards.head} to {wildcards.dataset}"
+        "adapt {wildcards.variant} {wildcards.encoder} with {wildcards.head} to {wildcards.dataset},"
+        " seed {wildcards.seed}"
     shell:
         "export OMP_NUM_THREADS={params.threads} MKL_NUM_THREADS={params.threads}; "
         "python -m sista adapt --protocol {wildcards.protocol} --dataset {wildcards.dataset}"
