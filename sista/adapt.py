@@ -156,6 +156,8 @@ class Job:
 
     def build(self, settings: Mapping[str, Any]) -> Any:
         """Build the head's model on the job's device."""
+        import torch
+
         from sista.openmmlab.backbone import feature_shape
         from sista.openmmlab.loading import quiet
 
@@ -167,7 +169,7 @@ class Job:
             )
         if features.levels and features.maps is None:
             model.backbone.attach(self.encoder, features.levels)
-        return model.to(self.device)
+        return model.to(self.device, memory_format=torch.channels_last)
 
 
 def _changes(text: str, head: str) -> dict[str, Any]:

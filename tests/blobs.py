@@ -48,7 +48,7 @@ def blobs(folder: Path, n: int = 120, multiclass: bool = False) -> Path:
         labels = {"label.disc": float(there), "label.large": float(there and radius > 15)}
         if multiclass:
             labels["label.large"] = 1 - labels["label.disc"]
-        rows.append(_row(i) | labels | {"mask": to_json(mask), "boxes": json.dumps([box][: there])})
+        rows.append(_row(i) | labels | {"mask": to_json(mask), "boxes": json.dumps([box][:there])})
     frame = pd.DataFrame(rows)
     meta = {"dataset": "blobs@test", "release": "1", "labels": list(LABELS), "mask_label": "disc"}
     meta |= {"box_labels": ["disc"], "prepared_size": SIDE, "multiclass": multiclass, "n": n}

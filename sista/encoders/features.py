@@ -94,7 +94,8 @@ class FeatureStore:
         if not self.levels:
             return self.pooled[list(positions)].to(self.device)
         if self.maps is not None:
-            return tuple(each[list(positions)].to(self.device) for each in self.maps)
+            places = torch.tensor(list(positions))
+            return tuple(each.index_select(0, places).to(self.device) for each in self.maps)
         return self._images(positions)
 
     def _images(self, positions: Sequence[int]) -> Tensor:

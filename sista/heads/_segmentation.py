@@ -84,7 +84,7 @@ class SegmentationTask(HeadTask):
         """Return mmsegmentation's samples, made once an image."""
         for row in rows:
             if row not in self._samples:
-                truth = torch.from_numpy(self.masks[row].astype(np.int64)).unsqueeze(0)
+                truth = torch.from_numpy(self.masks[row]).unsqueeze(0)
                 self._samples[row] = SegDataSample(gt_sem_seg=PixelData(data=truth))
         return [self._samples[row] for row in rows]
 

@@ -27,7 +27,7 @@ def setr_pup(
         focal_weight: weight of the focal loss beside soft Dice.
     """
     head = {
-        "type": "SETRUPHead",
+        "type": "SETRPUPHead",
         "in_channels": shape.channels[0],
         "in_index": 0,
         "channels": channels,

@@ -10,7 +10,12 @@ LEVELS: dict[str, tuple[int, ...]] = {"resnet": (0, 1, 2, 3)}
 
 
 def unet(
-    shape: FeatureShape, labels: int, *, channels: int = 256, focal_weight: float = 10.0
+    shape: FeatureShape,
+    labels: int,
+    *,
+    channels: int = 256,
+    steps: int = 5,
+    focal_weight: float = 10.0,
 ) -> Any:
     """Build the segmentor.
 
@@ -18,7 +23,9 @@ def unet(
         shape: of the encoder's maps.
         labels: number of masks; one.
         channels: of the coarsest step of the decoder, halved at each finer one.
+        steps: doublings of the resolution; 3 reach that of C2, 5 that of the image.
         focal_weight: weight of the focal loss beside soft Dice.
     """
-    head = {"type": "UNetHead", "in_channels": shape.channels, "channels": channels}
+    head = {"type": "UNetHead", "in_channels": shape.channels}
+    head |= {"channels": channels, "steps": steps}
     return segmentor(head, focal_weight)

@@ -12,10 +12,10 @@ def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
         target: same shape, 0 or 1.
         gamma: focusing exponent.
     """
-    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    # log(1 - p_t) of the true class, without leaving logits.
-    wrong = functional.logsigmoid(-logits * (target * 2 - 1))
-    return ((gamma * wrong).exp() * entropy).mean()
+    # With m = logit of the true class: -log p = softplus(-m), log(1 - p) = -(m + softplus(-m)).
+    margin = logits * (target * 2 - 1)
+    entropy = functional.softplus(-margin)
+    return ((-gamma * (margin + entropy)).exp() * entropy).mean()
 
 
 def soft_dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:

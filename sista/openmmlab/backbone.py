@@ -75,7 +75,9 @@ class FrozenEncoder(nn.Module):
         if isinstance(inputs, Tensor):
             maps = self._encode(inputs)
         else:
-            maps = tuple(each.float() for each in inputs)
+            # Convolutions of few channels are up to twice as fast in this memory layout.
+            form = {"dtype": torch.float32, "memory_format": torch.channels_last}
+            maps = tuple(each.to(**form) for each in inputs)
         return self.pyramid(maps[-1]) if self.pyramid is not None else maps
 
     @torch.no_grad()

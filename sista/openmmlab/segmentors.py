@@ -16,6 +16,7 @@ from sista.openmmlab.training import PassThrough
 load_mmseg()
 
 from mmcv.cnn import ConvModule  # noqa: E402
+from mmseg.models.decode_heads import SETRUPHead  # noqa: E402
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead  # noqa: E402
 from mmseg.models.segmentors import EncoderDecoder  # noqa: E402
 from mmseg.registry import MODELS as MMSEG_MODELS  # noqa: E402
@@ -44,19 +45,41 @@ class MaskLoss(nn.Module):
         return self.focal_weight * focal(logits, target) + soft_dice(logits, target)
 
 
+class _MaskHead(BaseDecodeHead):  # type: ignore[misc]
+    """Decode head whose only loss is the one on masks: mmsegmentation's also sorts every pixel."""
+
+    def loss_by_feat(
+        self, seg_logits: Tensor, batch_data_samples: list[SegDataSample]
+    ) -> dict[str, Tensor]:
+        """Return the loss of logits `[B, 1, h, w]`, resized to the masks."""
+        label = self._stack_batch_gt(batch_data_samples).squeeze(1)
+        logits = functional.interpolate(
+            seg_logits, label.shape[1:], mode="bilinear", align_corners=self.align_corners
+        )
+        return {self.loss_decode.loss_name: self.loss_decode(logits, label)}
+
+
 @MMSEG_MODELS.register_module()
-class UNetHead(BaseDecodeHead):  # type: ignore[misc]
+class SETRPUPHead(_MaskHead, SETRUPHead):  # type: ignore[misc]
+    """mmsegmentation's SETR decoder with the loss on masks."""
+
+
+@MMSEG_MODELS.register_module()
+class UNetHead(_MaskHead):
     """U-Net decoder (Ronneberger et al. 2015): up by two, join the skip, two convolutions.
 
-    A last step goes up by two without a skip. Channels halve from step to step.
+    Channels halve from step to step, down to 8. Steps beyond the finest skip only go up.
 
     Args:
         in_channels: of the encoder's maps, fine to coarse.
         channels: of the first step.
+        steps: each doubles the resolution.
     """
 
-    def __init__(self, in_channels: Sequence[int], channels: int, **settings: Any) -> None:
-        widths = [max(channels >> step, 8) for step in range(len(in_channels))]
+    def __init__(
+        self, in_channels: Sequence[int], channels: int, steps: int, **settings: Any
+    ) -> None:
+        widths = [max(channels >> step, 8) for step in range(steps)]
         super().__init__(
             in_channels=list(in_channels),
             channels=widths[-1],
@@ -64,7 +87,7 @@ class UNetHead(BaseDecodeHead):  # type: ignore[misc]
             input_transform="multiple_select",
             **settings,
         )
-        skips = [*reversed(in_channels[:-1]), 0]
+        skips = [*reversed(in_channels[:-1]), *[0] * steps][:steps]
         self.steps = nn.ModuleList()
         below = in_channels[-1]
         for skip, width in zip(skips, widths, strict=True):
@@ -74,7 +97,7 @@ class UNetHead(BaseDecodeHead):  # type: ignore[misc]
             below = width
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Return logits `[B, 1, h, w]` at half the finest stride."""
+        """Return logits `[B, 1, h, w]`, `2^steps` times as fine as the coarsest map."""
         maps = list(self._transform_inputs(inputs))
         features = maps.pop()
         for step in self.steps:
@@ -100,6 +123,14 @@ def segmentor(decode_head: dict[str, Any], focal_weight: float) -> EncoderDecode
         "dropout_ratio": 0.0,
         "norm_cfg": {"type": "BN"},
         "loss_decode": {"type": "MaskLoss", "focal_weight": focal_weight},
+        # Lesions are rare: start at a probability of about 0.1 (Lin et al. 2017, section 3.3). With
+        # mmsegmentation's std of 0.01 and bias 0 the background turns all weights negative first.
+        "init_cfg": {
+            "type": "Normal",
+            "std": 0.1,
+            "bias": -2.0,
+            "override": {"name": "conv_seg"},
+        },
     }
     return EncoderDecoder(
         backbone={"type": "FrozenEncoder"},

@@ -30,13 +30,13 @@ quick_v1 = Protocol(
             head={"linear": {"standardise": True}},
         ),
         SEGMENTATION: Settings(
-            learning_rate=2e-3,
+            learning_rate=1e-2,
             weight_decay=0.05,
             batch=16,
             iterations=120,
             cosine=True,
             clip_gradient=5.0,
-            head={"unet": {"channels": 64}, "setr_pup": {"channels": 32, "steps": 3}},
+            head={"unet": {"channels": 64, "steps": 3}, "setr_pup": {"channels": 32, "steps": 3}},
         ),
         DETECTION: Settings(
             learning_rate=2e-3,
