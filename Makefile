@@ -22,7 +22,7 @@ env: .venv/.installed ## make .venv from the hash-pinned lock
 	touch $@
 
 run: env ## run a grid (GRID=benchmarks/open.yaml, CORES=2, ARGS=-n) and print its main tables
-	snakemake --cores $(CORES) --quiet host reason --config grid=$(GRID) $(ARGS)
+	snakemake --cores $(CORES) --rerun-incomplete --quiet host reason --config grid=$(GRID) $(ARGS)
 	@test ! -f $(SCORES) || python -m sista show $(SCORES)
 
 test: env ## run the test suite
