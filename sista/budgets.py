@@ -17,6 +17,8 @@ class Budget:
         weight_decay: of AdamW, not on biases, norms and temperatures.
         warmup: share of the steps with a linear warm-up.
         tokens: longest report in word pieces, with [CLS] and [SEP].
+        temperature_rate: factor on the learning rate of learned temperatures. Over a few hundred
+            steps 1 leaves CLIP's 0.07 where it started, too sharp for untrained encoders.
         clip_gradient: largest norm of the gradient.
         precision: `no`, `bf16` or `fp16` (used on GPUs only).
         pairs: use at most this many training pairs (0 = all).
@@ -30,6 +32,7 @@ class Budget:
     weight_decay: float = 0.05
     warmup: float = 0.1
     tokens: int = 112
+    temperature_rate: float = 1.0
     clip_gradient: float = 1.0
     precision: str = "no"
     pairs: int = 0
@@ -38,9 +41,9 @@ class Budget:
 
 _BUDGETS = (
     # Seconds: only to see that everything runs.
-    Budget("tiny", epochs=1, batch=16, learning_rate=1e-3, tokens=64),
+    Budget("tiny", epochs=1, batch=16, learning_rate=1e-3, tokens=64, temperature_rate=20.0),
     # A minute or two for small encoders on one core: the phantom and open suites.
-    Budget("quick", epochs=8, batch=48, learning_rate=1e-3, tokens=96),
+    Budget("quick", epochs=8, batch=32, learning_rate=1e-3, tokens=96, temperature_rate=20.0),
     # PROTOCOLS.md section 3: what the family of papers uses.
     Budget("paper", epochs=50, batch=144, learning_rate=2e-5, precision="bf16"),
 )

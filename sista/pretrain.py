@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from scipy import sparse
 from tokenizers import Tokenizer
+from torch import nn
 
 from sista import provenance, registry
 from sista.budgets import Budget, find_budget
@@ -44,19 +45,17 @@ def main(
     threads: int = 1,
     device: str = "auto",
 ) -> None:
-    """Pre-train one encoder and write it as safetensors, with its log beside it.
-
-    A killed run goes on after its last epoch when started again, to the same bits.
+    """Pre-train one encoder and write it as safetensors, its log beside it; resumes when killed.
 
     Args:
         method: word of a method; `sista list methods` shows them.
         encoder: word of an image encoder.
         corpus: data set reference, for the record.
         manifest: prepared corpus.
-        split: its split table; training and validation studies are used.
+        split: its split; training and validation studies are used.
         out: encoder file to write.
         budget: training length: tiny, quick or paper.
-        variant: name of the method with these settings; the method's own by default.
+        variant: name of the method with these settings; by default the method's word.
         settings: JSON object of the settings that differ from the method's defaults.
         seed: decides initial weights, order and augmentation.
         threads: CPU threads; part of the bits of the result.
@@ -65,16 +64,14 @@ def main(
     started = time.perf_counter()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    chosen = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
-    chosen = chosen if device == "auto" else torch.device(device)
-    changed = _settings(settings)
     torch.manual_seed(seed)
+    place = "cuda" if device == "auto" and torch.cuda.is_available() else "cpu"
+    chosen = torch.device(place if device == "auto" else device)
+    changed = _settings(settings)
     objective: Objective = registry.find("methods", method)(**changed)
-    needs, plan = objective.needs, find_budget(budget)
-    spec = encoder_spec(encoder)
-    image = ImageEncoder(
-        spec, pretrained=needs.released_weights or bool(spec.initial_weights and needs.trained)
-    )
+    spec, plan = encoder_spec(encoder), find_budget(budget)
+    start_from_weights = objective.needs.trained and bool(spec.initial_weights)
+    image = ImageEncoder(spec, pretrained=objective.needs.released_weights or start_from_weights)
     run = {
         "word": encoder,
         "family": spec.family,
@@ -88,32 +85,33 @@ def main(
         "seed": seed,
         "threads": threads,
         "device": chosen.type,
+    } | _provenance(manifest, split)
+    modules: dict[str, nn.Module] = {"image": image}
+    log: list[dict[str, float]] = []
+    if objective.needs.trained:
+        data = _Data(manifest, split, image.size, objective.needs, plan, spec.text)
+        model = PretrainModel(image, data.text, objective.needs, len(data.train.pairs.label_names))
+        trainer = Trainer(model, objective, plan, seed, chosen)
+        log = trainer.fit(data.train, data.val, out.with_name("resume.pt"))
+        modules = dict(model.named_children()) | {"objective": objective}
+        _write_maps(out.with_name("word_maps.npz"), trainer, data.val)
+        run["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None
+    with atomic(out.with_name("log.csv")) as temporary:
+        pd.DataFrame(log).to_csv(temporary, index=False)
+    spent = {"wall_s": time.perf_counter() - started, "peak_mb": provenance.peak_mb()}
+    record = {k: v for k, v in run.items() if k != "tokenizer"} | {"plan": asdict(plan)}
+    write_json(out.with_name("run.json"), record | spent | {"host": provenance.host()})
+    save_checkpoint(out, modules, run)
+    out.with_name("resume.pt").unlink(missing_ok=True)
+
+
+def _provenance(manifest: Path, split: Path) -> dict[str, str]:
+    return {
         "manifest_sha256": sha256(manifest),
         "split_sha256": sha256(split),
         "code_version": provenance.code_version(),
         "lock_hash": provenance.lock_hash(),
     }
-    modules: dict[str, torch.nn.Module] = {"image": image}
-    log: list[dict[str, float]] = []
-    if needs.trained:
-        data = _Data(manifest, split, image.size, needs, plan, spec.text)
-        model = PretrainModel(image, data.text, needs, len(data.train.pairs.label_names))
-        trainer = Trainer(model, objective, plan, seed, chosen)
-        resume = out.with_name("resume.pt")
-        log = trainer.fit(data.train, data.val, resume)
-        modules = {"image": model.image, "objective": objective}
-        modules |= {n: m for n, m in model.named_children() if n != "image"}
-        run |= {"tokenizer": data.tokenizer.to_str() if data.tokenizer else None}
-        _write_maps(out.with_name("word_maps.npz"), trainer, data.val)
-    with atomic(out.with_name("log.csv")) as temporary:
-        pd.DataFrame(log).to_csv(temporary, index=False)
-    spent = {"wall_s": time.perf_counter() - started, "peak_mb": provenance.peak_mb()}
-    facts = {k: v for k, v in run.items() if k != "tokenizer"}
-    write_json(
-        out.with_name("run.json"), facts | spent | {"plan": asdict(plan), "host": provenance.host()}
-    )
-    save_checkpoint(out, modules, run)
-    out.with_name("resume.pt").unlink(missing_ok=True)
 
 
 def _settings(text: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,8 @@ class Trainer:
             # Dropout too depends on (seed, step) only.
             torch.manual_seed(self.seed * 1_000_003 + number)
             for group in self.optimiser.param_groups:
-                group["lr"] = self._rate(number, steps)
+                factor = self.budget.temperature_rate if group["role"] == "temperature" else 1.0
+                group["lr"] = factor * self._rate(number, steps)
             images = augment(
                 train.pairs.images,
                 rows,
@@ -222,12 +223,12 @@ def known_labels(pairs: Pairs) -> Tensor:
 
 
 def _groups(model: nn.Module, objective: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Return parameter groups; biases, norms and temperatures are not decayed."""
-    named: Callable[[nn.Module], Any] = lambda m: m.named_parameters()  # noqa: E731
-    every = [p for m in (model, objective) for _, p in named(m) if p.requires_grad]
+    """Return parameter groups: matrices are decayed, biases and norms not, temperatures apart."""
+    every = [p for m in (model, objective) for p in m.parameters() if p.requires_grad]
     return [
-        {"params": [p for p in every if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in every if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in every if p.ndim > 1], "weight_decay": decay, "role": "matrix"},
+        {"params": [p for p in every if p.ndim == 1], "weight_decay": 0.0, "role": "vector"},
+        {"params": [p for p in every if p.ndim == 0], "weight_decay": 0.0, "role": "temperature"},
     ]
 
 

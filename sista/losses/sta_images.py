@@ -4,6 +4,8 @@ Inside one report the literal form can be solved without looking: the word build
 Here the query is the same word on every image, so only the image can tell them apart.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
@@ -38,33 +40,24 @@ def sta_images(
         word_ids: `[B, L]` integers that name the words; equal ids are equal words.
         temperature: divides the cosines.
         negatives: other images each word is compared with; at most B - 1 are used.
-        sparsify: see `sparse_weights`; so are sigma and top_k.
-        sigma: threshold of `minmax`.
-        top_k: for `topk`.
+        sparsify: see `sparse_weights`.
+        sigma: of `minmax`.
+        top_k: of `topk`.
         stop_gradient: no gradient to the query through the weights.
 
     Returns:
         Mean over the words that have a negative, a scalar; 0 where none has (B = 1).
     """
-    batch = len(patches)
-    count = min(negatives, batch - 1)
+    count = min(negatives, len(patches) - 1)
     if count < 1:
         return patches.sum() * 0.0
-    place = torch.arange(batch, device=patches.device)
-    shift = torch.arange(count + 1, device=patches.device)
-    images = (place[:, None] + shift) % batch
+    place = torch.arange(len(patches), device=patches.device)
+    images = (place[:, None] + torch.arange(count + 1, device=patches.device)) % len(patches)
     others = patches[images]
     mask = torch.ones(others.shape[:3], dtype=torch.bool, device=patches.device)
     query = words[:, None].expand(-1, count + 1, -1, -1)
-    grouped = group(
-        query,
-        others,
-        mask,
-        sparsify=sparsify,
-        sigma=sigma,
-        top_k=top_k,
-        stop_gradient=stop_gradient,
-    )
+    form: dict[str, Any] = {"sparsify": sparsify, "sigma": sigma, "top_k": top_k}
+    grouped = group(query, others, mask, stop_gradient=stop_gradient, **form)
     scores = (F.normalize(grouped, dim=-1) * F.normalize(query, dim=-1)).sum(-1) / temperature
     their_ids = word_ids[images[:, 1:]].masked_fill(~word_mask[images[:, 1:]], -1)
     lacks = (word_ids[:, None, :, None] != their_ids[:, :, None, :]).all(-1)

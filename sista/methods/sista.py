@@ -2,6 +2,33 @@
 
 `L = w_sia L_SIA + w_sta L_STA`: semantic-aware instance alignment leaves reports that say the same
 out of the negatives; sparse token alignment lets each word pick few patches.
+
+Settings:
+    w_sia: weight of the instance level.
+    w_sta: weight of the token level; 0 leaves it out.
+    temperature: first value of the instance level (learned unless switched off).
+    learn_temperature: whether it is learned.
+    sia_mode: reading of SIA; `eliminate` is the abstract's word; `infonce` switches it off.
+    theta: reports more similar than this count as saying the same.
+    theta_neutral: `attract`: negatives are at most this similar; None = theta.
+    soft_temperature: `soft`: temperature of the targets.
+    similarity: frozen encoder of the reports.
+    r_text: what it looks at; `cleaned` leaves negated and boilerplate sentences out.
+    local_temperature: of the token level, fixed (SPARC: learned from 0.07).
+    sparsify: how a word's scores become few patches (SPARC: minmax).
+    sigma: threshold of minmax; None = 1/P.
+    top_k: patches that topk keeps.
+    directions: who queries: words, patches or both.
+    same_word: `ignore`: equal words of a report are no negatives of each other.
+    stop_words: whether function words take part.
+    image_negatives: other images (whose report lacks it) that each word is compared with;
+        0 is the literal form, which can be solved without looking at the image.
+    w_report: weight of the contrast inside one report.
+    w_images: weight of the contrast across images.
+    stop_gradient: no gradient to the query through the weights.
+    swap_images: control: the token level sees the image of another patient.
+    width: dimensions of the shared space.
+    head_norm: norm after the global projections.
 """
 
 from typing import Any, Literal
@@ -129,35 +156,7 @@ def sista(
     width: int = 128,
     head_norm: HeadNorm = "batch",
 ) -> Objective:
-    """Return SISTA's objective as this project reads it.
-
-    Args:
-        w_sia: weight of the instance level.
-        w_sta: weight of the token level; 0 leaves it out.
-        temperature: first value of the instance level (learned unless switched off).
-        learn_temperature: whether it is learned.
-        sia_mode: reading of SIA; `eliminate` is the abstract's word; `infonce` switches it off.
-        theta: reports more similar than this count as saying the same.
-        theta_neutral: `attract`: negatives are at most this similar; None = theta.
-        soft_temperature: `soft`: temperature of the targets.
-        similarity: frozen encoder of the reports.
-        r_text: what it looks at; `cleaned` leaves negated and boilerplate sentences out.
-        local_temperature: of the token level, fixed (SPARC: learned from 0.07).
-        sparsify: how a word's scores become few patches (SPARC: minmax).
-        sigma: threshold of minmax; None = 1/P.
-        top_k: patches that topk keeps.
-        directions: who queries: words, patches or both.
-        same_word: `ignore`: equal words of a report are no negatives of each other.
-        stop_words: whether function words take part.
-        image_negatives: other images (whose report lacks it) that each word is compared with;
-            0 is the literal form, which can be solved without looking at the image.
-        w_report: weight of the contrast inside one report.
-        w_images: weight of the contrast across images.
-        stop_gradient: no gradient to the query through the weights.
-        swap_images: control: the token level sees the image of another patient.
-        width: dimensions of the shared space.
-        head_norm: norm after the global projections.
-    """
+    """Return SISTA's objective as this project reads it; the module lists the settings."""
     settings = dict(locals())
     for name in ("similarity", "r_text", "stop_words", "width", "head_norm"):
         del settings[name]

@@ -89,7 +89,7 @@ def _opacity(chest: Chest, finding: Finding, side: str, rng: np.random.Generator
     scale = chest.view.unit / 160
     shape = chest.view.shape
     blotches = noise(rng, shape, 11 * scale) + 0.7 * noise(rng, shape, 5.5 * scale)
-    chest.haze += chest.depth * alpha * np.clip(0.48 + 0.15 * blotches, 0.02, 0.8)
+    chest.haze += chest.depth * alpha * np.clip(0.60 + 0.15 * blotches, 0.05, 0.9)
     return alpha > 0.5
 
 
@@ -105,14 +105,14 @@ def _consolidation(chest: Chest, finding: Finding, side: str, rng: np.random.Gen
         angle = rng.normal(0.3, 0.7)
         tip = start + size * np.array([sign * np.cos(angle), np.sin(angle)])
         pen.line(np.stack([start, (start + tip) / 2 + rng.normal(0, 0.015, 2), tip]), 2.2, 0.9)
-    chest.haze += chest.depth * alpha * (0.70 - 0.28 * soften(pen.field(), 1.5) + 0.04 * grain)
+    chest.haze += chest.depth * alpha * (0.80 - 0.28 * soften(pen.field(), 1.5) + 0.04 * grain)
     chest.air *= 1 - alpha
     return alpha > 0.5
 
 
 def _effusion(chest: Chest, finding: Finding, side: str, rng: np.random.Generator) -> Mask:
     a, (u, v) = chest.anatomy, chest.view.grid
-    height = (0.21, 0.36, 0.56)[finding.grade] * (0.9 + 0.25 * finding.place[0])
+    height = (0.26, 0.40, 0.58)[finding.grade] * (0.9 + 0.25 * finding.place[0])
     across = np.clip(np.abs(u) / np.float32(a.half_width), 0, 1)
     base = a.sulcus - 0.6 * chest.raised[side] + (0.03 if side == "left" else 0)
     border = base - height * (0.45 + 0.55 * across**4)
@@ -175,7 +175,7 @@ def _atelectasis(chest: Chest, finding: Finding, side: str, rng: np.random.Gener
     u, v = zone_centre(a, side, finding.zone)
     if finding.zone == "lower":
         v = a.dome - chest.raised[side] - 0.07
-    thick = (0.028, 0.034, 0.040)[finding.grade]
+    thick = (0.036, 0.044, 0.052)[finding.grade]
     for i in range(1 + finding.grade):
         length = 0.15 + 0.07 * finding.place[0] + 0.03 * finding.grade
         y = v - 0.085 * i + (finding.place[1] - 0.5) * 0.06
@@ -188,7 +188,7 @@ def _atelectasis(chest: Chest, finding: Finding, side: str, rng: np.random.Gener
         )
     band = soften(pen.field(), 1.6 * chest.view.unit / 160) * chest.lungs[side]
     fringe = noise(rng, chest.view.shape, 5 * chest.view.unit / 160)
-    chest.haze += chest.depth * band * np.clip(0.58 + 0.08 * fringe, 0.2, 0.9)
+    chest.haze += chest.depth * band * np.clip(0.70 + 0.08 * fringe, 0.3, 1.0)
     return band > 0.5
 
 

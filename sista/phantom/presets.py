@@ -53,8 +53,8 @@ PRESETS: dict[str, Preset] = {
     "phantom": _preset(
         "phantom",
         mimic_cxr=1500,
-        chexpert=900,
-        rsna_pneumonia=800,
+        chexpert=1400,
+        rsna_pneumonia=1000,
         siim_acr=600,
         object_cxr=500,
         covidx=500,

@@ -13,7 +13,7 @@ from sista.phantom.reports import CHEXPERT_LABELS
 from sista.phantom.truth import Row, Rows, truth_rows
 
 ROOT = "CheXpert-v1.0-small"
-VALID_SHARE = 0.20
+VALID_SHARE = 0.28
 LATERAL_SHARE = 0.06
 
 
