@@ -69,13 +69,8 @@ def main(
     chosen = torch.device(place if device == "auto" else device)
     changed = _settings(settings)
     objective: Objective = registry.find("methods", method)(**changed)
-    spec, plan = encoder_spec(encoder), find_budget(budget)
-    start_from_weights = objective.needs.trained and bool(spec.initial_weights)
-    image = ImageEncoder(spec, pretrained=objective.needs.released_weights or start_from_weights)
     run = {
         "word": encoder,
-        "family": spec.family,
-        "image_encoder": image.description(),
         "method": method,
         "variant": variant or method,
         "settings": changed,
@@ -85,33 +80,48 @@ def main(
         "seed": seed,
         "threads": threads,
         "device": chosen.type,
-    } | _provenance(manifest, split)
-    modules: dict[str, nn.Module] = {"image": image}
-    log: list[dict[str, float]] = []
-    if objective.needs.trained:
-        data = _Data(manifest, split, image.size, objective.needs, plan, spec.text)
-        model = PretrainModel(image, data.text, objective.needs, len(data.train.pairs.label_names))
-        trainer = Trainer(model, objective, plan, seed, chosen)
-        log = trainer.fit(data.train, data.val, out.with_name("resume.pt"))
-        modules = dict(model.named_children()) | {"objective": objective}
-        _write_maps(out.with_name("word_maps.npz"), trainer, data.val)
-        run["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None
-    with atomic(out.with_name("log.csv")) as temporary:
-        pd.DataFrame(log).to_csv(temporary, index=False)
-    spent = {"wall_s": time.perf_counter() - started, "peak_mb": provenance.peak_mb()}
-    record = {k: v for k, v in run.items() if k != "tokenizer"} | {"plan": asdict(plan)}
-    write_json(out.with_name("run.json"), record | spent | {"host": provenance.host()})
-    save_checkpoint(out, modules, run)
-    out.with_name("resume.pt").unlink(missing_ok=True)
-
-
-def _provenance(manifest: Path, split: Path) -> dict[str, str]:
-    return {
         "manifest_sha256": sha256(manifest),
         "split_sha256": sha256(split),
         "code_version": provenance.code_version(),
         "lock_hash": provenance.lock_hash(),
     }
+    modules, learned = _train(objective, run, (manifest, split), out, chosen)
+    spent = {"wall_s": time.perf_counter() - started, "peak_mb": provenance.peak_mb()}
+    record = run | spent | {"plan": asdict(find_budget(budget)), "host": provenance.host()}
+    write_json(out.with_name("run.json"), record)
+    save_checkpoint(out, modules, run | learned)
+    out.with_name("resume.pt").unlink(missing_ok=True)
+
+
+def _train(
+    objective: Objective,
+    run: dict[str, Any],
+    corpus: tuple[Path, Path],
+    out: Path,
+    device: torch.device,
+) -> tuple[dict[str, nn.Module], dict[str, Any]]:
+    """Make the encoder, train it where the method trains, and write log and word maps.
+
+    Returns:
+        The modules of the checkpoint, and what a reader needs to build them again.
+    """
+    spec, plan, needs = encoder_spec(run["word"]), find_budget(run["budget"]), objective.needs
+    start_from_weights = needs.trained and bool(spec.initial_weights)
+    image = ImageEncoder(spec, pretrained=needs.released_weights or start_from_weights)
+    learned: dict[str, Any] = {"image_encoder": image.description(), "family": spec.family}
+    modules: dict[str, nn.Module] = {"image": image}
+    log: list[dict[str, float]] = []
+    if needs.trained:
+        data = _Data(*corpus, image.size, needs, plan, spec.text)
+        model = PretrainModel(image, data.text, needs, len(data.train.pairs.label_names))
+        trainer = Trainer(model, objective, plan, run["seed"], device)
+        log = trainer.fit(data.train, data.val, out.with_name("resume.pt"))
+        modules = dict(model.named_children()) | {"objective": objective}
+        _write_maps(out.with_name("word_maps.npz"), trainer, data.val)
+        learned["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None
+    with atomic(out.with_name("log.csv")) as temporary:
+        pd.DataFrame(log).to_csv(temporary, index=False)
+    return modules, learned
 
 
 def _settings(text: str) -> dict[str, Any]:
