@@ -98,7 +98,7 @@ def test_what_a_run_leaves(tmp_path):
     assert facts["wall_s"] > 0
     encoder, metadata = load_image_encoder(out)
     assert metadata["variant"] == "sista_08"
-    assert encoder(torch.zeros(1, 3, 96, 96)).pooled.shape == (1, 256)
+    assert encoder(torch.zeros(1, 3, 64, 64)).pooled.shape == (1, 256)
     maps = np.load(out.with_name("word_maps.npz"))
     assert maps["weights"].shape[:2] == maps["words"].shape
     sums = maps["weights"].sum((2, 3))[maps["valid"]]

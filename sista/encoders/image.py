@@ -1,6 +1,7 @@
 """Image encoders: a timm model that gives one pooled feature and a pyramid of feature maps."""
 
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import timm
@@ -46,6 +47,8 @@ class ImageEncoder(nn.Module):
         arguments = dict(spec.arguments)
         if spec.family == "vit":
             arguments["img_size"] = spec.size
+        if arguments.pop("conv_stem", False):
+            arguments["embed_layer"] = ConvStem
         # timm's models share no typed interface.
         self.body: Any = _create(spec, arguments, pretrained)
         self.dim: int = self.body.num_features
@@ -82,6 +85,40 @@ class ImageEncoder(nn.Module):
     def description(self) -> dict[str, object]:
         """Return what is needed to build this encoder again."""
         return asdict(self.spec)
+
+
+class ConvStem(nn.Module):
+    """Patch embedding of a ViT by small convolutions instead of one large one.
+
+    Without it a ViT of this size learns nothing from scratch in minutes (Xiao et al. 2021, "Early
+    Convolutions Help Transformers See Better").
+
+    Args:
+        img_size: side of the input in pixels.
+        patch_size: a power of two; one convolution of stride 2 for each factor.
+        in_chans: input channels.
+        embed_dim: width of the tokens.
+        unused: what timm passes to every patch embedding.
+    """
+
+    def __init__(
+        self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **unused: object
+    ) -> None:
+        super().__init__()
+        self.patch_size = (patch_size, patch_size)
+        self.num_patches = (img_size // patch_size) ** 2
+        steps = patch_size.bit_length() - 1
+        widths = [in_chans, *(embed_dim >> (steps - n) for n in range(1, steps + 1))]
+        layers: list[nn.Module] = []
+        for inner, outer in pairwise(widths):
+            convolution = nn.Conv2d(inner, outer, 3, stride=2, padding=1, bias=False)
+            layers += [convolution, nn.BatchNorm2d(outer), nn.ReLU(inplace=True)]
+        self.stem = nn.Sequential(*layers, nn.Conv2d(embed_dim, embed_dim, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return tokens `[B, P, D]` of images `[B, 3, S, S]`."""
+        tokens: Tensor = self.stem(images).flatten(2).transpose(1, 2)
+        return tokens
 
 
 def _create(spec: EncoderSpec, arguments: dict[str, Any], pretrained: bool) -> Any:
