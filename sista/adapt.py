@@ -207,7 +207,10 @@ def _open_job(
     levels = registry.constant("heads", head, "LEVELS")
     place = _start_torch(threads, device)
     from sista.encoders.checkpoint import load_image_encoder
+    from sista.openmmlab.loading import load_mmengine
 
+    # Before the heads import it: without its optional extras.
+    load_mmengine()
     model, made = load_image_encoder(encoder)
     if model.family not in levels:
         raise UserError(f"head {head} is for {', '.join(levels)}, not for {model.family} encoders")

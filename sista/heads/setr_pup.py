@@ -16,6 +16,7 @@ def setr_pup(
     channels: int = 256,
     steps: int = 4,
     focal_weight: float = 10.0,
+    standardise: bool = False,
 ) -> Any:
     """Build the segmentor (Zheng et al. 2021).
 
@@ -25,6 +26,7 @@ def setr_pup(
         channels: of the decoder.
         steps: convolutions, each followed by an upsampling by two.
         focal_weight: weight of the focal loss beside soft Dice.
+        standardise: bring every channel of the encoder's maps to one scale first.
     """
     head = {
         "type": "SETRPUPHead",
@@ -35,4 +37,4 @@ def setr_pup(
         "up_scale": 2,
         "kernel_size": 3,
     }
-    return segmentor(head, focal_weight)
+    return segmentor(head, focal_weight, shape.channels if standardise else None)

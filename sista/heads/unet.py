@@ -16,6 +16,7 @@ def unet(
     channels: int = 256,
     steps: int = 5,
     focal_weight: float = 10.0,
+    standardise: bool = False,
 ) -> Any:
     """Build the segmentor.
 
@@ -25,7 +26,12 @@ def unet(
         channels: of the coarsest step of the decoder, halved at each finer one.
         steps: doublings of the resolution; 3 reach that of C2, 5 that of the image.
         focal_weight: weight of the focal loss beside soft Dice.
+        standardise: bring every channel of the encoder's maps to one scale first.
     """
-    head = {"type": "UNetHead", "in_channels": shape.channels}
-    head |= {"channels": channels, "steps": steps}
-    return segmentor(head, focal_weight)
+    head = {
+        "type": "UNetHead",
+        "in_channels": shape.channels,
+        "channels": channels,
+        "steps": steps,
+    }
+    return segmentor(head, focal_weight, shape.channels if standardise else None)

@@ -16,6 +16,7 @@ def yolov3(
     channels: int = 512,
     score: float = 0.005,
     boxes: int = 100,
+    standardise: bool = False,
 ) -> Any:
     """Build the detector (Redmon and Farhadi 2018).
 
@@ -25,6 +26,7 @@ def yolov3(
         channels: of the coarsest level of the neck, halved at each finer one.
         score: boxes with less objectness are dropped.
         boxes: most boxes of an image.
+        standardise: bring every channel of the encoder's maps to one scale first.
     """
     widths = (channels, channels // 2, channels // 4)
-    return yolov3_detector(shape, labels, widths, score, boxes)
+    return yolov3_detector(shape, labels, widths, score, boxes, standardise)

@@ -57,10 +57,16 @@ class FrozenEncoder(nn.Module):
 
     Args:
         pyramid: build a trainable `SimplePyramid` for this many channels on the last map.
+        standardise: channels of the maps, to give each channel zero mean and unit variance (over
+            training batches, without parameters); encoders whose maps differ in scale then learn
+            at one pace. None = take the maps as they are.
     """
 
-    def __init__(self, pyramid: int | None = None) -> None:
+    def __init__(
+        self, pyramid: int | None = None, standardise: Sequence[int] | None = None
+    ) -> None:
         super().__init__()
+        self.norms = nn.ModuleList(nn.BatchNorm2d(c, affine=False) for c in standardise or ())
         self._encoder: tuple[ImageEncoder | None] = (None,)
         self.levels: tuple[int, ...] = ()
         self.pyramid = SimplePyramid(pyramid) if pyramid else None
@@ -76,8 +82,10 @@ class FrozenEncoder(nn.Module):
             maps = self._encode(inputs)
         else:
             # Convolutions of few channels are up to twice as fast in this memory layout.
-            form = {"dtype": torch.float32, "memory_format": torch.channels_last}
-            maps = tuple(each.to(**form) for each in inputs)
+            layout = torch.channels_last
+            maps = tuple(each.to(torch.float32, memory_format=layout) for each in inputs)
+        if self.norms:
+            maps = tuple(norm(each) for norm, each in zip(self.norms, maps, strict=True))
         return self.pyramid(maps[-1]) if self.pyramid is not None else maps
 
     @torch.no_grad()

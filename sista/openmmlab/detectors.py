@@ -72,7 +72,12 @@ class FixedTargetYOLOV3Head(YOLOV3Head):  # type: ignore[misc]
 
 
 def yolov3_detector(
-    shape: FeatureShape, classes: int, channels: Sequence[int], score: float, boxes: int
+    shape: FeatureShape,
+    classes: int,
+    channels: Sequence[int],
+    score: float,
+    boxes: int,
+    standardise: bool,
 ) -> YOLOV3:
     """Build mmdetection's YOLOv3 on the frozen encoder's maps.
 
@@ -82,8 +87,10 @@ def yolov3_detector(
         channels: of the neck, coarse to fine.
         score: boxes with less objectness are dropped.
         boxes: most boxes of an image.
+        standardise: see `FrozenEncoder`.
     """
     backbone: dict[str, Any] = {"type": "FrozenEncoder"}
+    backbone["standardise"] = shape.channels if standardise else None
     if len(shape.channels) == 1:
         backbone["pyramid"] = shape.channels[0]
         shape = shape.pyramid()

@@ -109,12 +109,15 @@ class UNetHead(_MaskHead):
         return logits
 
 
-def segmentor(decode_head: dict[str, Any], focal_weight: float) -> EncoderDecoder:
+def segmentor(
+    decode_head: dict[str, Any], focal_weight: float, standardise: Sequence[int] | None
+) -> EncoderDecoder:
     """Build mmsegmentation's EncoderDecoder for one binary mask on the frozen encoder.
 
     Args:
         decode_head: configuration of the decoder.
         focal_weight: see `MaskLoss`.
+        standardise: see `FrozenEncoder`.
     """
     shared = {
         "num_classes": 2,
@@ -133,7 +136,7 @@ def segmentor(decode_head: dict[str, Any], focal_weight: float) -> EncoderDecode
         },
     }
     return EncoderDecoder(
-        backbone={"type": "FrozenEncoder"},
+        backbone={"type": "FrozenEncoder", "standardise": standardise},
         decode_head={**shared, **decode_head},
         data_preprocessor=PassThrough(),
         train_cfg=ConfigDict(),

@@ -47,7 +47,9 @@ def test_images_and_cached_maps_give_the_same(tmp_path):
 
 
 def test_pyramid_has_the_shape_it_states():
-    shape = feature_shape(ImageEncoder(encoder_spec("vit_tiny")), (0,), 96).pyramid()
-    maps = SimplePyramid(192)(torch.randn(2, 192, 6, 6))
+    encoder = ImageEncoder(encoder_spec("vit_tiny")).eval()
+    size = encoder.size
+    shape = feature_shape(encoder, (0,), size).pyramid()
+    maps = SimplePyramid(encoder.dim)(encoder(torch.randn(2, 3, size, size)).maps[0])
     assert [each.shape[1] for each in maps] == list(shape.channels)
-    assert [96 // each.shape[-1] for each in maps] == list(shape.strides)
+    assert [size // each.shape[-1] for each in maps] == list(shape.strides)

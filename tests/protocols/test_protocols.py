@@ -1,0 +1,53 @@
+"""Protocols: values of PROTOCOLS.md, exceptions, and no torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+from sista import registry
+from sista.files import UserError
+from sista.protocols.mgca_v1 import mgca_v1
+
+
+def test_exceptions_by_data_set_and_fraction():
+    def rate(dataset, fraction):
+        return mgca_v1.settings_for("detection", dataset, fraction).learning_rate
+
+    assert rate("rsna_pneumonia@phantom", 1) == 2e-4
+    assert rate("object_cxr", 1) == 2.5e-4
+    assert rate("rsna_pneumonia", 10) == 5e-4
+    assert mgca_v1.settings_for("segmentation", "siim_acr", 100).batch == 8
+    assert mgca_v1.settings_for("segmentation", "rsna_pneumonia", 100).batch == 16
+    with pytest.raises(UserError, match="valid: classification"):
+        mgca_v1.settings_for("grounding", "siim_acr", 100)
+
+
+def test_chexpert_counts_five_labels():
+    options = mgca_v1.options_for("chexpert@phantom")
+    assert len(options["labels"]) == 5
+    assert options["label_policy"] == "mixed"
+    assert mgca_v1.options_for("rsna_pneumonia") == {"label_policy": None, "labels": None}
+
+
+@pytest.mark.parametrize("word", registry.names("protocols"))
+def test_heads_fit_task_and_family(word):
+    protocol = registry.find("protocols", word)
+    assert protocol.word == word
+    for task, by_family in protocol.heads.items():
+        assert protocol.metrics[task]
+        for family, head in by_family.items():
+            assert registry.constant("heads", head, "TASK") == task
+            assert family in registry.constant("heads", head, "LEVELS")
+    for settings in protocol.settings.values():
+        for head, changes in settings.head.items():
+            known = registry.settings("heads", head)
+            wrong = [registry.check_setting(known[name], value) for name, value in changes.items()]
+            assert not any(wrong)
+
+
+def test_protocols_are_read_without_torch():
+    words = "sista.protocols.quick_v1, sista.protocols.mgca_v1"
+    code = f"import sys, {words}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,147 @@
+"""Stage adapt on discs: heads learn, resume to equal predictions, and say what they refuse."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sista import tables
+from sista.adapt import Job, adapt
+from sista.files import UserError
+from sista.metrics.evaluate import evaluate
+from tests.blobs import blobs, encoder_file
+
+SHORT = {"iterations": 2}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return blobs(tmp_path_factory.mktemp("blobs")).parent
+
+
+def run(place, out, head="linear", encoder="resnet_tiny", changes=None, **words):
+    checkpoint = place / f"{encoder}.safetensors"
+    if not checkpoint.is_file():
+        encoder_file(checkpoint, encoder)
+    given = {"draws": [0], "fractions": [100], "budget": "tiny", **words}
+    adapt(
+        protocol="quick_v1",
+        dataset="blobs@test",
+        head=head,
+        manifest=place / "manifest.parquet",
+        split=place / "manifest.split.parquet",
+        encoder=checkpoint,
+        out=out,
+        settings=json.dumps(changes or {}),
+        **given,
+    )
+    made = json.loads(out.with_name("run.json").read_text())
+    return tables.read(out, f"predictions_{made['task']}"), made
+
+
+@pytest.mark.parametrize(
+    ("head", "encoder", "metric", "least"),
+    [
+        ("linear", "resnet_tiny", "auroc", 0.9),
+        ("unet", "resnet_tiny", "dice_positive", 0.6),
+        ("setr_pup", "vit_tiny", "dice_positive", 0.5),
+        ("yolov3", "resnet_tiny", "ap50", 0.3),
+        ("yolov3", "vit_tiny", "ap50", 0.3),
+    ],
+)
+def test_heads_learn_discs(place, tmp_path, head, encoder, metric, least):
+    (frame, meta), made = run(place, tmp_path / "p.parquet", head, encoder)
+    part = frame[frame["subset"] == "test"]
+    rules = {"labels": meta["labels"], "multiclass": False, "dataset": "blobs", "bootstrap": 0}
+    found = {v.label: v.value for v in evaluate(made["task"], part, **rules, only=metric)}
+    assert found["disc"] > least
+    assert part["image_id"].nunique() == 30
+    assert made["family"] == encoder.partition("_")[0]
+
+
+def test_metadata_say_where_predictions_come_from(place, tmp_path):
+    words = {"fractions": [1, 10], "draws": [0, 1]}
+    (frame, meta), made = run(place, tmp_path / "p.parquet", changes=SHORT, **words)
+    told = meta["run"]
+    assert set(zip(frame["draw"], frame["fraction"], strict=True)) == {(0, 10), (1, 10)}
+    assert set(frame["subset"]) == {"val", "test"}
+    reasons = {(r["draw"], r["fraction"]): r["reason"] for r in meta["refused"]}
+    assert reasons == {(0, 1): "too few images", (1, 1): "too few images"}
+    assert told["variant"] == told["method"] == "random_init"
+    assert (told["dataset"], told["release"], told["task"]) == ("blobs@test", "1", "classification")
+    assert set(told["wall_s"]) == {"0,1", "0,10", "1,1", "1,10"}
+    assert (made["draws"], made["fractions"], made["threads"]) == ([0, 1], [1, 10], 1)
+    assert frame["score"].between(0, 1).all()
+
+
+def test_draws_differ_and_runs_repeat(place, tmp_path):
+    words = {"draws": [0, 1], "changes": SHORT}
+    (first, _), _ = run(place, tmp_path / "a" / "p.parquet", "unet", **words)
+    (second, _), _ = run(place, tmp_path / "b" / "p.parquet", "unet", **words)
+    assert first.equals(second)
+    (scores, _), _ = run(place, tmp_path / "c" / "p.parquet", "linear", **words)
+    by_draw = [scores[scores["draw"] == draw]["score"].tolist() for draw in (0, 1)]
+    assert by_draw[0] != by_draw[1]
+
+
+def test_killed_job_goes_on_to_equal_predictions(place, tmp_path, monkeypatch):
+    words = {"draws": [0, 1], "fractions": [10, 100], "changes": SHORT}
+    (whole, _), _ = run(place, tmp_path / "whole" / "p.parquet", **words)
+    train, trained = Job.train, []
+
+    def killed(job, draw, fraction, *rest):
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        trained.append((draw, fraction))
+        return train(job, draw, fraction, *rest)
+
+    out = tmp_path / "part" / "p.parquet"
+    monkeypatch.setattr(Job, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(place, out, **words)
+    assert not out.exists()
+    trained.clear()
+    (frame, _), _ = run(place, out, **words)
+    assert trained == [(1, 10), (1, 100)]
+    assert frame.equals(whole)
+    assert sorted(p.name for p in out.parent.iterdir()) == ["p.parquet", "run.json"]
+
+
+def test_exclusive_labels_share_one_probability(tmp_path):
+    place = blobs(tmp_path, 40, multiclass=True).parent
+    (frame, meta), _ = run(place, tmp_path / "p.parquet", changes=SHORT)
+    assert meta["multiclass"]
+    np.testing.assert_allclose(frame.groupby("image_id")["score"].sum(), 1, rtol=1e-5)
+
+
+def test_classification_imports_neither_mmdet_nor_mmseg(place, tmp_path):
+    run(place, tmp_path / "p.parquet", changes=SHORT)
+    code = (
+        "import sys; from pathlib import Path; from sista.adapt import adapt\n"
+        f"place, out = Path({str(place)!r}), Path({str(tmp_path / 'q.parquet')!r})\n"
+        "adapt(protocol='quick_v1', dataset='blobs@test', head='linear', draws=[0], budget='tiny',"
+        " manifest=place / 'manifest.parquet', split=place / 'manifest.split.parquet', out=out,"
+        " encoder=place / 'resnet_tiny.safetensors', fractions=[100],"
+        " settings='{\"iterations\": 1}')\n"
+        "print(sorted({'mmdet', 'mmseg', 'seaborn', 'transformers'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"head": "setr_pup"}, "for vit, not for resnet"),
+        ({"head": "unnet"}, "valid: .*unet"),
+        ({"budget": "paper"}, "has budget 'tiny'"),
+        ({"changes": {"channel": 3}}, "no setting 'channel'; valid: .*learning_rate"),
+        ({"head": "unet", "changes": {"channels": "many"}}, "channels='many'"),
+    ],
+)
+def test_wrong_words_are_answered(place, tmp_path, words, message):
+    with pytest.raises(UserError, match=message):
+        run(place, tmp_path / "p.parquet", **words)
+    assert not list(tmp_path.iterdir())
