@@ -84,18 +84,22 @@ def adapt(
             begun = time.monotonic()
             frame, reason = job.train(draw, fraction, changes, parts.folder)
             parts.put(draw, fraction, frame, reason, time.monotonic() - begun)
+    told = _write(job, parts, cells, out) | {"draws": draws, "fractions": fractions}
+    write_json(out.with_name("run.json"), told | {"total_s": time.monotonic() - started})
+    parts.remove()
+
+
+main = adapt
+
+
+def _write(job: "Job", parts: Parts, cells: list[tuple[int, int]], out: Path) -> dict[str, Any]:
+    """Write the predictions of all parts; return the run's facts."""
     frame, refused, walls = parts.collect(cells, tables.SCHEMAS[job.task.TABLE].columns)
     run = job.run | {"wall_s": walls, "peak_mb": provenance.peak_mb()}
     meta: dict[str, Any] = {"run": run, "refused": refused, "labels": list(job.task.labels)}
     meta |= {"multiclass": bool(job.task.meta.get("multiclass"))}
     tables.write(frame, out, job.task.TABLE, meta)
-    covers = {"draws": draws, "fractions": fractions, "refused": refused}
-    spent = {"total_s": time.monotonic() - started, "host": provenance.host()}
-    write_json(out.with_name("run.json"), run | covers | spent)
-    parts.remove()
-
-
-main = adapt
+    return run | {"refused": refused, "host": provenance.host()}
 
 
 @dataclass
