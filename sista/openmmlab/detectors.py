@@ -94,10 +94,6 @@ def yolov3_detector(
     if len(shape.channels) == 1:
         backbone["pyramid"] = shape.channels[0]
         shape = shape.pyramid()
-    factor = shape.size / ANCHOR_SIZE
-    anchors = [[(w * factor, h * factor) for w, h in level] for level in ANCHORS]
-    strides = list(reversed(shape.strides))
-    summed = {"type": "CrossEntropyLoss", "use_sigmoid": True, "reduction": "sum"}
     return YOLOV3(
         backbone=backbone,
         neck={
@@ -106,22 +102,7 @@ def yolov3_detector(
             "in_channels": list(reversed(shape.channels)),
             "out_channels": list(channels),
         },
-        bbox_head={
-            "type": "FixedTargetYOLOV3Head",
-            "num_classes": classes,
-            "in_channels": list(channels),
-            "out_channels": [2 * each for each in channels],
-            "anchor_generator": {
-                "type": "YOLOAnchorGenerator",
-                "base_sizes": anchors,
-                "strides": strides,
-            },
-            "featmap_strides": strides,
-            "loss_cls": {**summed, "loss_weight": 1.0},
-            "loss_conf": {**summed, "loss_weight": 1.0},
-            "loss_xy": {**summed, "loss_weight": 2.0},
-            "loss_wh": {"type": "MSELoss", "loss_weight": 2.0, "reduction": "sum"},
-        },
+        bbox_head=_bbox_head(shape, classes, channels),
         train_cfg=ConfigDict(
             assigner={
                 "type": "GridAssigner",
@@ -140,3 +121,27 @@ def yolov3_detector(
         ),
         data_preprocessor=PassThrough(),
     )
+
+
+def _bbox_head(shape: FeatureShape, classes: int, channels: Sequence[int]) -> dict[str, Any]:
+    """Return mmdetection's configuration of the head; anchors scale with the image."""
+    factor = shape.size / ANCHOR_SIZE
+    anchors = [[(w * factor, h * factor) for w, h in level] for level in ANCHORS]
+    strides = list(reversed(shape.strides))
+    summed = {"type": "CrossEntropyLoss", "use_sigmoid": True, "reduction": "sum"}
+    return {
+        "type": "FixedTargetYOLOV3Head",
+        "num_classes": classes,
+        "in_channels": list(channels),
+        "out_channels": [2 * each for each in channels],
+        "anchor_generator": {
+            "type": "YOLOAnchorGenerator",
+            "base_sizes": anchors,
+            "strides": strides,
+        },
+        "featmap_strides": strides,
+        "loss_cls": {**summed, "loss_weight": 1.0},
+        "loss_conf": {**summed, "loss_weight": 1.0},
+        "loss_xy": {**summed, "loss_weight": 2.0},
+        "loss_wh": {"type": "MSELoss", "loss_weight": 2.0, "reduction": "sum"},
+    }
