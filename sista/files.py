@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
 
 class UserError(Exception):
     """An error a user can mend: the message names the file, the row and the remedy."""
@@ -28,6 +31,9 @@ def atomic(path: Path | str) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.tmp{target.suffix}")
     try:
         yield temporary
+        if temporary.is_file():
+            # Some writers make private files; results are for the whole group of a cluster.
+            temporary.chmod(0o666 & ~_UMASK)
         if temporary.is_dir() and target.is_dir():
             shutil.rmtree(target)
         os.replace(temporary, target)

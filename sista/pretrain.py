@@ -65,8 +65,7 @@ def main(
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(seed)
-    place = "cuda" if device == "auto" and torch.cuda.is_available() else "cpu"
-    chosen = torch.device(place if device == "auto" else device)
+    chosen = _device(device)
     changed = _settings(settings)
     objective: Objective = registry.find("methods", method)(**changed)
     run = {
@@ -91,6 +90,12 @@ def main(
     write_json(out.with_name("run.json"), record)
     save_checkpoint(out, modules, run | learned)
     out.with_name("resume.pt").unlink(missing_ok=True)
+
+
+def _device(word: str) -> torch.device:
+    if word == "auto":
+        word = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(word)
 
 
 def _train(
