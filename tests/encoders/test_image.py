@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import torch
+
+from sista.encoders.checkpoint import load_image_encoder, read_metadata, save_checkpoint
+from sista.encoders.image import ImageEncoder, normalise
+from sista.encoders.specs import ENCODERS, encoder_spec
+from sista.files import UserError
+
+
+@pytest.mark.parametrize("word", ["resnet_tiny", "vit_tiny"])
+def test_features_have_the_stated_shapes(word):
+    encoder = ImageEncoder(encoder_spec(word)).eval()
+    features = encoder(torch.zeros(2, 3, encoder.size, encoder.size))
+    assert features.pooled.shape == (2, encoder.dim)
+    assert tuple(m.shape[1] for m in features.maps) == encoder.map_channels
+    assert tuple(encoder.size // m.shape[-1] for m in features.maps) == encoder.map_strides
+
+
+@pytest.mark.parametrize("word", ["resnet_tiny", "vit_tiny"])
+def test_a_checkpoint_gives_the_same_features(word, tmp_path):
+    encoder = ImageEncoder(encoder_spec(word)).eval()
+    path = tmp_path / "encoder.safetensors"
+    facts = {"image_encoder": encoder.description(), "word": word}
+    save_checkpoint(path, {"image": encoder}, facts)
+    first = path.read_bytes()
+    loaded, metadata = load_image_encoder(path)
+    images = torch.randn(2, 3, encoder.size, encoder.size)
+    assert torch.equal(encoder(images).pooled, loaded(images).pooled)
+    assert metadata["word"] == read_metadata(path)["word"] == word
+    assert not loaded.training
+    save_checkpoint(path, {"image": encoder}, facts)
+    assert path.read_bytes() == first, "equal runs give equal files"
+
+
+def test_the_map_of_a_vit_keeps_the_places_of_its_patches():
+    """Only the token of the changed patch may change, before attention mixes them."""
+    encoder = ImageEncoder(encoder_spec("vit_tiny")).eval()
+    encoder.body.blocks = torch.nn.Identity()
+    images = torch.zeros(1, 3, 64, 64)
+    changed = images.clone()
+    changed[:, :, 42:46, 10:14] = 3.0
+    difference = (encoder(images).maps[0] - encoder(changed).maps[0]).abs().sum(1)[0]
+    assert np.unravel_index(int(difference.argmax()), difference.shape) == (5, 1)
+
+
+def test_normalise_maps_grey_to_the_encoders_range():
+    encoder = ImageEncoder(encoder_spec("resnet_tiny"))
+    out = normalise(torch.tensor([[[0, 255]]], dtype=torch.uint8), encoder)
+    torch.testing.assert_close(out[0, :, 0], torch.tensor([[-1.0, 1.0]] * 3))
+
+
+def test_foreign_files_are_refused(tmp_path):
+    path = tmp_path / "encoder.safetensors"
+    path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(UserError, match="not a checkpoint"):
+        load_image_encoder(path)
+    with pytest.raises(UserError, match="no such checkpoint"):
+        read_metadata(tmp_path / "missing.safetensors")
+
+
+def test_unknown_words_are_answered_with_the_valid_ones():
+    with pytest.raises(UserError, match="valid: .*resnet50"):
+        encoder_spec("resnet51")
+    assert all(word == spec.word for word, spec in ENCODERS.items())
