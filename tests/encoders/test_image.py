@@ -39,7 +39,7 @@ def test_the_map_of_a_vit_keeps_the_places_of_its_patches():
     encoder.body.blocks = torch.nn.Identity()
     images = torch.zeros(1, 3, 64, 64)
     changed = images.clone()
-    changed[:, :, 42:46, 10:14] = 3.0
+    changed[:, :, 39:42, 7:10] = 3.0
     difference = (encoder(images).maps[0] - encoder(changed).maps[0]).abs().sum(1)[0]
     assert np.unravel_index(int(difference.argmax()), difference.shape) == (5, 1)
 
@@ -60,6 +60,6 @@ def test_foreign_files_are_refused(tmp_path):
 
 
 def test_unknown_words_are_answered_with_the_valid_ones():
-    with pytest.raises(UserError, match="valid: .*resnet50"):
+    with pytest.raises(UserError, match="valid: resnet50"):
         encoder_spec("resnet51")
     assert all(word == spec.word for word, spec in ENCODERS.items())
