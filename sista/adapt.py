@@ -247,7 +247,8 @@ def _start_torch(threads: int, device: str) -> "torch.device":
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     # A few CUDA kernels (bilinear upsampling) have no deterministic form: warn, do not fail.
-    torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
+    # `use_deterministic_algorithms` would import the compiler, which costs a second.
+    torch.set_deterministic_debug_mode("error" if device == "cpu" else "warn")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return torch.device(device)
 

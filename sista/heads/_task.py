@@ -32,6 +32,7 @@ class HeadTask(ABC):
         self, frame: pd.DataFrame, meta: dict[str, Any], size: int, options: dict[str, Any]
     ) -> None:
         self.frame, self.meta, self.size, self.options = frame, meta, size, options
+        self._ids = list(zip(frame["image_id"], frame["patient_id"], strict=True))
 
     @staticmethod
     @abstractmethod
@@ -87,8 +88,8 @@ class HeadTask(ABC):
 
     def identity(self, row: int) -> dict[str, Any]:
         """Return the id columns of a row."""
-        ids = self.frame.iloc[row]
-        return {"image_id": ids["image_id"], "patient_id": ids["patient_id"]}
+        image, patient = self._ids[row]
+        return {"image_id": image, "patient_id": patient}
 
 
 def _parts(rows: Sequence[int]) -> Iterator[list[int]]:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -16,7 +17,6 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.optim import CosineAnnealingLR, OptimWrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from mmengine.visualization import Visualizer
 from torch import Tensor, nn
 
 from sista.openmmlab.loading import quiet
@@ -121,9 +121,9 @@ class LeanRunner(Runner):  # type: ignore[misc]
         """Return a logger without a file."""
         return MMLogger.get_instance(self._experiment_name, log_level="ERROR")
 
-    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
-        """Return a visualiser that writes nowhere."""
-        return Visualizer.get_instance(self._experiment_name)
+    def build_visualizer(self, visualizer: Any = None) -> SimpleNamespace:
+        """Return something that the loops can tell about the data; a real one imports plots."""
+        return SimpleNamespace(dataset_meta=None)
 
     def register_default_hooks(self, hooks: Any = None) -> None:
         """Register none."""
@@ -136,7 +136,7 @@ class LeanRunner(Runner):  # type: ignore[misc]
 
     def forget(self) -> None:
         """Drop the run from mmengine's global tables."""
-        for kept in (MMLogger, MessageHub, Visualizer, DefaultScope):
+        for kept in (MMLogger, MessageHub, DefaultScope):
             kept._instance_dict.pop(self._experiment_name, None)
 
 
