@@ -43,7 +43,7 @@ _BUDGETS = (
     # Seconds: only to see that everything runs.
     Budget("tiny", epochs=1, batch=16, learning_rate=1e-3, tokens=64, temperature_rate=20.0),
     # A minute or two for small encoders on one core: the phantom and open suites.
-    Budget("quick", epochs=12, batch=32, learning_rate=1e-3, tokens=96, temperature_rate=20.0),
+    Budget("quick", epochs=10, batch=32, learning_rate=1e-3, tokens=96, temperature_rate=20.0),
     # PROTOCOLS.md section 3: what the family of papers uses.
     Budget("paper", epochs=50, batch=144, learning_rate=2e-5, precision="bf16"),
 )

@@ -55,7 +55,7 @@ _SPECS = (
         {
             "conv_stem": True,
             "patch_size": 8,
-            "depth": 3,
+            "depth": 2,
             "embed_dim": 128,
             "num_heads": 4,
             "class_token": False,
