@@ -2,12 +2,13 @@
 PYTHON ?= python3.11
 CORES ?= all
 GRID ?= benchmarks/phantom.yaml
-SCORES = results/score/$(basename $(notdir $(GRID))).parquet
+NAME = $(basename $(notdir $(GRID)))
+SCORES = results/score/$(NAME).parquet
 UV = .uv/bin/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env run test test-slow bench lint lock clean
+.PHONY: help env run test test-slow bench lint lock release clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -40,6 +41,11 @@ lint: env ## check style, types, ceilings and the import order
 	snakefmt --check Snakefile workflow/rules
 	mypy
 	pytest tests/test_architecture.py
+
+release: ## copy scores, tables, figures and the page of GRID to results/released (no real films)
+	mkdir -p results/released/$(NAME)
+	cp $(SCORES) results/released/$(NAME)/scores.parquet
+	cp -R results/report/$(NAME)/. results/released/$(NAME)/
 
 lock: env ## resolve pyproject.toml again into the lock
 	$(UV) pip compile --quiet --all-extras --python-version 3.11 --generate-hashes --no-header \
