@@ -265,7 +265,13 @@ def _features(
 ) -> Any:
     from sista.encoders.features import FeatureStore
 
-    images = np.load(manifest.with_suffix(".images.npy"), mmap_mode="r")
+    container = manifest.with_suffix(".images.npy")
+    try:
+        images = np.load(container, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{container}: no readable image container; run prepare again") from error
+    if len(images) <= task.frame["row"].max():
+        raise UserError(f"{container}: {len(images)} images, fewer than {manifest} names")
     return FeatureStore(
         model,
         images,

@@ -145,3 +145,10 @@ def test_wrong_words_are_answered(place, tmp_path, words, message):
     with pytest.raises(UserError, match=message):
         run(place, tmp_path / "p.parquet", **words)
     assert not list(tmp_path.iterdir())
+
+
+def test_missing_images_are_named(tmp_path):
+    place = blobs(tmp_path, 12).parent
+    (place / "manifest.images.npy").unlink()
+    with pytest.raises(UserError, match=r"manifest.images.npy: .*run prepare"):
+        run(place, tmp_path / "p.parquet")
