@@ -42,10 +42,11 @@ lint: env ## check style, types, ceilings and the import order
 	mypy
 	pytest tests/test_architecture.py
 
-release: ## copy scores, tables, figures and the page of GRID to results/released (no real films)
+release: ## copy scores, tables and figures of GRID to results/released (no real films)
 	mkdir -p results/released/$(NAME)
 	cp $(SCORES) results/released/$(NAME)/scores.parquet
 	cp -R results/report/$(NAME)/. results/released/$(NAME)/
+	rm -f results/released/$(NAME)/index.html results/released/$(NAME)/figures/.snakemake_timestamp
 
 lock: env ## resolve pyproject.toml again into the lock
 	$(UV) pip compile --quiet --all-extras --python-version 3.11 --generate-hashes --no-header \
