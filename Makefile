@@ -42,11 +42,12 @@ lint: env ## check style, types, ceilings and the import order
 	mypy
 	pytest tests/test_architecture.py
 
-release: ## copy scores, tables and figures of GRID to results/released (no real films)
+release: env ## copy the scores of GRID and draw its tables and figures afresh in results/released (no real films)
 	mkdir -p results/released/$(NAME)
 	cp $(SCORES) results/released/$(NAME)/scores.parquet
-	cp -R results/report/$(NAME)/. results/released/$(NAME)/
-	rm -f results/released/$(NAME)/index.html results/released/$(NAME)/figures/.snakemake_timestamp
+	cd results/released/$(NAME) && rm -rf figures *.csv *.tex *.html
+	python -m sista report --grid $(GRID) --scores $(SCORES) --out results/released/$(NAME)
+	rm -f results/released/$(NAME)/index.html
 
 lock: env ## resolve pyproject.toml again into the lock
 	$(UV) pip compile --quiet --all-extras --python-version 3.11 --generate-hashes --no-header \

@@ -94,7 +94,8 @@ def prepare(
         made = _split(frame, word, dataset, release, draws)
         tables.write(made.frame, split, "split", made.meta)
         tables.write(frame, manifest, "manifest", _meta(frame, word, dataset, release, size, names))
-        # The manifest comes last: where it stands the other two are complete.
+        # The manifest goes first and comes last: where it stands the other two belong to it.
+        out.unlink(missing_ok=True)
         for path in (images, split, manifest):
             os.replace(path, out.with_name(path.name))
 

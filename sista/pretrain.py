@@ -120,7 +120,8 @@ def _train(
         data = _Data(*corpus, image.size, needs, plan, spec.text)
         model = PretrainModel(image, data.text, needs, len(data.train.pairs.label_names))
         trainer = Trainer(model, objective, plan, run["seed"], device)
-        log = trainer.fit(data.train, data.val, out.with_name("resume.pt"))
+        identity = digest(run | {"plan": asdict(plan)})
+        log = trainer.fit(data.train, data.val, out.with_name("resume.pt"), identity)
         modules = dict(model.named_children()) | {"objective": objective}
         _write_maps(out.with_name("word_maps.npz"), trainer, data.val)
         learned["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None

@@ -8,19 +8,29 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sista.files import sha256
+from sista.files import digest, sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @cache
 def code_version() -> str:
-    """Return the git commit of the code, with `+` if files differ from it; else `unknown`."""
+    """Return the git commit of the code; where files differ from it, a hash of the code follows.
+
+    Outside git: `unknown` and the hash.
+    """
     try:
         run = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+"]
-        return subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
+        commit = subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        commit = "unknown+"
+    return f"{commit}{_content()}" if commit.endswith("+") else commit
+
+
+def _content() -> str:
+    """Return 8 hex digits of the package's source files."""
+    files = sorted(ROOT.glob("sista/**/*.py"))
+    return digest([[f.relative_to(ROOT).as_posix(), sha256(f)] for f in files])[:8]
 
 
 @cache

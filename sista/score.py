@@ -97,6 +97,11 @@ def rows(run: AdaptRun, scores: FileScores) -> Iterator[dict[str, Any]]:
     absent = [name for name in RUN_COLUMNS if name not in made]
     if absent:
         raise UserError(f"{run.predictions}: its run lacks {', '.join(absent)}; run it again")
+    if made["settings_hash"] != run.settings_hash:
+        raise UserError(
+            f"{run.predictions}: made with other settings of {run.variant} than this grid has; "
+            "another grid gives the variant this name too: rename one, or run this grid again"
+        )
     known = {name: made[name] for name in RUN_COLUMNS}
     known |= {"predictions": run.predictions, "predictions_sha256": scores.sha256}
     wall = made.get("wall_s") or {}

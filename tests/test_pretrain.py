@@ -88,6 +88,21 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch):
     assert not (tmp_path / "killed" / "resume.pt").exists()
 
 
+def test_the_state_of_other_settings_is_not_resumed(tmp_path, monkeypatch):
+    manifest, split = corpus(tmp_path)
+    whole = run(tmp_path / "whole", manifest, split)
+
+    def full(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain, "save_checkpoint", full)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "other", manifest, split, settings='{"theta": 0.5, "w_sta": 0.0}')
+    assert (tmp_path / "other" / "resume.pt").is_file()
+    assert sha256(run(tmp_path / "other", manifest, split)) == sha256(whole)
+
+
 def test_what_a_run_leaves(tmp_path):
     out = run(tmp_path / "run", *corpus(tmp_path), settings='{"theta": 0.8}', variant="sista_08")
     log = pd.read_csv(out.with_name("log.csv"))

@@ -92,15 +92,18 @@ class Trainer:
         self.epoch = 0
         self.log: list[dict[str, float]] = []
 
-    def fit(self, train: Source, val: Source, resume: Path) -> list[dict[str, float]]:
+    def fit(
+        self, train: Source, val: Source, resume: Path, identity: str = ""
+    ) -> list[dict[str, float]]:
         """Train all epochs, go on from `resume` where it exists, and return the log.
 
         Args:
             train: training studies.
             val: validation studies, for the log only.
             resume: state file, written after every epoch.
+            identity: of settings, data and code; a state of another identity is not used.
         """
-        self._load(resume)
+        self._load(resume, identity)
         steps = max(len(train) // self.budget.batch, 1)
         labels, val_labels = known_labels(train.pairs), known_labels(val.pairs)
         epochs = range(self.epoch, self.budget.epochs)
@@ -115,7 +118,7 @@ class Trainer:
             entry |= parts | self.validate(val, val_labels) | {"seconds": spent}
             self.log.append(entry)
             self.epoch = epoch + 1
-            self._save(resume)
+            self._save(resume, identity)
         return self.log
 
     def _train_epoch(
@@ -190,8 +193,9 @@ class Trainer:
             images = centre(source.pairs.images, rows, self.model.image.size)
             yield source.batch(rows, images, self.device, labels)
 
-    def _save(self, path: Path) -> None:
+    def _save(self, path: Path, identity: str) -> None:
         state = {
+            "identity": identity,
             "epoch": self.epoch,
             "log": self.log,
             "model": self.model.state_dict(),
@@ -201,10 +205,12 @@ class Trainer:
         with atomic(path) as temporary:
             torch.save(state, temporary)
 
-    def _load(self, path: Path) -> None:
+    def _load(self, path: Path, identity: str) -> None:
         if not path.is_file():
             return
         state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        if state["identity"] != identity:
+            return
         self.epoch = state["epoch"]
         self.log = state["log"]
         self.model.load_state_dict(state["model"])

@@ -75,7 +75,7 @@ def score_file(
 def code_hash() -> str:
     """Name the code that decides the values: a change of it makes the cache void."""
     folder = registry.PACKAGE.parent
-    files = registry.module_sources("sista.metrics.evaluate")
+    files = registry.module_sources("sista.metrics.cached")
     return digest([hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files])
 
 
