@@ -1,5 +1,7 @@
 """The score stage: rows of a grid, n/a with its reason, paired tests, equal bits, comparison."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,6 +80,13 @@ def test_a_grid_with_fewer_draws_uses_part_of_a_shared_file(scored):
     found = score.score_runs(runs, results=root / "results", bootstrap=400)
     frame = pd.DataFrame([row for pair in found for row in score.rows(*pair)])
     assert set(frame["draw"]) == {1}
+
+
+def test_predictions_of_other_settings_are_refused(scored):
+    run, file = scored[1][0]
+    pretrain = replace(run.pretrain, settings={"temperature": 0.2})
+    with pytest.raises(UserError, match="made with other settings of random_init"):
+        list(score.rows(replace(run, pretrain=pretrain), file))
 
 
 def test_missing_predictions_are_named(tmp_path):
