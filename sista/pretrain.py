@@ -122,7 +122,9 @@ def _train(
         trainer = Trainer(model, objective, plan, run["seed"], device)
         identity = digest(run | {"plan": asdict(plan)})
         log = trainer.fit(data.train, data.val, out.with_name("resume.pt"), identity)
-        modules = dict(model.named_children()) | {"objective": objective}
+        # The momentum copy only serves training.
+        learned_parts = {k: m for k, m in model.named_children() if k != "target"}
+        modules = learned_parts | {"objective": objective}
         _write_maps(out.with_name("word_maps.npz"), trainer, data.val)
         learned["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None
     with atomic(out.with_name("log.csv")) as temporary:

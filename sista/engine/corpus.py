@@ -35,6 +35,9 @@ class Batch(NamedTuple):
         word_ids: `[B, W]` number of each word, -1 at padding.
         labels: `[B, C]`.
         similarity: `[B, B]` or empty.
+        rows: `[B]` number of each study in its subset.
+        second: `[B, S, S]` another view of each image.
+        boxes: `[B, 2, 5]` where the views lie, see `Views`.
     """
 
     images: Tensor
@@ -45,6 +48,9 @@ class Batch(NamedTuple):
     word_ids: Tensor
     labels: Tensor
     similarity: Tensor
+    rows: Tensor | None = None
+    second: Tensor | None = None
+    boxes: Tensor | None = None
 
 
 @dataclass(frozen=True)

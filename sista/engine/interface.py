@@ -1,13 +1,17 @@
 """What a pre-training method is: an objective, and what it needs from the engine."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from sista.engine.views import ViewPolicy
+
 HeadNorm = Literal["batch", "layer", "none"]
+Projector = Literal["linear", "mlp"]
 
 
 @dataclass(frozen=True)
@@ -18,25 +22,43 @@ class Needs:
         trained: False for controls whose encoder is used as it starts.
         text: report embeddings, hence a text encoder.
         words: patch and word embeddings.
+        freeze_text: the text encoder stays as it starts; its projections are trained.
+        image: projected global image features; given in any case with `text`.
+        features: global image features before the projection.
         labels: the finding labels of the corpus.
+        classifier: finding logits of the image.
+        views: two views of each image, drawn so; None = one.
+        pixels: projected cells of the last feature map, for each view.
+        momentum: a slowly following copy of image encoder and pixel projection; the objective's
+            `after_step` moves it.
         released_weights: the image encoder starts from timm's released weights in any case.
         similarity: inter-report similarity by this encoder: `tfidf` or `labels`; "" = none.
         r_text: text that the similarity looks at: `raw` or `cleaned`.
         stop_words: function words count as words.
         width: dimensions of the shared embedding space.
         head_norm: norm after the global projections; `batch` has no learned scale.
+        projector: global projections: `linear`, or `mlp` with one hidden layer as wide as its
+            input.
     """
 
     trained: bool = True
     text: bool = False
     words: bool = False
+    freeze_text: bool = False
+    image: bool = False
+    features: bool = False
     labels: bool = False
+    classifier: bool = False
+    views: ViewPolicy | None = None
+    pixels: bool = False
+    momentum: bool = False
     released_weights: bool = False
     similarity: str = ""
     r_text: str = "cleaned"
     stop_words: bool = False
     width: int = 128
     head_norm: HeadNorm = "batch"
+    projector: Projector = "linear"
 
 
 class Embedded(NamedTuple):
@@ -52,6 +74,14 @@ class Embedded(NamedTuple):
         similarity: `[B, B]` inter-report similarity.
         logits: `[B, C]` finding logits of the image.
         labels: `[B, C]` 1/0/NaN.
+        rows: `[B]` number of each study in its subset of the corpus.
+        features: `[B, F]` global image features before the projection.
+        second: `[B, D]` as `image`, of a second view.
+        pixels: `[B, P, D]` projected cells of the last feature map, row by row.
+        second_pixels: `[B, P, D]`, of the second view.
+        target_pixels: `[B, P, D]`, by the momentum copy, without gradient.
+        target_second_pixels: `[B, P, D]`, likewise.
+        boxes: `[B, 2, 5]` where the two views lie, see `Views`.
     """
 
     image: Tensor | None = None
@@ -63,13 +93,22 @@ class Embedded(NamedTuple):
     similarity: Tensor | None = None
     logits: Tensor | None = None
     labels: Tensor | None = None
+    rows: Tensor | None = None
+    features: Tensor | None = None
+    second: Tensor | None = None
+    pixels: Tensor | None = None
+    second_pixels: Tensor | None = None
+    target_pixels: Tensor | None = None
+    target_second_pixels: Tensor | None = None
+    boxes: Tensor | None = None
 
 
 class Objective(nn.Module):
     """A pre-training objective.
 
     `forward(e: Embedded)` returns its named parts as scalars; the part `loss` is minimised, the
-    others are logged.
+    others are logged. What an objective keeps from step to step lies in buffers, which are part of
+    the state that a killed run goes on from.
     """
 
     def __init__(self, needs: Needs) -> None:
@@ -79,6 +118,26 @@ class Objective(nn.Module):
     def forward(self, e: Embedded) -> dict[str, Tensor]:
         """Return the scalar parts; a control without training has none."""
         raise RuntimeError("this control is not trained")
+
+    def prepare(self, studies: int) -> None:
+        """Make buffers for so many training studies; called before a state is restored."""
+
+    def before_epoch(self, embed: Callable[[], Tensor], progress: float) -> None:
+        """Look at the training studies before an epoch.
+
+        Args:
+            embed: gives the projected global features `[N, D]` of all training images, without
+                augmentation and gradient, in the order that `Embedded.rows` counts.
+            progress: share of the epochs that are done, in [0, 1).
+        """
+
+    def after_step(self, model: nn.Module, progress: float) -> None:
+        """Act on the model after each step of the optimiser.
+
+        Args:
+            model: that was trained.
+            progress: share of the steps that are done, in (0, 1].
+        """
 
     def word_patch_weights(self, e: Embedded) -> Tensor | None:
         """Return where each word looks, `[B, W, P]`, or None where the method has no such map."""

@@ -19,6 +19,7 @@ from sista.engine.corpus import Batch, Pairs, augment, centre, token_batch
 from sista.engine.interface import Objective
 from sista.engine.model import PretrainModel
 from sista.engine.randomness import permutation
+from sista.engine.views import Views, two_views
 from sista.files import atomic
 from sista.progress import track
 from sista.reports.similarity import similarity
@@ -38,13 +39,13 @@ class Source:
         return len(self.pairs.frame)
 
     def batch(
-        self, rows: NDArray[np.int64], images: Tensor, device: torch.device, policy: Tensor
+        self, rows: NDArray[np.int64], views: Views, device: torch.device, policy: Tensor
     ) -> Batch:
         """Put the parts of a batch on the device.
 
         Args:
             rows: studies.
-            images: `[B, S, S]`.
+            views: of their images.
             device: of the model.
             policy: `[N, C]` labels after the policy for uncertain ones.
         """
@@ -52,11 +53,14 @@ class Source:
         alike = torch.empty(0)
         if self.vectors is not None:
             alike = torch.from_numpy(similarity(self.vectors, rows))
+        number = torch.from_numpy(rows)
         return Batch(
-            images.to(device, non_blocking=True),
+            views.first.to(device, non_blocking=True),
             *tokens,
-            policy[torch.from_numpy(rows)].to(device),
+            policy[number].to(device),
             alike.to(device),
+            number.to(device),
+            *(None if v is None else v.to(device, non_blocking=True) for v in views[1:]),
         )
 
 
@@ -103,6 +107,7 @@ class Trainer:
             resume: state file, written after every epoch.
             identity: of settings, data and code; a state of another identity is not used.
         """
+        self.objective.prepare(len(train))
         self._load(resume, identity)
         steps = max(len(train) // self.budget.batch, 1)
         labels, val_labels = known_labels(train.pairs), known_labels(val.pairs)
@@ -124,7 +129,9 @@ class Trainer:
     def _train_epoch(
         self, train: Source, labels: Tensor, epoch: int, steps: int
     ) -> dict[str, float]:
+        self.objective.before_epoch(lambda: self.embed(train), epoch / self.budget.epochs)
         self.model.train()
+        self.objective.train()
         order = permutation(self.seed, epoch, len(train))
         history: list[dict[str, Tensor]] = []
         for step in range(steps):
@@ -135,25 +142,26 @@ class Trainer:
             for group in self.optimiser.param_groups:
                 factor = self.budget.temperature_rate if group["role"] == "temperature" else 1.0
                 group["lr"] = factor * self._rate(number, steps)
-            images = augment(
-                train.pairs.images,
-                rows,
-                side=self.model.image.size,
-                seed=self.seed,
-                epoch=epoch,
-                flip=self.budget.flip,
-            )
-            batch = train.batch(rows, images, self.device, labels)
-            history.append(self._step(batch))
+            views = self._views(train, rows, epoch)
+            batch = train.batch(rows, views, self.device, labels)
+            history.append(self._step(batch, (number + 1) / (steps * self.budget.epochs)))
         return _means(history)
 
-    def _step(self, batch: Batch) -> dict[str, Tensor]:
+    def _views(self, source: Source, rows: NDArray[np.int64], epoch: int) -> Views:
+        side, policy = self.model.image.size, self.objective.needs.views
+        form: dict[str, Any] = {"side": side, "seed": self.seed, "epoch": epoch}
+        if policy is not None:
+            return two_views(source.pairs.images, rows, policy=policy, **form)
+        return Views(augment(source.pairs.images, rows, flip=self.budget.flip, **form))
+
+    def _step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         with self.accelerator.autocast():
             parts = self.objective(self.model(batch))
         self.accelerator.backward(parts["loss"])
         nn.utils.clip_grad_norm_(self.model.parameters(), self.budget.clip_gradient)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
+        self.objective.after_step(self.model, progress)
         return {name: value.detach() for name, value in parts.items()}
 
     def _rate(self, number: int, steps: int) -> float:
@@ -185,13 +193,29 @@ class Trainer:
         return _means(history)
 
     def batches(self, source: Source, labels: Tensor) -> Iterator[Batch]:
-        """Yield the studies in order, without augmentation, the model in eval mode."""
+        """Yield the studies in order, the model in eval mode, without augmentation.
+
+        Two views are drawn as for training, always the same ones.
+        """
         self.model.eval()
+        self.objective.eval()
         size = self.budget.batch
         for start in range(0, max(len(source) - size // 2, 1), size):
             rows = np.arange(start, min(start + size, len(source)))
+            views = Views(centre(source.pairs.images, rows, self.model.image.size))
+            if self.objective.needs.views is not None:
+                views = self._views(source, rows, 0)
+            yield source.batch(rows, views, self.device, labels)
+
+    @torch.no_grad()
+    def embed(self, source: Source) -> Tensor:
+        """Return the projected global features `[N, D]` of all images, without augmentation."""
+        self.model.eval()
+        parts = []
+        for rows in np.array_split(np.arange(len(source)), -(-len(source) // self.budget.batch)):
             images = centre(source.pairs.images, rows, self.model.image.size)
-            yield source.batch(rows, images, self.device, labels)
+            parts.append(self.model.embed_images(images.to(self.device)))
+        return torch.cat(parts)
 
     def _save(self, path: Path, identity: str) -> None:
         state = {

@@ -1,9 +1,11 @@
 """Image encoder, report encoder and projections, put together for an objective."""
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 
-from sista.encoders.image import ImageEncoder, normalise
+from sista.encoders.image import ImageEncoder, ImageFeatures, normalise
 from sista.encoders.text import TextEncoder
 from sista.engine.corpus import Batch
 from sista.engine.interface import Embedded, Needs
@@ -27,25 +29,76 @@ class PretrainModel(nn.Module):
         self.image = image
         self.text = text
         width = needs.width
+        form = (width, needs.head_norm, needs.projector)
+        if text is not None or needs.image:
+            self.image_head = _projection(image.dim, *form)
         if text is not None:
-            self.image_head = _projection(image.dim, width, needs.head_norm)
-            self.text_head = _projection(text.dim, width, needs.head_norm)
+            self.text_head = _projection(text.dim, *form)
+            text.requires_grad_(not needs.freeze_text)
             if needs.words:
                 self.patch_head = nn.Linear(image.map_channels[image.patch_map], width)
                 self.word_head = nn.Linear(text.dim, width)
-        if needs.labels:
+        if needs.classifier:
             self.classifier = nn.Linear(image.dim, classes)
+        if needs.pixels:
+            self.pixel_head = _projection(image.map_channels[-1], width, "none", "mlp")
+        if needs.momentum:
+            self.target = MomentumTarget(image, self.pixel_head)
+
+    def train(self, mode: bool = True) -> "PretrainModel":
+        """Switch between training and evaluation; a frozen text encoder stays in evaluation."""
+        super().train(mode)
+        if self.text is not None and self.needs.freeze_text:
+            self.text.eval()
+        return self
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Return the projected global features `[B, D]` of images `[B, S, S]`."""
+        embedding: Tensor = self.image_head(self.image(normalise(images, self.image)).pooled)
+        return embedding
 
     def forward(self, batch: Batch) -> Embedded:
         """Embed a batch as far as the objective needs it."""
         features = self.image(normalise(batch.images, self.image))
-        e = Embedded(similarity=batch.similarity if batch.similarity.numel() else None)
-        if self.needs.labels:
-            e = e._replace(logits=self.classifier(features.pooled), labels=batch.labels)
-        if self.text is None:
-            return e
-        text = self.text(batch.ids, batch.length, batch.widths)
-        e = e._replace(image=self.image_head(features.pooled), report=self.text_head(text.pooled))
+        e = Embedded(
+            similarity=batch.similarity if batch.similarity.numel() else None,
+            labels=batch.labels if self.needs.labels else None,
+            rows=batch.rows,
+            features=features.pooled if self.needs.features else None,
+            boxes=batch.boxes,
+        )
+        if self.needs.classifier:
+            e = e._replace(logits=self.classifier(features.pooled))
+        if self.text is not None or self.needs.image:
+            e = e._replace(image=self.image_head(features.pooled))
+        if batch.second is not None:
+            e = self._second_view(e, features, batch.images, batch.second)
+        if self.text is not None:
+            e = self._report(e, features, batch)
+        return e
+
+    def _second_view(
+        self, e: Embedded, features: ImageFeatures, images: Tensor, second: Tensor
+    ) -> Embedded:
+        other = self.image(normalise(second, self.image))
+        if self.needs.image:
+            e = e._replace(second=self.image_head(other.pooled))
+        if self.needs.pixels:
+            e = e._replace(
+                pixels=pixels(features, self.pixel_head),
+                second_pixels=pixels(other, self.pixel_head),
+            )
+        if self.needs.momentum:
+            e = e._replace(
+                target_pixels=self.target(images), target_second_pixels=self.target(second)
+            )
+        return e
+
+    def _report(self, e: Embedded, features: ImageFeatures, batch: Batch) -> Embedded:
+        assert self.text is not None
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.needs.freeze_text):
+            text = self.text(batch.ids, batch.length, batch.widths)
+        e = e._replace(report=self.text_head(text.pooled))
         if self.needs.words:
             patches = features.maps[self.image.patch_map].flatten(2).transpose(1, 2)
             words = sum_pieces(text.tokens, batch.slot, batch.word_ids.shape[1])
@@ -56,6 +109,35 @@ class PretrainModel(nn.Module):
                 word_ids=batch.word_ids,
             )
         return e
+
+
+class MomentumTarget(nn.Module):
+    """A copy of image encoder and pixel projection that has no gradient and follows slowly.
+
+    Args:
+        image: encoder that it follows.
+        pixel_head: projection that it follows.
+    """
+
+    def __init__(self, image: ImageEncoder, pixel_head: nn.Module) -> None:
+        super().__init__()
+        self.image = deepcopy(image).requires_grad_(False)
+        self.pixel_head = deepcopy(pixel_head).requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the projected cells `[B, P, D]` of images `[B, S, S]`."""
+        return pixels(self.image(normalise(images, self.image)), self.pixel_head)
+
+    @torch.no_grad()
+    def follow(self, image: nn.Module, pixel_head: nn.Module, momentum: float) -> None:
+        """Move each parameter to `momentum` times its own value plus the rest of the followed one.
+
+        The running statistics of norms are its own, since it sees every batch too.
+        """
+        for ours, theirs in ((self.image, image), (self.pixel_head, pixel_head)):
+            for own, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+                own.lerp_(other, 1.0 - momentum)
 
 
 def sum_pieces(tokens: Tensor, slot: Tensor, words: int) -> Tensor:
@@ -76,8 +158,17 @@ def sum_pieces(tokens: Tensor, slot: Tensor, words: int) -> Tensor:
     return out.view(batch, words + 1, width)[:, :words]
 
 
-def _projection(inputs: int, width: int, norm: str) -> nn.Module:
-    linear = nn.Linear(inputs, width)
+def pixels(features: ImageFeatures, head: nn.Module) -> Tensor:
+    """Return the projected cells `[B, P, D]` of the last feature map, row by row."""
+    cells = features.maps[-1].flatten(2).transpose(1, 2)
+    projected: Tensor = head(cells.flatten(0, 1))
+    return projected.view(*cells.shape[:2], -1)
+
+
+def _projection(inputs: int, width: int, norm: str, projector: str) -> nn.Module:
+    linear: nn.Module = nn.Linear(inputs, width)
+    if projector == "mlp":
+        linear = nn.Sequential(nn.Linear(inputs, inputs), nn.BatchNorm1d(inputs), nn.ReLU(), linear)
     if norm == "batch":
         return nn.Sequential(linear, nn.BatchNorm1d(width, affine=False))
     if norm == "layer":

@@ -18,4 +18,4 @@ class _Supervised(Objective):
 
 def supervised() -> Objective:
     """Return the control: binary cross entropy on every finding, uncertain counts as present."""
-    return _Supervised(Needs(labels=True))
+    return _Supervised(Needs(labels=True, classifier=True))

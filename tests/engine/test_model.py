@@ -4,9 +4,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sista.engine.model import sum_pieces
+from sista.encoders.image import ImageEncoder
+from sista.encoders.specs import EncoderSpec
+from sista.encoders.text import small_bert
+from sista.engine.corpus import Batch
+from sista.engine.interface import Needs
+from sista.engine.model import PretrainModel, sum_pieces
+from sista.engine.views import ViewPolicy
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+RESNET = EncoderSpec("r", "resnet", "resnet10t", 32, {"channels": (8, 8, 8, 8), "stem_width": 8})
 
 
 def test_words_are_the_sum_of_their_pieces():
@@ -26,3 +33,35 @@ def test_dropped_pieces_get_no_gradient():
     slot = torch.tensor([[0, 0, 2], [2, 1, 2]])
     sum_pieces(tokens, slot, 2).sum().backward()
     assert torch.equal(tokens.grad.sum(-1) > 0, slot < 2)
+
+
+def test_a_momentum_target_follows_and_has_no_gradient():
+    image = ImageEncoder(RESNET)
+    needs = Needs(pixels=True, momentum=True, width=4, views=ViewPolicy())
+    model = PretrainModel(image, None, needs, 0)
+    assert not any(p.requires_grad for p in model.target.parameters())
+    with torch.no_grad():
+        for parameter in model.pixel_head.parameters():
+            parameter.add_(1.0)
+    before = [p.clone() for p in model.target.pixel_head.parameters()]
+    model.target.follow(model.image, model.pixel_head, 0.9)
+    for old, new in zip(before, model.target.pixel_head.parameters(), strict=True):
+        torch.testing.assert_close(new, old + 0.1)
+    for own, other in zip(model.target.image.parameters(), image.parameters(), strict=True):
+        torch.testing.assert_close(own, other)
+
+
+def test_a_frozen_text_encoder_stays_as_it_starts():
+    needs = Needs(text=True, freeze_text=True, width=4)
+    model = PretrainModel(ImageEncoder(RESNET), small_bert(20, 8), needs, 0).train()
+    assert model.image.training
+    assert not model.text.training
+    ids = torch.randint(5, 20, (3, 6))
+    empty = torch.empty(0)
+    full = torch.full((3,), 6)
+    slot = torch.zeros(3, 6, dtype=torch.long)
+    images = torch.rand(3, 32, 32)
+    e = model(Batch(images, ids, full, (), slot, slot[:, :1], empty, empty))
+    (e.report.sum() + e.image.sum()).backward()
+    assert all(p.grad is None for p in model.text.parameters())
+    assert all(p.grad is not None for p in model.text_head.parameters())
