@@ -19,10 +19,13 @@ class ImageFeatures(NamedTuple):
         pooled: `[B, D]`, [CLS] token or average of the last map.
         maps: ResNet: C2 to C5, `[B, C_i, h_i, w_i]` at strides 4 to 32; ViT: one map of the last
             block's tokens.
+        attention: `[B, P]` attention of [CLS] to each patch in the last block, mean over heads,
+            without gradient; None where there is no [CLS] or it was not asked for.
     """
 
     pooled: Tensor
     maps: tuple[Tensor, ...]
+    attention: Tensor | None = None
 
 
 class ImageEncoder(nn.Module):
@@ -62,17 +65,27 @@ class ImageEncoder(nn.Module):
             self.map_channels = (self.dim,)
             self.map_strides = (self.body.patch_embed.patch_size[0],)
 
-    def forward(self, images: Tensor) -> ImageFeatures:
-        """Encode normalised images `[B, 3, S, S]`."""
+    def forward(self, images: Tensor, *, attention: bool = False) -> ImageFeatures:
+        """Encode normalised images `[B, 3, S, S]`, on request with the attention of [CLS]."""
         if self.family == "resnet":
             maps = tuple(self.body.forward_intermediates(images, intermediates_only=True)[-4:])
             return ImageFeatures(maps[-1].mean((2, 3)), maps)
-        tokens = self.body.forward_features(images)
+        seen: list[Tensor] = []
+        if attention and self.body.has_class_token:
+            last = self.body.blocks[-1].attn
+            hook = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+            try:
+                tokens = self.body.forward_features(images)
+            finally:
+                hook.remove()
+        else:
+            tokens = self.body.forward_features(images)
         prefix = self.body.num_prefix_tokens
         patches = tokens[:, prefix:]
         side = images.shape[-1] // self.map_strides[0]
         grid = patches.transpose(1, 2).unflatten(2, (side, side))
-        return ImageFeatures(tokens[:, 0] if prefix else patches.mean(1), (grid,))
+        looks = _cls_attention(last, seen[0])[:, prefix:] if seen else None
+        return ImageFeatures(tokens[:, 0] if prefix else patches.mean(1), (grid,), looks)
 
     @property
     def patch_map(self) -> int:
@@ -119,6 +132,16 @@ class ConvStem(nn.Module):
         """Return tokens `[B, P, D]` of images `[B, 3, S, S]`."""
         tokens: Tensor = self.stem(images).flatten(2).transpose(1, 2)
         return tokens
+
+
+@torch.no_grad()
+def _cls_attention(layer: Any, tokens: Tensor) -> Tensor:
+    """Work out one row of an attention layer, `[B, N]`; the layer itself stays fused."""
+    query, key, _ = layer.qkv(tokens).unflatten(-1, (3, layer.num_heads, -1)).unbind(2)
+    query = layer.q_norm(query[:, :1].transpose(1, 2)) * layer.scale
+    key = layer.k_norm(key.transpose(1, 2))
+    scores: Tensor = (query @ key.transpose(2, 3)).squeeze(2).float()
+    return scores.softmax(-1).mean(1)
 
 
 def _create(spec: EncoderSpec, arguments: dict[str, Any], pretrained: bool) -> Any:

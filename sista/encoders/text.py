@@ -1,7 +1,7 @@
 """Report encoders: a small BERT with random weights, or any transformers folder or hub id."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
@@ -20,10 +20,13 @@ class TextFeatures(NamedTuple):
     Attributes:
         pooled: `[B, D]`.
         tokens: `[B, T, D]` last hidden states.
+        attention: `[B, T]` attention of [CLS] to each token in the last layer, mean over heads, 0
+            at padding, without gradient and dropout; None where not asked for.
     """
 
     pooled: Tensor
     tokens: Tensor
+    attention: Tensor | None = None
 
 
 class TextEncoder(nn.Module):
@@ -40,7 +43,14 @@ class TextEncoder(nn.Module):
         self.pool = pool
         self.dim: int = body.config.hidden_size  # type: ignore[union-attr, assignment]
 
-    def forward(self, ids: Tensor, length: Tensor, widths: Sequence[int] = ()) -> TextFeatures:
+    def forward(
+        self,
+        ids: Tensor,
+        length: Tensor,
+        widths: Sequence[int] = (),
+        *,
+        attention: bool = False,
+    ) -> TextFeatures:
         """Encode reports of very different lengths without computing most of the padding.
 
         Args:
@@ -49,26 +59,52 @@ class TextEncoder(nn.Module):
             widths: tokens of the longest report of each chunk, when the reports are sorted by
                 length and cut into equal chunks; on the host, so that no sync is needed. Empty:
                 one chunk. What is computed for a report does not depend on it.
+            attention: also return the attention of [CLS].
+
+        Raises:
+            UserError: attention is asked of a model that is not built like BERT.
         """
         if len(widths) < 2:
-            tokens = self._encode(ids, length)
+            tokens, looks = self._encode(ids, length, attention)
         else:
             order = torch.argsort(length, stable=True)
             parts = []
+            seen = []
             for rows, width in zip(order.tensor_split(len(widths)), widths, strict=True):
-                part = self._encode(ids[rows, :width], length[rows])
+                part, look = self._encode(ids[rows, :width], length[rows], attention)
                 parts.append(nn.functional.pad(part, (0, 0, 0, ids.shape[1] - width)))
-            tokens = torch.cat(parts)[torch.argsort(order)]
+                if look is not None:
+                    seen.append(nn.functional.pad(look, (0, ids.shape[1] - width)))
+            back = torch.argsort(order)
+            tokens = torch.cat(parts)[back]
+            looks = torch.cat(seen)[back] if attention else None
         if self.pool == "cls":
-            return TextFeatures(tokens[:, 0], tokens)
+            return TextFeatures(tokens[:, 0], tokens, looks)
         real = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
         weight = real.to(tokens.dtype).unsqueeze(-1)
-        return TextFeatures((tokens * weight).sum(1) / weight.sum(1), tokens)
+        return TextFeatures((tokens * weight).sum(1) / weight.sum(1), tokens, looks)
 
-    def _encode(self, ids: Tensor, length: Tensor) -> Tensor:
+    def _encode(self, ids: Tensor, length: Tensor, attention: bool) -> tuple[Tensor, Tensor | None]:
         mask = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
-        states: Tensor = self.body(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        return states
+        out = self.body(input_ids=ids, attention_mask=mask.long(), output_hidden_states=attention)
+        looks = self._cls_attention(out.hidden_states[-2], mask) if attention else None
+        return out.last_hidden_state, looks
+
+    @torch.no_grad()
+    def _cls_attention(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Work out one row of the last layer's attention; the layer itself stays fused."""
+        try:
+            last: Any = self.body.encoder.layer[-1].attention.self  # type: ignore[union-attr, index]
+            query, key = last.query(states[:, :1]), last.key(states)
+        except AttributeError as error:
+            raise UserError(
+                f"text encoder {type(self.body).__name__}: its [CLS] attention cannot be read; "
+                "methods that need it (mgca) work with BERT and RoBERTa models"
+            ) from error
+        heads = last.num_attention_heads
+        query, key = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key))
+        scores: Tensor = (query @ key.transpose(2, 3)).squeeze(2).float() * query.shape[-1] ** -0.5
+        return scores.masked_fill(~mask[:, None], -torch.inf).softmax(-1).mean(1)
 
 
 def small_bert(vocabulary: int, longest: int) -> TextEncoder:

@@ -33,6 +33,9 @@ class Batch(NamedTuple):
         widths: longest report of each chunk of reports sorted by length, on the host.
         slot: `[B, T]` word of each piece.
         word_ids: `[B, W]` number of each word, -1 at padding.
+        word_count: `[B]` words of each report, always on the host.
+        sentence: `[B, T]` sentence of each piece, S for pieces of none.
+        sentence_pieces: `[B, S]` pieces of each sentence, 0 at padding.
         labels: `[B, C]`.
         similarity: `[B, B]` or empty.
         rows: `[B]` number of each study in its subset.
@@ -46,6 +49,9 @@ class Batch(NamedTuple):
     widths: tuple[int, ...]
     slot: Tensor
     word_ids: Tensor
+    word_count: Tensor
+    sentence: Tensor
+    sentence_pieces: Tensor
     labels: Tensor
     similarity: Tensor
     rows: Tensor | None = None
@@ -165,21 +171,45 @@ def centre(images: NDArray[np.uint8], rows: NDArray[np.int64], side: int) -> Ten
     )
 
 
+class TokenBatch(NamedTuple):
+    """The tokens of a batch; `Batch` describes the parts."""
+
+    ids: Tensor
+    length: Tensor
+    widths: tuple[int, ...]
+    slot: Tensor
+    word_ids: Tensor
+    word_count: Tensor
+    sentence: Tensor
+    sentence_pieces: Tensor
+
+
 def token_batch(
     table: TokenTable | None, rows: NDArray[np.int64], device: torch.device
-) -> tuple[Tensor, Tensor, tuple[int, ...], Tensor, Tensor]:
-    """Return ids, length, chunk widths, slot and word numbers, cut to the longest report."""
+) -> TokenBatch:
+    """Return the tokens of some reports, cut to the longest of them."""
     if table is None:
         empty = torch.empty(0, dtype=torch.long, device=device)
-        return empty, empty, (), empty, empty
+        return TokenBatch(empty, empty, (), *(empty,) * 5)
     length = table.length[rows]
     wide = int(length.max())
-    words = table.word_ids[rows]
-    most = max(int((words >= 0).sum(1).max()), 1)
-    # Dropped pieces point at the last slot, whatever the width of this batch.
-    slot = np.minimum(table.slot[rows, :wide], most)
-    parts = (table.ids[rows, :wide], length, slot, words[:, :most])
-    moved = [torch.from_numpy(np.ascontiguousarray(p)).long().to(device) for p in parts]
+    counts = (table.word_ids[rows] >= 0).sum(1)
+    words = max(int(counts.max()), 1)
+    pieces = table.sentence_pieces[rows]
+    sentences = max(int((pieces > 0).sum(1).max()), 1)
     chunks = np.array_split(np.sort(length), min(CHUNKS, len(rows)))
-    widths = tuple(int(chunk[-1]) for chunk in chunks)
-    return moved[0], moved[1], widths, moved[2], moved[3]
+
+    def moved(part: NDArray[np.int32]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(part)).long().to(device)
+
+    # Dropped pieces point at the last slot, whatever the width of this batch.
+    return TokenBatch(
+        ids=moved(table.ids[rows, :wide]),
+        length=moved(length),
+        widths=tuple(int(chunk[-1]) for chunk in chunks),
+        slot=moved(np.minimum(table.slot[rows, :wide], words)),
+        word_ids=moved(table.word_ids[rows, :words]),
+        word_count=torch.from_numpy(counts),
+        sentence=moved(np.minimum(table.sentence[rows, :wide], sentences)),
+        sentence_pieces=moved(pieces[:, :sentences]),
+    )

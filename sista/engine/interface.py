@@ -22,6 +22,9 @@ class Needs:
         trained: False for controls whose encoder is used as it starts.
         text: report embeddings, hence a text encoder.
         words: patch and word embeddings.
+        cls_word: [CLS] counts as the first word of a report.
+        attention: how much [CLS] looks at each word and patch in the encoders' last layers.
+        sentences: patch and sentence embeddings.
         freeze_text: the text encoder stays as it starts; its projections are trained.
         image: projected global image features; given in any case with `text`.
         features: global image features before the projection.
@@ -44,6 +47,9 @@ class Needs:
     trained: bool = True
     text: bool = False
     words: bool = False
+    cls_word: bool = False
+    attention: bool = False
+    sentences: bool = False
     freeze_text: bool = False
     image: bool = False
     features: bool = False
@@ -68,9 +74,16 @@ class Embedded(NamedTuple):
         image: `[B, D]` projected global image features, not normalised.
         report: `[B, D]`, likewise.
         patches: `[B, P, D]` projected patches.
-        words: `[B, W, D]` projected words (pieces summed; special tokens left out).
-        word_mask: `[B, W]` True at words.
-        word_ids: `[B, W]` number of the word, equal for equal words.
+        words: `[B, W, D]` projected words (pieces summed; special tokens left out, but for [CLS]
+            at 0 where the objective asked for it).
+        word_mask: `[B, W]` True at words, which come before the padding.
+        word_ids: `[B, W]` number of the word, equal for equal words; -1 at [CLS] and padding.
+        word_count: `[B]` words of each report, on the host, so that reading it is no sync.
+        word_attention: `[B, W]` attention of [CLS] to the word (mean over heads, sum over pieces),
+            without gradient.
+        patch_attention: `[B, P]` likewise for patches; None where the image encoder has no [CLS].
+        sentences: `[B, S, D]` projected sentences (mean of their pieces).
+        sentence_mask: `[B, S]` True at sentences.
         similarity: `[B, B]` inter-report similarity.
         logits: `[B, C]` finding logits of the image.
         labels: `[B, C]` 1/0/NaN.
@@ -90,6 +103,11 @@ class Embedded(NamedTuple):
     words: Tensor | None = None
     word_mask: Tensor | None = None
     word_ids: Tensor | None = None
+    word_count: Tensor | None = None
+    word_attention: Tensor | None = None
+    patch_attention: Tensor | None = None
+    sentences: Tensor | None = None
+    sentence_mask: Tensor | None = None
     similarity: Tensor | None = None
     logits: Tensor | None = None
     labels: Tensor | None = None

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sista.encoders.image import ImageEncoder, ImageFeatures, normalise
-from sista.encoders.text import TextEncoder
+from sista.encoders.text import TextEncoder, TextFeatures
 from sista.engine.corpus import Batch
 from sista.engine.interface import Embedded, Needs
 
@@ -35,7 +35,7 @@ class PretrainModel(nn.Module):
         if text is not None:
             self.text_head = _projection(text.dim, *form)
             text.requires_grad_(not needs.freeze_text)
-            if needs.words:
+            if needs.words or needs.sentences:
                 self.patch_head = nn.Linear(image.map_channels[image.patch_map], width)
                 self.word_head = nn.Linear(text.dim, width)
         if needs.classifier:
@@ -59,7 +59,8 @@ class PretrainModel(nn.Module):
 
     def forward(self, batch: Batch) -> Embedded:
         """Embed a batch as far as the objective needs it."""
-        features = self.image(normalise(batch.images, self.image))
+        attention = self.needs.attention
+        features = self.image(normalise(batch.images, self.image), attention=attention)
         e = Embedded(
             similarity=batch.similarity if batch.similarity.numel() else None,
             labels=batch.labels if self.needs.labels else None,
@@ -97,18 +98,37 @@ class PretrainModel(nn.Module):
     def _report(self, e: Embedded, features: ImageFeatures, batch: Batch) -> Embedded:
         assert self.text is not None
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.needs.freeze_text):
-            text = self.text(batch.ids, batch.length, batch.widths)
+            attention = self.needs.attention
+            text = self.text(batch.ids, batch.length, batch.widths, attention=attention)
         e = e._replace(report=self.text_head(text.pooled))
-        if self.needs.words:
+        if self.needs.words or self.needs.sentences:
             patches = features.maps[self.image.patch_map].flatten(2).transpose(1, 2)
-            words = sum_pieces(text.tokens, batch.slot, batch.word_ids.shape[1])
-            e = e._replace(
-                patches=self.patch_head(patches),
-                words=self.word_head(words),
-                word_mask=batch.word_ids >= 0,
-                word_ids=batch.word_ids,
-            )
+            e = e._replace(patches=self.patch_head(patches), patch_attention=features.attention)
+        if self.needs.words:
+            e = e._replace(**self._words(text, batch))
+        if self.needs.sentences:
+            pieces = batch.sentence_pieces
+            total = sum_pieces(text.tokens, batch.sentence, pieces.shape[1])
+            mean = total / pieces.clamp_min(1).unsqueeze(-1)
+            e = e._replace(sentences=self.word_head(mean), sentence_mask=pieces > 0)
         return e
+
+    def _words(self, text: TextFeatures, batch: Batch) -> dict[str, Tensor]:
+        ids, mask, count = batch.word_ids, batch.word_ids >= 0, batch.word_count
+        words = sum_pieces(text.tokens, batch.slot, ids.shape[1])
+        looks = text.attention
+        if looks is not None:
+            looks = sum_pieces(looks.unsqueeze(-1), batch.slot, ids.shape[1]).squeeze(-1)
+        if self.needs.cls_word:
+            words = torch.cat([text.tokens[:, :1], words], 1)
+            ids = nn.functional.pad(ids, (1, 0), value=-1)
+            mask = nn.functional.pad(mask, (1, 0), value=True)
+            count = count + 1
+            if looks is not None and text.attention is not None:
+                looks = torch.cat([text.attention[:, :1], looks], 1)
+        parts = {"words": self.word_head(words), "word_mask": mask, "word_ids": ids}
+        parts["word_count"] = count
+        return parts if looks is None else parts | {"word_attention": looks}
 
 
 class MomentumTarget(nn.Module):

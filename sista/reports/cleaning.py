@@ -33,6 +33,11 @@ def sentences(text: str) -> list[str]:
     return [piece for piece in joined if piece]
 
 
+def sentence_ends(text: str) -> list[int]:
+    """Return the character offsets after the marks that end a sentence, in clean text."""
+    return [match.end() for match in _SENTENCE_END.finditer(text)]
+
+
 def tokens(text: str) -> list[str]:
     """Return the lower-case alphanumeric tokens of a text without de-identification marks."""
     return [token for sentence in sentences(text) for token in sentence.split()]

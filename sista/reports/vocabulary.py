@@ -19,6 +19,8 @@ from tokenizers import (
     processors,
 )
 
+from sista.reports.cleaning import sentence_ends
+
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Function words that carry no finding; `no` and `without` stay.
 STOP_WORDS = frozenset(
@@ -37,6 +39,9 @@ class TokenTable:
         slot: `[N, T]` which word of its report a piece belongs to; W for special tokens, padding
             and words that are left out, so that one indexed add needs no selection.
         word_ids: `[N, W]` number of the word in `words`; -1 at padding.
+        sentence: `[N, T]` which sentence of its report a piece belongs to; S for special tokens,
+            padding and text without a word.
+        sentence_pieces: `[N, S]` pieces of each sentence; 0 at padding.
         words: the distinct words of the corpus.
     """
 
@@ -44,6 +49,8 @@ class TokenTable:
     length: NDArray[np.int32]
     slot: NDArray[np.int32]
     word_ids: NDArray[np.int32]
+    sentence: NDArray[np.int32]
+    sentence_pieces: NDArray[np.int32]
     words: tuple[str, ...]
 
 
@@ -115,7 +122,36 @@ def tokenise(
         slot[n, : len(slots)] = [most if s is None else s for s in slots]
         word_ids[n, : len(found)] = found
     length = np.array([len(e.ids) for e in encodings], np.int32)
-    return TokenTable(ids, length, slot, word_ids, tuple(numbers))
+    sentence, pieces = _sentence_table(encodings, texts, wide)
+    return TokenTable(ids, length, slot, word_ids, sentence, pieces, tuple(numbers))
+
+
+def _sentence_table(
+    encodings: Sequence[Encoding], texts: Sequence[str], wide: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the sentence of each piece, and the pieces of each sentence."""
+    rows = [_sentences(e, text) for e, text in zip(encodings, texts, strict=True)]
+    most = max((int(row.max(initial=-1)) for row in rows), default=0) + 1 or 1
+    sentence = np.full((len(rows), wide), most, np.int32)
+    pieces = np.zeros((len(rows), most), np.int32)
+    for n, row in enumerate(rows):
+        sentence[n, : len(row)] = np.where(row < 0, most, row)
+        pieces[n] = np.bincount(row[row >= 0], minlength=most)
+    return sentence, pieces
+
+
+def _sentences(encoding: Encoding, text: str) -> NDArray[np.int64]:
+    """Return the sentence of each token of one report, -1 for none.
+
+    What closes a sentence belongs to it; a stretch without a word is no sentence.
+    """
+    real = np.array([word is not None for word in encoding.word_ids], bool)
+    starts = np.array([start for start, _ in encoding.offsets], np.int64)
+    named = np.array([any(c.isalnum() for c in text[a:b]) for a, b in encoding.offsets], bool)
+    stretch = np.searchsorted(np.array(sentence_ends(text)), starts, side="right")
+    used = np.unique(stretch[real & named])
+    place = np.searchsorted(used, stretch)
+    return np.where(real & np.isin(stretch, used), place, -1)
 
 
 def _words(

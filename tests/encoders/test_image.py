@@ -4,7 +4,7 @@ import torch
 
 from sista.encoders.checkpoint import load_image_encoder, read_metadata, save_checkpoint
 from sista.encoders.image import ImageEncoder, normalise
-from sista.encoders.specs import ENCODERS, encoder_spec
+from sista.encoders.specs import ENCODERS, EncoderSpec, encoder_spec
 from sista.files import UserError
 
 
@@ -15,6 +15,25 @@ def test_features_have_the_stated_shapes(word):
     assert features.pooled.shape == (2, encoder.dim)
     assert tuple(m.shape[1] for m in features.maps) == encoder.map_channels
     assert tuple(encoder.size // m.shape[-1] for m in features.maps) == encoder.map_strides
+
+
+def test_cls_attention_is_that_of_the_last_block():
+    arguments = {"patch_size": 8, "depth": 2, "embed_dim": 16, "num_heads": 2, "qk_norm": True}
+    spec = EncoderSpec("v", "vit", "vit_tiny_patch16_224", 32, arguments)
+    encoder = ImageEncoder(spec).eval()
+    images = torch.randn(2, 3, 32, 32)
+    last, seen = encoder.body.blocks[-1].attn, []
+    last.fused_attn = False
+    hook = last.attn_drop.register_forward_hook(lambda *a: seen.append(a[2]))
+    encoder(images)
+    hook.remove()
+    found = encoder(images, attention=True)
+    torch.testing.assert_close(found.attention, seen[0][:, :, 0, 1:].mean(1))
+    assert not found.attention.requires_grad
+    assert found.pooled.requires_grad
+    assert encoder(images).attention is None
+    without = ImageEncoder(encoder_spec("vit_tiny"))
+    assert without(torch.zeros(1, 3, 64, 64), attention=True).attention is None
 
 
 @pytest.mark.parametrize("word", ["resnet_tiny", "vit_tiny"])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sista.encoders.text import load_pretrained, small_bert
+from sista.encoders.text import TextEncoder, load_pretrained, small_bert
 from sista.files import UserError
 
 
@@ -17,6 +17,37 @@ def test_chunks_and_padding_change_nothing():
     torch.testing.assert_close(chunked.tokens[real], whole.tokens[real])
     noisy = torch.where(real, ids, torch.randint(5, 50, (5, 20)))
     torch.testing.assert_close(encoder(noisy, length).pooled, whole.pooled)
+
+
+def test_cls_attention_is_that_of_the_last_layer():
+    from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=20,
+    )
+    config._attn_implementation = "eager"
+    body = BertModel(config, add_pooling_layer=False).eval()
+    encoder = TextEncoder(body)
+    length = torch.tensor([20, 3, 11])
+    real = torch.arange(20) < length[:, None]
+    ids = torch.randint(5, 50, (3, 20)) * real
+    out = body(input_ids=ids, attention_mask=real.long(), output_attentions=True)
+    expected = out.attentions[-1][:, :, 0].mean(1)
+    torch.testing.assert_close(encoder(ids, length, attention=True).attention, expected)
+    chunked = encoder(ids, length, (3, 11, 20), attention=True)
+    torch.testing.assert_close(chunked.attention, expected)
+    assert not chunked.attention.requires_grad
+    assert encoder(ids, length).attention is None
+    small = DistilBertConfig(vocab_size=50, n_layers=1, dim=32, n_heads=4, hidden_dim=32)
+    other = TextEncoder(DistilBertModel(small))
+    with pytest.raises(UserError, match="DistilBertModel: its"):
+        other(ids, length, attention=True)
 
 
 def test_a_transformers_folder_is_loaded(tmp_path):

@@ -37,6 +37,11 @@ def batch(size=6):
         widths=(),
         slot=slot,
         word_ids=words.masked_fill(~valid, -1),
+        word_count=valid.sum(1),
+        sentence=torch.where(inner, torch.arange(-1, 8) // 3, 3),
+        sentence_pieces=torch.stack(
+            [(inner & (torch.arange(-1, 8) // 3 == s)).sum(1) for s in range(3)], 1
+        ),
         labels=torch.randint(0, 2, (size, 3), generator=generator).float(),
         similarity=torch.eye(size),
     )

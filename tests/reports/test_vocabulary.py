@@ -39,6 +39,23 @@ def test_long_reports_are_cut_and_numbers_go_on():
     assert table.words.index("heart") == later.word_ids[0, 0]
 
 
+def test_sentences_of_a_report():
+    texts = ["heart size is normal . ! no effusion, 3.4 cm drain. ", "no effusion", "."]
+    tokenizer = train_vocabulary([*REPORTS, *texts], size=300)
+    table = tokenise(texts, tokenizer, longest=64)
+    assert table.sentence_pieces.shape == (3, 2)
+    none = 2
+    assert (table.sentence[:, 0] == none).all(), "[CLS] is in no sentence"
+    names = [[tokenizer.id_to_token(i) for i in row] for row in table.ids]
+    for number, expected in enumerate(["heart size is normal .", "no effusion , 3 . 4 cm drain ."]):
+        found = [n for n, s in zip(names[0], table.sentence[0], strict=True) if s == number]
+        assert " ".join(found).replace(" ##", "") == expected
+        assert table.sentence_pieces[0, number] == len(found)
+    assert list(table.sentence_pieces[1:].sum(1)) == [2, 0]
+    short = tokenise(texts, tokenizer, longest=6)
+    assert list(short.sentence_pieces[0]) == [4]
+
+
 def test_an_empty_report_has_no_words():
     table = tokenise(["."], train_vocabulary(REPORTS, size=200), longest=8)
     assert (table.word_ids == -1).all()
