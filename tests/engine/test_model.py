@@ -61,7 +61,8 @@ def test_a_frozen_text_encoder_stays_as_it_starts():
     full = torch.full((3,), 6)
     slot = torch.zeros(3, 6, dtype=torch.long)
     images = torch.rand(3, 32, 32)
-    e = model(Batch(images, ids, full, (), slot, slot[:, :1], empty, empty))
+    one = slot[:, :1]
+    e = model(Batch(images, ids, full, (), slot, one, full, slot, one, empty, empty))
     (e.report.sum() + e.image.sum()).backward()
     assert all(p.grad is None for p in model.text.parameters())
     assert all(p.grad is not None for p in model.text_head.parameters())
