@@ -138,6 +138,10 @@ class Job:
         names = {each.name for each in fields(TrainSettings)}
         how = TrainSettings(**{k: v for k, v in asdict(chosen).items() if k in names})
         validation = self.predicted[0][1]
+        if how.iterations is None:
+            reason = self.task.unjudged(validation, chosen.monitor)
+            if reason:
+                return None, reason
 
         def judge(trained: Any) -> float:
             if chosen.monitor == "loss":

@@ -119,6 +119,7 @@ def _train(
     if needs.trained:
         data = _Data(*corpus, image.size, needs, plan, spec.text)
         model = PretrainModel(image, data.text, needs, len(data.train.pairs.label_names))
+        model.start_at(known_labels(data.train.pairs))
         trainer = Trainer(model, objective, plan, run["seed"], device)
         identity = digest(run | {"plan": asdict(plan)})
         log = trainer.fit(data.train, data.val, out.with_name("resume.pt"), identity)

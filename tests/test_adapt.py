@@ -76,6 +76,23 @@ def test_metadata_say_where_predictions_come_from(place, tmp_path):
     assert frame["score"].between(0, 1).all()
 
 
+@pytest.mark.parametrize(
+    ("head", "monitor", "reason"),
+    [
+        ("linear", "loss", "no validation image to stop by its loss"),
+        ("yolov3", "map_40_75", "no validation image to stop by its map_40_75"),
+    ],
+)
+def test_early_stopping_without_validation_images_is_refused(tmp_path, head, monitor, reason):
+    folder = blobs(tmp_path / "blobs").parent
+    split, meta = tables.read(folder / "manifest.split.parquet", "split")
+    tables.write(split[split["subset"] != "val"], folder / "manifest.split.parquet", "split", meta)
+    changes = {"iterations": None, "epochs": 1, "monitor": monitor}
+    (frame, made), _ = run(folder, tmp_path / "p.parquet", head, changes=changes)
+    assert frame.empty
+    assert [r["reason"] for r in made["refused"]] == [reason]
+
+
 def test_draws_differ_and_runs_repeat(place, tmp_path):
     words = {"draws": [0, 1], "changes": SHORT}
     (first, _), _ = run(place, tmp_path / "a" / "p.parquet", "unet", **words)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sista.encoders.image import ImageEncoder, ImageFeatures, normalise
 from sista.encoders.text import TextEncoder, TextFeatures
 from sista.engine.corpus import Batch
-from sista.engine.interface import Embedded, Needs
+from sista.engine.interface import Embedded, HeadNorm, Needs
 
 
 class PretrainModel(nn.Module):
@@ -39,7 +39,7 @@ class PretrainModel(nn.Module):
                 self.patch_head = nn.Linear(image.map_channels[image.patch_map], width)
                 self.word_head = nn.Linear(text.dim, width)
         if needs.classifier:
-            self.classifier = nn.Linear(image.dim, classes)
+            self.classifier = _classifier(image.dim, classes, needs.head_norm)
         if needs.pixels:
             self.pixel_head = _projection(image.map_channels[-1], width, "none", "mlp")
         if needs.momentum:
@@ -56,6 +56,19 @@ class PretrainModel(nn.Module):
         """Return the projected global features `[B, D]` of images `[B, S, S]`."""
         embedding: Tensor = self.image_head(self.image(normalise(images, self.image)).pooled)
         return embedding
+
+    def start_at(self, labels: Tensor) -> None:
+        """Start the classifier at the frequency of each label, so that no step is spent on it.
+
+        Args:
+            labels: `[N, C]` 1/0/NaN of the training studies.
+        """
+        if self.needs.classifier:
+            known = ~torch.isnan(labels)
+            positive = labels.nan_to_num().sum(0) + 1.0
+            frequency = positive / (known.sum(0) + 2.0)
+            with torch.no_grad():
+                self.classifier.get_parameter("1.bias").copy_(torch.logit(frequency))
 
     def forward(self, batch: Batch) -> Embedded:
         """Embed a batch as far as the objective needs it."""
@@ -185,12 +198,24 @@ def pixels(features: ImageFeatures, head: nn.Module) -> Tensor:
     return projected.view(*cells.shape[:2], -1)
 
 
-def _projection(inputs: int, width: int, norm: str, projector: str) -> nn.Module:
+def _classifier(inputs: int, classes: int, norm: HeadNorm) -> nn.Sequential:
+    """Return a classifier under the same norm as the projections of the other methods."""
+    linear = nn.Linear(inputs, classes)
+    nn.init.normal_(linear.weight, std=0.01)
+    return nn.Sequential(_norm(inputs, norm), linear)
+
+
+def _projection(inputs: int, width: int, norm: HeadNorm, projector: str) -> nn.Sequential:
     linear: nn.Module = nn.Linear(inputs, width)
     if projector == "mlp":
         linear = nn.Sequential(nn.Linear(inputs, inputs), nn.BatchNorm1d(inputs), nn.ReLU(), linear)
+    return nn.Sequential(linear, _norm(width, norm))
+
+
+def _norm(width: int, norm: HeadNorm) -> nn.Module:
+    """Return a norm without learned parameters."""
     if norm == "batch":
-        return nn.Sequential(linear, nn.BatchNorm1d(width, affine=False))
+        return nn.BatchNorm1d(width, affine=False)
     if norm == "layer":
-        return nn.Sequential(linear, nn.LayerNorm(width, elementwise_affine=False))
-    return linear
+        return nn.LayerNorm(width, elementwise_affine=False)
+    return nn.Identity()

@@ -105,6 +105,14 @@ class DetectionTask(HeadTask):
         found = zip(boxes, scores, labels, strict=True)
         return [[*box, score, label] for box, score, label in found if box[2] > 0 and box[3] > 0]
 
+    def unjudged(self, rows: Sequence[int], monitor: str) -> str | None:
+        """Return why these validation images cannot tell when to stop, or None."""
+        reason = super().unjudged(rows, monitor)
+        if reason or monitor == "loss":
+            return reason
+        boxes = sum(len(self.native[row]) for row in rows)
+        return None if boxes else f"no validation box to stop by its {monitor}"
+
     def validation_score(self, model: BaseModel, rows: Sequence[int]) -> float:
         """Return COCO's mean average precision at IoU 0.40:0.05:0.75 on `rows`, 0 to 1."""
         frame = self.predictions(model, rows)

@@ -64,6 +64,10 @@ class HeadTask(ABC):
         """Return the model's inputs and targets."""
         return {"inputs": self.features.inputs(rows), "data_samples": self.samples(rows)}
 
+    def unjudged(self, rows: Sequence[int], monitor: str) -> str | None:
+        """Return why these validation images cannot tell when to stop, or None."""
+        return None if len(rows) else f"no validation image to stop by its {monitor}"
+
     @torch.no_grad()
     def validation_loss(self, model: BaseModel, rows: Sequence[int]) -> float:
         """Return the mean loss over `rows`, by images."""

@@ -46,7 +46,7 @@ class Preset:
 
 def _preset(word: str, **studies: int) -> Preset:
     # A plain dict: worker processes get a copy, and a mapping proxy cannot be sent to them.
-    return Preset(word=word, seed=20260101, size=320, normal_share=0.35, studies=studies)
+    return Preset(word=word, seed=20261122, size=320, normal_share=0.35, studies=studies)
 
 
 PRESETS: dict[str, Preset] = {

@@ -21,10 +21,10 @@ quick_v1 = Protocol(
     heads=FAMILY_HEADS,
     settings={
         CLASSIFICATION: Settings(
-            learning_rate=1e-3,
+            learning_rate=3e-3,
             weight_decay=1e-2,
             batch=48,
-            iterations=200,
+            iterations=400,
             cosine=True,
             zoom=FAMILY_ZOOM,
             head={"linear": {"standardise": True}},

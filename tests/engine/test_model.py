@@ -66,3 +66,14 @@ def test_a_frozen_text_encoder_stays_as_it_starts():
     (e.report.sum() + e.image.sum()).backward()
     assert all(p.grad is None for p in model.text.parameters())
     assert all(p.grad is not None for p in model.text_head.parameters())
+
+
+def test_the_classifier_starts_at_the_frequency_of_each_label():
+    model = PretrainModel(ImageEncoder(RESNET), None, Needs(classifier=True), 2).eval()
+    labels = torch.tensor([[1.0, float("nan")], [0.0, 0.0], [0.0, 0.0]])
+    model.start_at(labels)
+    with torch.no_grad():
+        frequency = model.classifier(torch.randn(4, model.image.dim)).sigmoid()
+    # Two more studies, one with and one without the finding, keep it within (0, 1).
+    expected = torch.tensor([2 / 5, 1 / 4]).expand(4, 2)
+    torch.testing.assert_close(frequency, expected, atol=0.02, rtol=0.0)
