@@ -67,8 +67,15 @@ class Needs:
     projector: Projector = "linear"
 
 
+# Parts of `Embedded` that hold a value for each two pairs; all others have one row for each pair.
+PAIRWISE = frozenset({"similarity"})
+
+
 class Embedded(NamedTuple):
     """A batch of B pairs as an objective sees it; parts that it did not ask for are None.
+
+    Every part but those in `PAIRWISE` has one row for each pair. So the engine can embed a batch in
+    chunks and on several processes, and put the rows together before an objective sees them.
 
     Attributes:
         image: `[B, D]` projected global image features, not normalised.

@@ -72,36 +72,41 @@ class PretrainModel(nn.Module):
 
     def forward(self, batch: Batch) -> Embedded:
         """Embed a batch as far as the objective needs it."""
+        e = self.project(self.encode(batch))
+        return e._replace(similarity=batch.similarity if batch.similarity.numel() else None)
+
+    def encode(self, batch: Batch) -> Embedded:
+        """Return what depends on one pair alone; the engine calls this for parts of a batch.
+
+        Global features and the cells of maps are as the encoders give them: `project` maps them.
+        What looks at several pairs at once (a norm over the batch, say) belongs into `project`.
+        """
         attention = self.needs.attention
         features = self.image(normalise(batch.images, self.image), attention=attention)
         e = Embedded(
-            similarity=batch.similarity if batch.similarity.numel() else None,
             labels=batch.labels if self.needs.labels else None,
             rows=batch.rows,
             features=features.pooled if self.needs.features else None,
             boxes=batch.boxes,
         )
         if self.needs.classifier:
-            e = e._replace(logits=self.classifier(features.pooled))
+            e = e._replace(logits=features.pooled)
         if self.text is not None or self.needs.image:
-            e = e._replace(image=self.image_head(features.pooled))
+            e = e._replace(image=features.pooled)
         if batch.second is not None:
             e = self._second_view(e, features, batch.images, batch.second)
         if self.text is not None:
             e = self._report(e, features, batch)
-        return e
+        return Embedded(*(None if part is None else single(part) for part in e))
 
     def _second_view(
         self, e: Embedded, features: ImageFeatures, images: Tensor, second: Tensor
     ) -> Embedded:
         other = self.image(normalise(second, self.image))
         if self.needs.image:
-            e = e._replace(second=self.image_head(other.pooled))
+            e = e._replace(second=other.pooled)
         if self.needs.pixels:
-            e = e._replace(
-                pixels=pixels(features, self.pixel_head),
-                second_pixels=pixels(other, self.pixel_head),
-            )
+            e = e._replace(pixels=cells(features), second_pixels=cells(other))
         if self.needs.momentum:
             e = e._replace(
                 target_pixels=self.target(images), target_second_pixels=self.target(second)
@@ -113,7 +118,7 @@ class PretrainModel(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.needs.freeze_text):
             attention = self.needs.attention
             text = self.text(batch.ids, batch.length, batch.widths, attention=attention)
-        e = e._replace(report=self.text_head(text.pooled))
+        e = e._replace(report=text.pooled)
         if self.needs.words or self.needs.sentences:
             patches = features.maps[self.image.patch_map].flatten(2).transpose(1, 2)
             e = e._replace(patches=self.patch_head(patches), patch_attention=features.attention)
@@ -121,14 +126,14 @@ class PretrainModel(nn.Module):
             e = e._replace(**self._words(text, batch))
         if self.needs.sentences:
             pieces = batch.sentence_pieces
-            total = sum_pieces(text.tokens, batch.sentence, pieces.shape[1])
+            total = sum_pieces(single(text.tokens), batch.sentence, pieces.shape[1])
             mean = total / pieces.clamp_min(1).unsqueeze(-1)
             e = e._replace(sentences=self.word_head(mean), sentence_mask=pieces > 0)
         return e
 
     def _words(self, text: TextFeatures, batch: Batch) -> dict[str, Tensor]:
         ids, mask, count = batch.word_ids, batch.word_ids >= 0, batch.word_count
-        words = sum_pieces(text.tokens, batch.slot, ids.shape[1])
+        words = sum_pieces(single(text.tokens), batch.slot, ids.shape[1])
         looks = text.attention
         if looks is not None:
             looks = sum_pieces(looks.unsqueeze(-1), batch.slot, ids.shape[1]).squeeze(-1)
@@ -142,6 +147,39 @@ class PretrainModel(nn.Module):
         parts = {"words": self.word_head(words), "word_mask": mask, "word_ids": ids}
         parts["word_count"] = count
         return parts if looks is None else parts | {"word_attention": looks}
+
+
+    def project(self, e: Embedded) -> Embedded:
+        """Map global features and cells into the shared space, over all pairs that contrast.
+
+        The engine calls this once a step, with the pairs of all chunks and processes together: so
+        batch norm takes its statistics over the whole contrastive batch.
+        """
+        heads = {
+            "logits": "classifier",
+            "image": "image_head",
+            "second": "image_head",
+            "report": "text_head",
+            "pixels": "pixel_head",
+            "second_pixels": "pixel_head",
+        }
+        for part, head in heads.items():
+            value = getattr(e, part)
+            if value is not None:
+                e = e._replace(**{part: over_rows(value, getattr(self, head))})
+        if e.target_pixels is None or e.target_second_pixels is None:
+            return e
+        with torch.no_grad():
+            first, second = (
+                over_rows(v, self.target.pixel_head)
+                for v in (e.target_pixels, e.target_second_pixels)
+            )
+        return e._replace(target_pixels=first, target_second_pixels=second)
+
+
+def single(value: Tensor) -> Tensor:
+    """Return half precision as single: losses and norms are computed in at least that."""
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 
 class MomentumTarget(nn.Module):
@@ -159,8 +197,8 @@ class MomentumTarget(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Return the projected cells `[B, P, D]` of images `[B, S, S]`."""
-        return pixels(self.image(normalise(images, self.image)), self.pixel_head)
+        """Return the cells `[B, P, F]` of images `[B, S, S]`, which `pixel_head` has to map."""
+        return cells(self.image(normalise(images, self.image)))
 
     @torch.no_grad()
     def follow(self, image: nn.Module, pixel_head: nn.Module, momentum: float) -> None:
@@ -191,11 +229,15 @@ def sum_pieces(tokens: Tensor, slot: Tensor, words: int) -> Tensor:
     return out.view(batch, words + 1, width)[:, :words]
 
 
-def pixels(features: ImageFeatures, head: nn.Module) -> Tensor:
-    """Return the projected cells `[B, P, D]` of the last feature map, row by row."""
-    cells = features.maps[-1].flatten(2).transpose(1, 2)
-    projected: Tensor = head(cells.flatten(0, 1))
-    return projected.view(*cells.shape[:2], -1)
+def cells(features: ImageFeatures) -> Tensor:
+    """Return the cells `[B, P, F]` of the last feature map, row by row."""
+    return features.maps[-1].flatten(2).transpose(1, 2)
+
+
+def over_rows(value: Tensor, head: nn.Module) -> Tensor:
+    """Return `head` of the vectors `[..., F]`, all of them as one batch."""
+    projected: Tensor = head(value.flatten(0, -2))
+    return projected.view(*value.shape[:-1], -1)
 
 
 def _classifier(inputs: int, classes: int, norm: HeadNorm) -> nn.Sequential:
