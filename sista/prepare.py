@@ -1,7 +1,7 @@
 """Stage prepare: a downloaded data set becomes a manifest, one image container and a split.
 
-`FILE.parquet` is the manifest; `FILE.images.npy` (uint8 `[N, size, size]`) and
-`FILE.split.parquet` stand beside it.
+`FILE.parquet` is the manifest; beside it stand `FILE.images.npy` (uint8 `[N, size, size]`),
+`FILE.split.parquet` and `FILE.vocabulary.json`, the word pieces of the training reports.
 """
 
 import json
@@ -26,6 +26,9 @@ from sista.files import UserError, digest
 from sista.labels import apply_policy
 from sista.progress import track
 from sista.radiograph import Radiograph, fit, load
+from sista.reports.vocabulary import train_vocabulary
+
+ENDINGS = (".images.npy", ".split.parquet", ".vocabulary.json", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def prepare(
     threads: int = 1,
     inventory: Path | None = None,
 ) -> None:
-    """Read a data set into a manifest, one container of images and a split by patient.
+    """Read a data set into a manifest, one container of images, a split by patient, a vocabulary.
 
     Args:
         word: the data set, e.g. `rsna_pneumonia` (real) or `rsna_pneumonia@phantom`.
@@ -78,9 +81,9 @@ def prepare(
     if inventory is not None:
         _check_inventory(records, dataset.word, inventory)
     out.parent.mkdir(parents=True, exist_ok=True)
-    names = [out.stem + end for end in (".images.npy", ".split.parquet", ".parquet")]
+    names = [out.stem + end for end in ENDINGS]
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.stem}.") as folder:
-        images, split, manifest = (Path(folder) / name for name in names)
+        images, split, vocabulary, manifest = (Path(folder) / name for name in names)
         shape = (len(records), size, size)
         np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()
         header = images.stat().st_size - math.prod(shape)
@@ -93,10 +96,11 @@ def prepare(
         frame = _frame(found, dataset, release)
         made = _split(frame, word, dataset, release, draws)
         tables.write(made.frame, split, "split", made.meta)
+        vocabulary.write_text(_vocabulary(frame, made.frame))
         tables.write(frame, manifest, "manifest", _meta(frame, word, dataset, release, size, names))
-        # The manifest goes first and comes last: where it stands the other two belong to it.
+        # The manifest goes first and comes last: where it stands the others belong to it.
         out.unlink(missing_ok=True)
-        for path in (images, split, manifest):
+        for path in (images, split, vocabulary, manifest):
             os.replace(path, out.with_name(path.name))
 
 
@@ -247,6 +251,13 @@ def _split(
     return made
 
 
+def _vocabulary(frame: pd.DataFrame, split: pd.DataFrame) -> str:
+    """Return the tokenizer of the training reports as JSON; special tokens only without any."""
+    chosen = split.image_id[split.subset.eq("train") & split.fraction.eq(100)]
+    reports = frame.report[frame.image_id.isin(chosen) & frame.report.notna()]
+    return train_vocabulary(list(reports)).to_str(pretty=True) + "\n"
+
+
 def _meta(
     frame: pd.DataFrame, word: str, dataset: Dataset, release: str, size: int, names: list[str]
 ) -> dict[str, Any]:
@@ -262,6 +273,7 @@ def _meta(
         "multiclass": dataset.multiclass and len(dataset.labels_of(release)) > 1,
         "prepared_size": size,
         "images": names[0],
+        "vocabulary": names[2],
         "n": len(frame),
         "expected_n": dataset.counts.get(release),
         "source_hash": digest(frame[columns].to_json(orient="values")),

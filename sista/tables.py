@@ -186,3 +186,19 @@ def read(
     # Text stays Python objects with None for null, whatever pandas' default string type is.
     frame = pd.DataFrame({n: c.to_numpy(zero_copy_only=False) for n, c in columns_read})
     return (frame if columns else validate(frame, kind, str(path))), meta
+
+
+def read_meta(path: Path | str) -> dict[str, Any]:
+    """Read only the metadata of a table.
+
+    Raises:
+        UserError: the file is missing or not Parquet.
+    """
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; run the stage that makes it first") from error
+    except pyarrow.ArrowInvalid as error:
+        raise UserError(f"{path}: not a Parquet file; delete it and run again") from error
+    meta: dict[str, Any] = json.loads(metadata.get(META_KEY, b"{}"))
+    return meta

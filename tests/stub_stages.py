@@ -27,7 +27,7 @@ else:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text)
 if verb == "prepare":
-    for suffix in (".split.parquet", ".images.npy"):
+    for suffix in (".split.parquet", ".images.npy", ".vocabulary.json"):
         out.with_suffix(suffix).write_text(text)
 if verb == "adapt":
     made = {name: [int(v) for v in options[name]] for name in ("draws", "fractions")}

@@ -32,6 +32,13 @@ def test_help_names_every_verb_in_a_second_and_without_torch():
     assert sista("--version").stdout.strip() == __version__
 
 
+@pytest.mark.parametrize("verb", ["fetch", "prepare", "pretrain", "adapt"])
+def test_help_of_a_stage_needs_no_torch(verb):
+    done = sista(verb, "--help")
+    assert done.returncode == 0
+    assert "--out" in done.stdout
+
+
 @pytest.mark.parametrize("verb", [*VERBS, *LOOKING])
 def test_every_parameter_of_every_verb_has_a_help_text(verb, capsys):
     app = __main__.app

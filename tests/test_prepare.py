@@ -12,6 +12,7 @@ from sista import masks, registry, tables
 from sista.fetch import fetch
 from sista.files import UserError
 from sista.prepare import prepare
+from sista.reports.vocabulary import load_vocabulary, train_vocabulary
 from sista.splits import validate_split
 from tests import raw_trees
 
@@ -45,7 +46,20 @@ def test_every_layout_becomes_a_valid_table(word, tmp_path):
         "m.images.npy",
         "m.parquet",
         "m.split.parquet",
+        "m.vocabulary.json",
     ]
+
+
+@pytest.mark.parametrize("word", ["mimic_cxr", "rsna_pneumonia"])
+def test_vocabulary_is_that_of_the_training_reports(word, tmp_path):
+    raw_trees.TREES[word](tmp_path / "raw")
+    prepare(word, source=tmp_path / "raw", out=tmp_path / "m.parquet", size=16)
+    frame, meta, _, split, _ = made(tmp_path)
+    chosen = split.image_id[(split.subset == "train") & (split.fraction == 100)]
+    reports = frame.report[frame.image_id.isin(chosen) & frame.report.notna()]
+    assert (len(reports) > 0) == (word == "mimic_cxr")
+    read = load_vocabulary(tmp_path / "m.parquet", meta)
+    assert read.get_vocab() == train_vocabulary(list(reports)).get_vocab()
 
 
 def test_boxes_and_masks_fit_the_prepared_image(tmp_path):
@@ -65,7 +79,7 @@ def test_result_does_not_depend_on_threads(tmp_path):
     for threads in (1, 2):
         out = tmp_path / f"t{threads}/m.parquet"
         prepare("rsna_pneumonia", source=tmp_path / "raw", out=out, size=24, threads=threads)
-    for name in ("m.images.npy", "m.parquet", "m.split.parquet"):
+    for name in ("m.images.npy", "m.parquet", "m.split.parquet", "m.vocabulary.json"):
         assert (tmp_path / "t1" / name).read_bytes() == (tmp_path / "t2" / name).read_bytes()
 
 

@@ -9,9 +9,12 @@ import torch
 
 from sista import pretrain, tables
 from sista.budgets import BUDGETS
+from sista.encoders import checkpoint
 from sista.encoders.checkpoint import load_image_encoder, read_metadata
 from sista.engine import loop
 from sista.files import UserError, sha256
+from sista.reports import stored
+from sista.reports.vocabulary import train_vocabulary
 
 WORDS = ["left effusion", "right effusion", "no acute process", "cardiomegaly with edema"]
 
@@ -45,9 +48,15 @@ def corpus(folder: Path, count: int = 40) -> tuple[Path, Path]:
             "label.Effusion": [float(n % 4 < 2) for n in range(count)],
         }
     )
-    meta = {"labels": ["Effusion"], "images": "manifest.images.npy"}
+    meta = {
+        "labels": ["Effusion"],
+        "images": "manifest.images.npy",
+        "vocabulary": "manifest.vocabulary.json",
+    }
     tables.write(frame, manifest, "manifest", meta)
     subset = np.where(np.arange(count) < count * 0.8, "train", "val")
+    vocabulary = train_vocabulary(list(frame["report"][subset == "train"]))
+    (folder / "manifest.vocabulary.json").write_text(vocabulary.to_str())
     place = np.where(subset == "train", 100, -1)
     rows = {"dataset": "made", "subset": subset, "draw": np.minimum(place, 0), "fraction": place}
     split = folder / "manifest.split.parquet"
@@ -96,7 +105,7 @@ def test_the_state_of_other_settings_is_not_resumed(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pretrain, "save_checkpoint", full)
+        patch.setattr(checkpoint, "save_checkpoint", full)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "other", manifest, split, settings='{"theta": 0.5, "w_sta": 0.0}')
     assert (tmp_path / "other" / "resume.pt").is_file()
@@ -127,6 +136,25 @@ def test_methods_share_the_first_weights(tmp_path):
     again = load_image_encoder(run(tmp_path / "b", *data, method="random_init", seed=1))[0]
     first, other = (e.body.conv1[0].weight for e in (start, again))
     assert not torch.equal(first, other)
+
+
+def test_report_vectors_are_made_once(tmp_path, monkeypatch):
+    data = corpus(tmp_path)
+    first = run(tmp_path / "a", *data)
+    assert len(list((tmp_path / stored.FOLDER).iterdir())) == 2
+
+    def again(*_):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(stored, "tfidf_vectors", again)
+    assert sha256(run(tmp_path / "b", *data)) == sha256(first)
+
+
+def test_a_corpus_without_vocabulary_must_be_prepared_again(tmp_path):
+    data = corpus(tmp_path)
+    (tmp_path / "manifest.vocabulary.json").unlink()
+    with pytest.raises(UserError, match=r"manifest\.vocabulary\.json: no such file; run prepare"):
+        run(tmp_path / "a", *data, method="clip")
 
 
 def test_training_lowers_the_loss(tmp_path):

@@ -5,8 +5,10 @@ the training step.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from tokenizers import (
     processors,
 )
 
+from sista.files import UserError
 from sista.reports.cleaning import sentence_ends
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -79,6 +82,27 @@ def train_vocabulary(texts: Sequence[str], size: int = 4000) -> Tokenizer:
     tokenizer.normalizer = normalise
     tokenizer.pre_tokenizer = divide
     return with_special_tokens(tokenizer)
+
+
+def load_vocabulary(manifest: Path, meta: Mapping[str, Any]) -> Tokenizer:
+    """Return the tokenizer that `prepare` trained on the training reports.
+
+    Args:
+        manifest: of the prepared corpus.
+        meta: its metadata, which names the file beside it.
+
+    Raises:
+        UserError: the corpus was prepared without one, or the file is missing or broken.
+    """
+    if "vocabulary" not in meta:
+        raise UserError(f"{manifest}: names no vocabulary; run prepare again")
+    file = manifest.with_name(str(meta["vocabulary"]))
+    try:
+        return Tokenizer.from_str(file.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: no such file; run prepare again") from error
+    except Exception as error:  # `tokenizers` raises no narrower class
+        raise UserError(f"{file}: not a vocabulary ({error}); run prepare again") from error
 
 
 def with_special_tokens(tokenizer: Tokenizer) -> Tokenizer:

@@ -1,7 +1,8 @@
 # fetch    in: nothing (a missing source fails in its own job, every grid plans without the data)
 #          out: results/fetch/DATASET/inventory.parquet; for the phantom also raw/, its raw layout
 # prepare  in: the inventory
-#          out: results/prepare/DATASET/manifest.parquet, manifest.split.parquet, manifest.images.npy
+#          out: results/prepare/DATASET/manifest.parquet, manifest.split.parquet, manifest.images.npy,
+#               manifest.vocabulary.json
 
 
 rule fetch:
@@ -34,6 +35,7 @@ rule prepare:
         manifest="results/prepare/{dataset}/manifest.parquet",
         split="results/prepare/{dataset}/manifest.split.parquet",
         images="results/prepare/{dataset}/manifest.images.npy",
+        vocabulary="results/prepare/{dataset}/manifest.vocabulary.json",
     log:
         "results/prepare/{dataset}/log.txt",
     benchmark:

@@ -1,6 +1,7 @@
-# pretrain  in: manifest, split and images of the corpus
+# pretrain  in: manifest, split, images and vocabulary of the corpus
 #           out: results/pretrain/BUDGET/VARIANT/ENCODER/CORPUS/seedN/encoder.safetensors
-#                (beside it log.csv and run.json, and the state that a killed run resumes from)
+#                (beside it log.csv and run.json, and the state that a killed run resumes from;
+#                report vectors are kept in results/prepare/CORPUS/similarity, named by their hash)
 
 PRETRAINED = "results/pretrain/{budget}/{variant}/{encoder}/{corpus}/seed{seed}"
 
@@ -10,6 +11,7 @@ rule pretrain:
         manifest="results/prepare/{corpus}/manifest.parquet",
         split="results/prepare/{corpus}/manifest.split.parquet",
         images="results/prepare/{corpus}/manifest.images.npy",
+        vocabulary="results/prepare/{corpus}/manifest.vocabulary.json",
         code=lambda wildcards: plan.code(
             "pretrain", methods=grid.settings_of(wildcards.variant)[0]
         ),
