@@ -3,7 +3,7 @@
 # Snakemake names the environment by this file, not by the lock: the checksum below makes a changed
 # lock a new environment (`make lock` writes it).
 set -euo pipefail
-lock_sha256=a141ebfc00cbdb96c805b17ebe06fb3deaae492bcb8224a6265ac9cc8ee15eda
+lock_sha256=ba118813ec3a4e6102fc870655cb4ff248dc0ef2e85cc2104c31c7d049951fca
 
 if ! echo "$lock_sha256  envs/requirements.lock" | sha256sum --check --status; then
     echo "envs/requirements.lock is not the lock of envs/sista.post-deploy.sh: run 'make lock'," \
