@@ -148,7 +148,6 @@ class PretrainModel(nn.Module):
         parts["word_count"] = count
         return parts if looks is None else parts | {"word_attention": looks}
 
-
     def project(self, e: Embedded) -> Embedded:
         """Map global features and cells into the shared space, over all pairs that contrast.
 

@@ -13,7 +13,7 @@ Settings:
     theta_neutral: `attract`: negatives are at most this similar; None = theta.
     soft_temperature: `soft`: temperature of the targets.
     similarity: frozen encoder of the reports.
-    r_text: what it looks at; `cleaned` leaves negated and boilerplate sentences out.
+    r_text: what it looks at; `cleaned` keeps the clauses that state findings.
     local_temperature: of the token level, fixed (SPARC: learned from 0.07).
     sparsify: how a word's scores become few patches (SPARC: minmax).
     sigma: threshold of minmax; None = 1/P.

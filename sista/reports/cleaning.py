@@ -33,6 +33,13 @@ def sentences(text: str) -> list[str]:
     return [piece for piece in joined if piece]
 
 
+def clauses(text: str) -> list[str]:
+    """Return the sentences of a text as `sentences` does, with ` , ` at commas and colons."""
+    marked = (re.sub(r"[,:]", " , ", piece) for piece in _SENTENCE_END.split(clean(text)))
+    joined = (" ".join(re.findall(rf"{_TOKEN.pattern}|,", piece)) for piece in marked)
+    return [piece for piece in joined if piece]
+
+
 def sentence_ends(text: str) -> list[int]:
     """Return the character offsets after the marks that end a sentence, in clean text."""
     return [match.end() for match in _SENTENCE_END.finditer(text)]

@@ -3,7 +3,6 @@
 Vectors are made once per corpus; a batch needs one product of its rows.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,31 +12,10 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
-from sista.reports.cleaning import sentences
+from sista.reports.findings import findings_text
 
 ReportEncoder = Literal["tfidf", "labels"]
 ReportText = Literal["raw", "cleaned"]
-NORMAL = "normalstudy"
-# A sentence with one of these tells what is absent or healthy, or nothing about the findings.
-_ABSENT = re.compile(
-    r"\b(no|not|without|free of|negative for|absent|absence of|resolved|clear|normal|unremarkable|"
-    r"intact|within normal limits|stable|unchanged|preserved|sharp)\b"
-)
-_BOILERPLATE = re.compile(
-    r"\b(pa and lateral|ap view|frontal|portable|views? of the chest|radiographs?|comparison|"
-    r"recommend\w*|clinical correlation|follow up|dictated|discussed|notified|technique|"
-    r"examination|indication)\b"
-)
-
-
-def findings_text(report: str) -> str:
-    """Return only the sentences of a report that state a finding, or one token for a normal study.
-
-    Sentences that negate, call something normal, or describe the examination are left out, since
-    word statistics cannot tell "no pleural effusion" from "pleural effusion".
-    """
-    kept = [s for s in sentences(report) if not _ABSENT.search(s) and not _BOILERPLATE.search(s)]
-    return " . ".join(kept) or NORMAL
 
 
 def tfidf_vectors(
