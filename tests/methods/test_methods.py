@@ -44,12 +44,16 @@ def batch(size=6):
         ),
         labels=torch.randint(0, 2, (size, 3), generator=generator).float(),
         similarity=torch.eye(size),
+        rows=torch.arange(size),
+        second=torch.randint(0, 255, (size, 32, 32), generator=generator).float(),
+        boxes=torch.tensor([[[0.0, 0.0, 0.8, 0.8, 0.0], [0.1, 0.2, 0.8, 0.8, 1.0]]] * size),
     )
 
 
 def build(method, spec, **settings):
     torch.manual_seed(0)
     objective = registry.find("methods", method)(**settings)
+    objective.prepare(6)
     image = ImageEncoder(spec)
     text = small_bert(40, 16) if objective.needs.text else None
     return objective, PretrainModel(image, text, objective.needs, 3)
