@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sista import registry
 from sista.files import UserError
 from sista.grid import Grid
 
@@ -134,6 +135,30 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
 @pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_grid_of_the_project_is_valid(file):
     assert list(Grid.load(file).adapt_runs())
+
+
+def test_the_grid_of_methods_has_every_method():
+    runs = list(Grid.load(ROOT / "benchmarks" / "methods.yaml").pretrain_runs())
+    # The weights of photographs do not exist for the small encoders.
+    assert {run.method for run in runs} == set(registry.names("methods")) - {"imagenet"}
+    assert {run.encoder for run in runs} == {"resnet_tiny", "vit_tiny"}
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "value", "words"),
+    [
+        ("sat", "similarity", "word2vec", ["tfidf", "labels"]),
+        ("mflag", "projector", "deep", ["linear", "mlp"]),
+        ("fane", "published_bias", "yes", ["bool"]),
+        ("ifnd", "clusters", 1.5, ["int"]),
+        ("pixpro", "head_norm", "batch", ["momentum", "reach"]),
+        ("siglip", "temprature", 0.1, ["temperature", "bias"]),
+    ],
+)
+def test_settings_of_each_method_are_checked(tmp_path, method, setting, value, words):
+    message = refused(tmp_path, variants={"odd": {"method": method, setting: value}})
+    for word in [setting, *words]:
+        assert word in message
 
 
 def test_the_schema_for_editors_has_not_drifted():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sista import __main__, __version__
+from sista import __main__, __version__, registry
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
@@ -66,6 +66,12 @@ def test_list_shows_words_with_access_and_licence():
     assert "resnet50" in sista("list", "encoders").stdout
     assert "tiny" in sista("list", "budgets").stdout
     assert "clip" in sista("list", "methods").stdout
+
+
+def test_the_readme_names_every_method():
+    text = (ROOT / "README.md").read_text()
+    missing = [word for word in registry.names("methods") if f"`{word}`" not in text]
+    assert missing == []
 
 
 def test_status_counts_what_is_there():

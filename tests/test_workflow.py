@@ -161,10 +161,11 @@ def test_a_wrong_word_fails_before_any_job(done):
     assert "Job stats" not in out
 
 
-def test_the_largest_grid_plans_without_torch_and_without_data(project):
+@pytest.mark.parametrize("grid", ["paper", "methods"])
+def test_the_largest_grids_plan_without_torch_and_without_data(project, grid):
     (project.folder / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")
     outside = {"SISTA_DATA": "/nonexistent", "PYTHONPATH": str(project.folder)}
-    printed = project.snakemake("benchmarks/paper.yaml", "-n", **outside)
+    printed = project.snakemake(f"benchmarks/{grid}.yaml", "-n", **outside)
     assert "This was a dry-run" in printed
     assert stages(printed).count("report") == 1
 
