@@ -64,12 +64,45 @@ def constant(kind: str, name: str, key: str) -> Any:
 
 
 def settings(kind: str, name: str) -> dict[str, Setting]:
-    """Return the keyword-only settings in the signature of the word's function."""
+    """Return the settings of a word: the keyword-only arguments of its function.
+
+    A function of `**settings` has the fields of the class `Settings` that its file defines or
+    imports from the package.
+    """
     file = path(kind, name)
     for node in _tree(file).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
+            if node.args.kwarg is not None:
+                return _fields(file)
             pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
             return {arg.arg: _setting(file, arg, default) for arg, default in pairs}
+    return {}
+
+
+def settings_file(file: Path) -> Path:
+    """Return the file that documents the settings of a word's file: its own or an imported one."""
+    for node in _tree(file).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            source = _file(node.module)
+            if source and any(alias.name == "Settings" for alias in node.names):
+                return source
+    return file
+
+
+def _fields(file: Path) -> dict[str, Setting]:
+    """Return the annotated fields of the class `Settings`."""
+    source = settings_file(file)
+    for node in _tree(source).body:
+        if isinstance(node, ast.ClassDef) and node.name == "Settings":
+            return {
+                field.target.id: Setting(
+                    field.target.id,
+                    ast.unparse(_spelt_out(source, field.annotation)),
+                    ast.literal_eval(field.value) if field.value else None,
+                )
+                for field in node.body
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            }
     return {}
 
 

@@ -87,13 +87,13 @@ class ImageEncoder(nn.Module):
         looks = _cls_attention(last, seen[0])[:, prefix:] if seen else None
         return ImageFeatures(tokens[:, 0] if prefix else patches.mean(1), (grid,), looks)
 
-    @property
-    def patch_map(self) -> int:
-        """Index of the map whose cells are the patches of local objectives.
+    def patch_map(self, stride: int = 16) -> int:
+        """Return the index of the map whose cells are the patches of local objectives.
 
-        ResNet: C4 (stride 16), as GLoRIA and MGCA do; ViT: its only map.
+        Args:
+            stride: of a ResNet's map: 16 (C4, as GLoRIA and MGCA) or 8; a ViT has one map.
         """
-        return -2 if self.family == "resnet" else -1
+        return self.map_strides.index(stride) if self.family == "resnet" else 0
 
     def description(self) -> dict[str, object]:
         """Return what is needed to build this encoder again."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,8 @@ class Needs:
         similarity: inter-report similarity by this encoder: `tfidf` or `labels`; "" = none.
         r_text: text that the similarity looks at: `raw` or `cleaned`.
         stop_words: function words count as words.
+        relevant_words: `stated`: only words of sentences that state a finding count; or `all`.
+        patch_stride: pixels a patch of a ResNet, 8 or 16 (a ViT has one patch size).
         width: dimensions of the shared embedding space.
         head_norm: norm after the global projections; `batch` has no learned scale.
         projector: global projections: `linear`, or `mlp` with one hidden layer as wide as its
@@ -62,6 +64,8 @@ class Needs:
     similarity: str = ""
     r_text: str = "cleaned"
     stop_words: bool = False
+    relevant_words: str = "all"
+    patch_stride: int = 16
     width: int = 128
     head_norm: HeadNorm = "batch"
     projector: Projector = "linear"
@@ -163,6 +167,25 @@ class Objective(nn.Module):
             model: that was trained.
             progress: share of the steps that are done, in (0, 1].
         """
+
+    def calibrate(self, vectors: Any) -> None:
+        """Learn cuts from the report vectors of the training corpus, `[N, V]`, before training."""
+
+    def diagnostics(self, e: Embedded) -> dict[str, Tensor]:
+        """Return scalars that are logged for validation batches; never called in a training step.
+
+        Where `e.image_tokens` requires a gradient, those of the parts at the tokens may be taken.
+        """
+        return {}
+
+    def token_losses(self, e: Embedded, shown: Tensor | None = None) -> dict[str, Tensor]:
+        """Return the parts of the token level for each study, `[B]`; none without such a level.
+
+        Args:
+            e: the batch.
+            shown: `[B, P, D]` patches that a study is shown in place of its own.
+        """
+        return {}
 
     def word_patch_weights(self, e: Embedded) -> Tensor | None:
         """Return where each word looks, `[B, W, P]`, or None where the method has no such map."""

@@ -36,7 +36,8 @@ class PretrainModel(nn.Module):
             self.text_head = _projection(text.dim, *form)
             text.requires_grad_(not needs.freeze_text)
             if needs.words or needs.sentences:
-                self.patch_head = nn.Linear(image.map_channels[image.patch_map], width)
+                channels = image.map_channels[image.patch_map(needs.patch_stride)]
+                self.patch_head = nn.Linear(channels, width)
                 self.word_head = nn.Linear(text.dim, width)
         if needs.classifier:
             self.classifier = _classifier(image.dim, classes, needs.head_norm)
@@ -120,7 +121,8 @@ class PretrainModel(nn.Module):
             text = self.text(batch.ids, batch.length, batch.widths, attention=attention)
         e = e._replace(report=text.pooled)
         if self.needs.words or self.needs.sentences:
-            patches = features.maps[self.image.patch_map].flatten(2).transpose(1, 2)
+            patch_map = features.maps[self.image.patch_map(self.needs.patch_stride)]
+            patches = patch_map.flatten(2).transpose(1, 2)
             e = e._replace(patches=self.patch_head(patches), patch_attention=features.attention)
         if self.needs.words:
             e = e._replace(**self._words(text, batch))

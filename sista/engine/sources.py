@@ -13,6 +13,7 @@ from sista.encoders.text import SMALL, TextEncoder, load_pretrained, small_bert
 from sista.engine.corpus import CROP, Pairs, load_pairs
 from sista.engine.interface import Needs
 from sista.engine.loop import Source
+from sista.reports.findings import stated_spans
 from sista.reports.similarity import ReportText
 from sista.reports.stored import stored_vectors
 from sista.reports.vocabulary import TokenTable, load_vocabulary, tokenise
@@ -66,6 +67,7 @@ def load_sources(
         else:
             encoder, tokenizer = load_pretrained(text)
         form: dict[str, Any] = {"longest": plan.tokens, "stop_words": needs.stop_words}
+        form["spans"] = stated_spans if needs.relevant_words == "stated" else None
         first = tokenise(list(train.frame["report"]), tokenizer, **form)
         second = tokenise(list(val.frame["report"]), tokenizer, words=first.words, **form)
         tokens = [first, second]

@@ -22,7 +22,7 @@ def sia(
     *,
     temperature: float | Tensor,
     mode: Mode = "eliminate",
-    threshold: float | None = None,
+    threshold: float | Tensor | None = None,
     neutral: float | None = None,
     soft_temperature: float = 0.1,
 ) -> Tensor:
@@ -61,7 +61,7 @@ def sia(
         return (_eliminate(logits, keep) + _eliminate(logits.T, keep)) / 2
     if threshold is None:
         raise ValueError(f"mode {mode!r} needs a threshold")
-    false_negative = (similarity > threshold) & ~same
+    false_negative = false_negatives(similarity, threshold)
     if mode == "eliminate":
         keep = ~false_negative
         return (_eliminate(logits, keep) + _eliminate(logits.T, keep)) / 2
@@ -71,6 +71,22 @@ def sia(
         both = _attract(logits, positive, negative) + _attract(logits.T, positive, negative)
         return both / 2
     raise ValueError(f"unknown mode {mode!r}; valid: eliminate, attract, soft, infonce")
+
+
+def false_negatives(similarity: Tensor, threshold: float | Tensor) -> Tensor:
+    """Return which others say the same, `[B, B]` bool: strictly above the threshold, not oneself."""
+    oneself = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+    return (similarity > threshold) & ~oneself
+
+
+def recentred(similarity: Tensor, centre: float | Tensor) -> Tensor:
+    """Return FaNe's `(S - o) / (1 - o + 1e-6)`, which spreads similarities squeezed towards 1.
+
+    Args:
+        similarity: in [-1, 1].
+        centre: o, the mean cosine of the reports to their mean direction, below 1.
+    """
+    return (similarity - centre) / (1.0 - centre + 1e-6)
 
 
 def _eliminate(logits: Tensor, keep: Tensor) -> Tensor:

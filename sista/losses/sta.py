@@ -4,6 +4,7 @@ The form is SPARC's (Bica et al. 2024, section 3.2), as METHODS.md reads SISTA's
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -15,19 +16,37 @@ from sista.losses.sparsify import Sparsify, sparse_weights
 Direction = Literal["word", "patch"]
 
 
+@dataclass(frozen=True)
+class Form:
+    """How a query picks keys.
+
+    Attributes:
+        sparsify: see `sparse_weights`.
+        sigma: threshold of `minmax`; None = 1 / number of keys.
+        top_k: keys that `topk` keeps.
+        attention_temperature: None = raw dot products (over sqrt(D) except for `minmax`); a number
+            = cosines divided by it.
+        stop_gradient: no gradient to the query through the weights.
+    """
+
+    sparsify: Sparsify = "minmax"
+    sigma: float | None = None
+    top_k: int = 8
+    attention_temperature: float | None = None
+    stop_gradient: bool = False
+
+
 def sta(
     patches: Tensor,
     words: Tensor,
     word_mask: Tensor,
     *,
     temperature: float | Tensor,
-    sparsify: Sparsify = "minmax",
-    sigma: float | None = None,
+    form: Form = Form(),  # noqa: B008 (frozen)
     directions: Sequence[Direction] = ("word",),
     weights: Tensor | None = None,
     word_ids: Tensor | None = None,
-    top_k: int = 8,
-    stop_gradient: bool = False,
+    reduction: Literal["mean", "study"] = "mean",
 ) -> Tensor:
     """Contrast, inside one report, each word with the patches that the other words picked.
 
@@ -40,81 +59,51 @@ def sta(
         words: `[B, L, D]`, not normalised; values at padding do not matter.
         word_mask: `[B, L]` bool, True at words.
         temperature: divides the cosines; 0.07.
-        sparsify: see `sparse_weights`.
-        sigma: threshold of `minmax`; None = 1/P (words) and 1/L_i (patches).
+        form: how a query picks keys.
         directions: `word`, `patch` or both (then their mean).
         weights: `[B, L]` >= 0, relevance of the words in the mean over words; None = equal.
         word_ids: `[B, L]` integers; equal words of one report are then no negatives of each other.
-        top_k: for `topk`.
-        stop_gradient: the query that picks the patches gets no gradient through the weights.
+        reduction: `study` gives the loss of each report instead.
 
     Returns:
         Mean over valid words, rows and columns, reports and directions, a scalar; a report of one
-        word gives 0.
+        word gives 0. Or `[B]`.
     """
     patch_mask = torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
     losses = []
     for direction in directions:
-        ours, theirs = (words, patches) if direction == "word" else (patches, words)
-        our_mask, their_mask = (
-            (word_mask, patch_mask) if direction == "word" else (patch_mask, word_mask)
-        )
-        grouped = group(
-            ours,
-            theirs,
-            their_mask,
-            sparsify=sparsify,
-            sigma=sigma,
-            top_k=top_k,
-            stop_gradient=stop_gradient,
-        )
-        ids = word_ids if direction == "word" else None
-        relevance = weights if direction == "word" else None
-        losses.append(_within(grouped, ours, our_mask, temperature, relevance, ids).mean())
-    return torch.stack(losses).mean()
+        if direction == "word":
+            grouped = group(words, patches, patch_mask, form)
+            losses.append(_within(grouped, words, word_mask, temperature, weights, word_ids))
+        else:
+            grouped = group(patches, words, word_mask, form)
+            loss = _within(grouped, patches, patch_mask, temperature, None, None)
+            # With one word or none there is nothing to pick.
+            losses.append(torch.where(word_mask.sum(1) > 1, loss, 0.0))
+    each = torch.stack(losses).mean(0)
+    return each if reduction == "study" else each.mean()
 
 
-def group(
-    queries: Tensor,
-    keys: Tensor,
-    key_mask: Tensor,
-    *,
-    sparsify: Sparsify = "minmax",
-    sigma: float | None = None,
-    top_k: int = 8,
-    stop_gradient: bool = False,
-) -> Tensor:
+def group(queries: Tensor, keys: Tensor, key_mask: Tensor, form: Form) -> Tensor:
     """Return for each query `[..., Q, D]` the mix of keys `[..., K, D]` that it picks."""
-    weights = alignment(
-        queries.detach() if stop_gradient else queries,
-        keys,
-        key_mask,
-        sparsify=sparsify,
-        sigma=sigma,
-        top_k=top_k,
-    )
+    weights = alignment(queries, keys, key_mask, form)
+    if form.attention_temperature is not None:
+        keys = F.normalize(keys, dim=-1)
     return weights @ keys.masked_fill(~key_mask.unsqueeze(-1), 0.0)
 
 
-def alignment(
-    queries: Tensor,
-    keys: Tensor,
-    key_mask: Tensor,
-    *,
-    sparsify: Sparsify = "minmax",
-    sigma: float | None = None,
-    top_k: int = 8,
-) -> Tensor:
+def alignment(queries: Tensor, keys: Tensor, key_mask: Tensor, form: Form) -> Tensor:
     """Return the weights `[..., Q, K]` of each query over the valid keys."""
+    if form.stop_gradient:
+        queries = queries.detach()
+    width = keys.shape[-1]
+    if form.attention_temperature is not None:
+        queries = F.normalize(queries, dim=-1) / form.attention_temperature
+        keys, width = F.normalize(keys, dim=-1), 1
     scores = queries @ keys.transpose(-1, -2)
-    return sparse_weights(
-        scores,
-        key_mask.unsqueeze(-2),
-        kind=sparsify,
-        sigma=sigma,
-        top_k=top_k,
-        width=keys.shape[-1],
-    )
+    mask = key_mask.unsqueeze(-2)
+    options = {"sigma": form.sigma, "top_k": form.top_k, "width": width}
+    return sparse_weights(scores, mask, kind=form.sparsify, **options)  # type: ignore[arg-type]
 
 
 def _within(

@@ -4,28 +4,43 @@ Inside one report the literal form can be solved without looking: the word build
 Here the query is the same word on every image, so only the image can tell them apart.
 """
 
-from typing import Any
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from sista.losses.sparsify import Sparsify
-from sista.losses.sta import group
+from sista.losses.sta import Form, group
+
+Reduction = Literal["mean", "study"]
+
+
+class Pairs(NamedTuple):
+    """Images and words of B studies.
+
+    Attributes:
+        patches: `[B, P, D]`.
+        words: `[B, L, D]`; values at padding do not matter.
+        word_mask: `[B, L]` bool.
+        shown: `[B, P, D]` image that takes the place of the own one (the control "another
+            patient's image"); the negatives stay as they are. None = `patches`.
+    """
+
+    patches: Tensor
+    words: Tensor
+    word_mask: Tensor
+    shown: Tensor | None = None
 
 
 def sta_images(
-    patches: Tensor,
-    words: Tensor,
-    word_mask: Tensor,
+    pairs: Pairs,
     word_ids: Tensor,
+    form: Form,
     *,
     temperature: float | Tensor,
     negatives: int = 8,
-    sparsify: Sparsify = "minmax",
-    sigma: float | None = None,
-    top_k: int = 8,
-    stop_gradient: bool = False,
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Contrast, for each word, its own image with images whose reports lack the word.
 
@@ -34,35 +49,98 @@ def sta_images(
     `negatives` images of the batch (in its order, which is random) whose reports lack word l.
 
     Args:
-        patches: `[B, P, D]`.
-        words: `[B, L, D]`.
-        word_mask: `[B, L]` bool.
+        pairs: images and words.
         word_ids: `[B, L]` integers that name the words; equal ids are equal words.
+        form: how a word picks patches.
         temperature: divides the cosines.
         negatives: other images each word is compared with; at most B - 1 are used.
-        sparsify: see `sparse_weights`.
-        sigma: of `minmax`.
-        top_k: of `topk`.
-        stop_gradient: no gradient to the query through the weights.
+        reduction: `study` gives the mean over the words of each study instead.
 
     Returns:
-        Mean over the words that have a negative, a scalar; 0 where none has (B = 1).
+        Mean over the words that have a negative, a scalar; 0 where none has (B = 1). Or `[B]`.
     """
+    patches, words, word_mask, shown = pairs
     count = min(negatives, len(patches) - 1)
     if count < 1:
-        return patches.sum() * 0.0
+        return patches.sum((1, 2)) * 0.0 if reduction == "study" else patches.sum() * 0.0
     place = torch.arange(len(patches), device=patches.device)
-    images = (place[:, None] + torch.arange(count + 1, device=patches.device)) % len(patches)
-    others = patches[images]
-    mask = torch.ones(others.shape[:3], dtype=torch.bool, device=patches.device)
+    images = (place[:, None] + torch.arange(1, count + 1, device=patches.device)) % len(patches)
+    own = patches if shown is None else shown
+    seen = torch.cat([own[:, None], patches[images]], 1)
+    mask = torch.ones(seen.shape[:3], dtype=torch.bool, device=patches.device)
     query = words[:, None].expand(-1, count + 1, -1, -1)
-    form: dict[str, Any] = {"sparsify": sparsify, "sigma": sigma, "top_k": top_k}
-    grouped = group(query, others, mask, stop_gradient=stop_gradient, **form)
-    scores = (F.normalize(grouped, dim=-1) * F.normalize(query, dim=-1)).sum(-1) / temperature
-    their_ids = word_ids[images[:, 1:]].masked_fill(~word_mask[images[:, 1:]], -1)
+    scores = F.cosine_similarity(group(query, seen, mask, form), query, dim=-1) / temperature
+    their_ids = word_ids[images].masked_fill(~word_mask[images], -1)
     lacks = (word_ids[:, None, :, None] != their_ids[:, :, None, :]).all(-1)
-    negative = scores[:, 1:].masked_fill(~lacks, -torch.inf)
-    own = scores[:, 0]
-    loss = torch.logsumexp(torch.cat([own[:, None], negative], 1), 1) - own
-    counted = (word_mask & lacks.any(1)).to(loss.dtype)
-    return (loss * counted).sum() / counted.sum().clamp_min(1.0)
+    kept = torch.cat([scores[:, :1], scores[:, 1:].masked_fill(~lacks, -torch.inf)], 1)
+    counted = word_mask & lacks.any(1)
+    # Words that do not count may hold anything, also values without a finite loss.
+    loss = torch.where(counted, torch.logsumexp(kept, 1) - scores[:, 0], 0.0)
+    if reduction == "study":
+        return loss.sum(1) / counted.sum(1).clamp_min(1)
+    return loss.sum() / counted.sum().clamp_min(1)
+
+
+def sta_batch(
+    pairs: Pairs,
+    form: Form,
+    *,
+    temperature: float | Tensor,
+    keep: Tensor | None = None,
+    weights: Tensor | None = None,
+    chunk: int = 0,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """Contrast all images with all reports by word-patch scores, as GLoRIA on sparse attention.
+
+    `Z_ij = sum_l u_jl cos(c_l(i), w_jl) / temperature` with `c_l(i)` the mix of patches of image i
+    that word l of report j picks; InfoNCE over the rows and columns of Z (Huang et al. 2021 take
+    log sum exp over the words and a softmax over patches instead).
+
+    Args:
+        pairs: images and words; a report without a word takes no part.
+        form: how a word picks patches.
+        temperature: divides the cosines.
+        keep: `[B, B]` bool, pairs that may be negatives; the others (reports that say the same) are
+            left out as in `sia`. None = all.
+        weights: `[B, L]` >= 0, relevance of the words; None = equal.
+        chunk: images at a time, recomputed in the backward pass; bounds the memory to
+            `chunk * B * L * P` numbers. 0 = all at once.
+        reduction: `study` gives the loss of each study instead.
+
+    Returns:
+        Mean over both directions and the studies with a word, a scalar (or `[B]`).
+    """
+    patches, words, word_mask, shown = pairs
+    share = word_mask.to(words.dtype) if weights is None else weights * word_mask
+    share = share / share.sum(1, keepdim=True).clamp_min(torch.finfo(words.dtype).tiny)
+    parts = patches.split(chunk or len(patches))
+    score = [_scores(p, words, share, form, recompute=bool(chunk)) for p in parts]
+    logits = torch.cat(score) / temperature
+    own = torch.eye(len(patches), dtype=torch.bool, device=patches.device)
+    if shown is not None:
+        picked = group(words, shown, torch.ones_like(shown[..., 0], dtype=torch.bool), form)
+        cosine = F.cosine_similarity(picked, words, dim=-1)
+        logits = torch.where(own, (share * cosine).sum(1) / temperature, logits)
+    has_words = word_mask.any(1)
+    allowed = has_words[None, :] & has_words[:, None]
+    if keep is not None:
+        allowed = allowed & keep
+    kept = logits.masked_fill(~(allowed | own), -torch.inf)
+    both = torch.logsumexp(kept, 1) + torch.logsumexp(kept, 0) - 2 * logits.diagonal()
+    loss = torch.where(has_words, both / 2, 0.0)
+    return loss if reduction == "study" else loss.sum() / has_words.sum().clamp_min(1)
+
+
+def _scores(patches: Tensor, words: Tensor, share: Tensor, form: Form, recompute: bool) -> Tensor:
+    """Return `sum_l share_jl cos(c_l(i), w_jl)`, `[I, B]`, for I images and all reports."""
+
+    def scored(some: Tensor, all_words: Tensor) -> Tensor:
+        query = all_words.flatten(0, 1).expand(len(some), -1, -1)
+        mask = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
+        cosine = F.cosine_similarity(group(query, some, mask, form), query, dim=-1)
+        return (cosine.view(len(some), *share.shape) * share).sum(-1)
+
+    if recompute:
+        return checkpoint(scored, patches, words, use_reentrant=False)  # type: ignore[no-any-return]
+    return scored(patches, words)

@@ -5,6 +5,7 @@ The clean text is lower case, has no de-identification marks and keeps its sente
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from sista.reports.sections import last_of, parse
 
@@ -43,6 +44,11 @@ def clauses(text: str) -> list[str]:
 def sentence_ends(text: str) -> list[int]:
     """Return the character offsets after the marks that end a sentence, in clean text."""
     return [match.end() for match in _SENTENCE_END.finditer(text)]
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Return the stretches (first character, past the last) of the sentences of a clean text."""
+    return [(a, b) for a, b in pairwise([0, *sentence_ends(text), len(text)]) if text[a:b].strip()]
 
 
 def tokens(text: str) -> list[str]:

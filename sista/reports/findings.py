@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sista.reports.cleaning import clauses
+from sista.reports.cleaning import clauses, sentence_spans
 from sista.reports.lexicon import (
     AFTER,
     ANY_FINDING,
@@ -61,6 +61,11 @@ def findings_text(report: str) -> str:
 def states_finding(sentence: str) -> bool:
     """Say whether a sentence of a clean report states a finding."""
     return bool(stated(sentence))
+
+
+def stated_spans(report: str) -> list[tuple[int, int]]:
+    """Return where a clean report states findings: (first character, past the last) a sentence."""
+    return [(a, b) for a, b in sentence_spans(report) if states_finding(report[a:b])]
 
 
 def finding_labels(reports: Sequence[str]) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ the training step.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,7 @@ def tokenise(
     longest: int,
     stop_words: bool = False,
     words: Sequence[str] = (),
+    spans: Callable[[str], Sequence[tuple[int, int]]] | None = None,
 ) -> TokenTable:
     """Turn reports into arrays.
 
@@ -130,12 +131,17 @@ def tokenise(
         longest: longest sequence in tokens; longer reports are cut.
         stop_words: give function words a slot too; else only the text encoder sees them.
         words: words that already have a number (of the training reports).
+        spans: gives for a report the stretches (first character, past the last) whose words get a
+            slot; None = all of it.
     """
     tokenizer.enable_truncation(max_length=longest)
     tokenizer.no_padding()
     encodings = tokenizer.encode_batch(list(texts))
     numbers = {word: n for n, word in enumerate(words)}
-    rows = [_words(e, text, stop_words, numbers) for e, text in zip(encodings, texts, strict=True)]
+    rows = []
+    for encoding, text in zip(encodings, texts, strict=True):
+        where = [(0, len(text))] if spans is None else spans(text)
+        rows.append(_words(encoding, text, stop_words, numbers, where))
     wide = max((len(e.ids) for e in encodings), default=1)
     most = max((len(found) for _, found in rows), default=0) or 1
     ids = np.zeros((len(rows), wide), np.int32)
@@ -179,7 +185,11 @@ def _sentences(encoding: Encoding, text: str) -> NDArray[np.int64]:
 
 
 def _words(
-    encoding: Encoding, text: str, stop_words: bool, numbers: dict[str, int]
+    encoding: Encoding,
+    text: str,
+    stop_words: bool,
+    numbers: dict[str, int],
+    spans: Sequence[tuple[int, int]],
 ) -> tuple[list[int | None], list[int]]:
     """Return the slot of each token of one report, and the numbers of its words in order."""
     place: dict[int, int | None] = {}
@@ -194,6 +204,7 @@ def _words(
             name = text[start:end].lower()
             # Punctuation is no word, and function words show nothing in the image.
             counts = any(c.isalnum() for c in name) and (stop_words or name not in STOP_WORDS)
+            counts = counts and any(first <= start < last for first, last in spans)
             place[word] = len(found) if counts else None
             if counts:
                 found.append(numbers.setdefault(name, len(numbers)))

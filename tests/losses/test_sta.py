@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sista.losses import sta, sta_images
+from sista.losses import Form, Pairs, sta, sta_batch, sta_images
 from sista.losses.sparsify import sparse_weights
 from sista.losses.sta import alignment
 
@@ -39,10 +39,10 @@ def test_golden_single_precision():
 @pytest.mark.parametrize("sigma", [0.0, 0.2, 0.5, 1.0])
 def test_golden_sigma(sigma):
     patches, words, mask = inputs(True)
-    loss = sta(patches, words, mask, temperature=float(GOLDEN["tau"]), sigma=sigma)
+    loss = sta(patches, words, mask, temperature=float(GOLDEN["tau"]), form=Form(sigma=sigma))
     name = f"padded_sigma{sigma:g}"
     np.testing.assert_allclose(loss.item(), GOLDEN[f"{name}_loss"], rtol=1e-9)
-    kept = (alignment(words, patches, torch.ones(5, 25, dtype=bool), sigma=sigma) > 0).sum(-1)
+    kept = (alignment(words, patches, torch.ones(5, 25, dtype=bool), Form(sigma=sigma)) > 0).sum(-1)
     expected = GOLDEN[f"{name}_kept"]
     if sigma > 0:  # at 0 the smallest value is kept with weight 0
         np.testing.assert_array_equal(np.where(mask, kept, 0), expected)
@@ -52,10 +52,10 @@ def test_golden_alignment_and_constant_row():
     patches, words, _ = inputs(False)
     every = torch.ones(5, 25, dtype=torch.bool)
     np.testing.assert_allclose(
-        alignment(words, patches, every).detach(), GOLDEN["full_align"], rtol=1e-9, atol=1e-11
+        alignment(words, patches, every, Form()).detach(), GOLDEN["full_align"], rtol=1e-9, atol=1e-11
     )
     constant = torch.tensor(GOLDEN["const_words"])
-    row = alignment(constant, patches[:2], every[:2])[0, 2]
+    row = alignment(constant, patches[:2], every[:2], Form())[0, 2]
     np.testing.assert_allclose(row.detach(), GOLDEN["const_align_row"], rtol=1e-12)
 
 
@@ -66,7 +66,7 @@ def test_padding_never_leaks(kind, directions):
     ids = torch.arange(9).expand(5, 9) % 4
     other = words.detach().clone()
     other[~mask] = 1e3 * torch.randn(int((~mask).sum()), 32, dtype=other.dtype)
-    settings = {"temperature": 0.07, "sparsify": kind, "directions": directions, "word_ids": ids}
+    settings = {"temperature": 0.07, "form": Form(kind), "directions": directions, "word_ids": ids}
     first = sta(patches, words, mask, **settings)
     assert torch.equal(first, sta(patches, other, mask, **settings))
     first.backward()
@@ -135,8 +135,9 @@ def test_gradcheck(kind):
     ids = torch.tensor([[0, 1, 2], [3, 1, 0]])
     assert torch.autograd.gradcheck(
         lambda p, w: (
-            sta(p, w, mask, temperature=0.5, sparsify=kind, directions=("word", "patch"))
-            + sta_images(p, w, mask, ids, temperature=0.5, sparsify=kind)
+            sta(p, w, mask, temperature=0.5, form=Form(kind), directions=("word", "patch"))
+            + sta_images(Pairs(p, w, mask), ids, Form(kind), temperature=0.5)
+            + sta_batch(Pairs(p, w, mask), Form(kind), temperature=0.5)
         ),
         (patches, words),
     )
@@ -147,7 +148,9 @@ def test_image_negatives_equal_a_plain_loop():
     patches, words = torch.randn(4, 5, 6), torch.randn(4, 3, 6)
     ids = torch.tensor([[0, 1, 2], [0, 3, 4], [5, 6, 7], [1, 8, 9]])
     mask = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1], [1, 1, 1]], dtype=torch.bool)
-    found = sta_images(patches, words, mask, ids, temperature=0.2, negatives=9, sigma=0.5)
+    found = sta_images(
+        Pairs(patches, words, mask), ids, Form(sigma=0.5), temperature=0.2, negatives=9
+    )
     losses = []
     for b in range(4):
         for w in range(3):

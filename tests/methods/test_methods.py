@@ -87,7 +87,7 @@ def test_the_seed_repeats(method):
 
 @pytest.mark.parametrize("method", registry.names("methods"))
 def test_settings_have_documented_defaults(method):
-    text = registry.path("methods", method).read_text()
+    text = registry.settings_file(registry.path("methods", method)).read_text()
     for setting in registry.settings("methods", method).values():
         assert registry.check_setting(setting, setting.default) is None
         assert f" {setting.name}: " in text.split("settings = ")[0].replace("\n", " "), setting.name

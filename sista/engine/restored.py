@@ -1,0 +1,101 @@
+"""A pre-trained run put together again from its checkpoint: both encoders, heads and objective."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from sista import registry
+from sista.budgets import find_budget
+from sista.encoders.checkpoint import load_image_encoder, load_state
+from sista.encoders.text import SMALL, TextEncoder, load_pretrained, small_bert
+from sista.engine.corpus import CROP, Batch, Pairs, centre, load_pairs, token_batch
+from sista.engine.interface import Embedded, Objective
+from sista.engine.model import PretrainModel
+from sista.files import UserError
+from sista.reports.findings import stated_spans
+from sista.reports.vocabulary import TokenTable, tokenise
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A trained model in eval mode, and what it was trained with."""
+
+    model: PretrainModel
+    objective: Objective
+    tokenizer: Tokenizer
+    metadata: dict[str, Any]
+
+    def studies(self, manifest: Path, split: Path, subset: str) -> tuple[Pairs, TokenTable]:
+        """Return the studies of a subset that have a report, and their tokens."""
+        needs = self.objective.needs
+        size = round(self.model.image.size / CROP)
+        pairs = load_pairs(manifest, split, subset=subset, size=size, text=True)
+        table = tokenise(
+            list(pairs.frame["report"]),
+            self.tokenizer,
+            longest=find_budget(self.metadata["budget"]).tokens,
+            stop_words=needs.stop_words,
+            spans=stated_spans if needs.relevant_words == "stated" else None,
+        )
+        return pairs, table
+
+    @torch.no_grad()
+    def embed(self, pairs: Pairs, table: TokenTable, batch: int = 64) -> Embedded:
+        """Embed all studies in order; tensors are padded to the longest report of all."""
+        parts = []
+        for start in range(0, len(pairs.frame), batch):
+            rows = np.arange(start, min(start + batch, len(pairs.frame)))
+            parts.append(self.model(self._batch(pairs, table, rows)))
+        return Embedded(*(_joined([part[n] for part in parts]) for n in range(len(parts[0]))))
+
+    def _batch(self, pairs: Pairs, table: TokenTable, rows: np.ndarray[Any, Any]) -> Batch:
+        device = torch.device("cpu")
+        images = centre(pairs.images, rows, self.model.image.size)
+        labels = torch.from_numpy(pairs.labels[rows]).float()
+        return Batch(images, *token_batch(table, rows, device), labels, torch.empty(0))
+
+
+def restore(path: Path) -> Restored:
+    """Read a checkpoint of a method with a text encoder.
+
+    Raises:
+        UserError: the file is no checkpoint, or its method has no text encoder.
+    """
+    image, metadata = load_image_encoder(path)
+    if not metadata.get("tokenizer"):
+        raise UserError(f"{path}: method {metadata['method']} has no text encoder")
+    objective: Objective = registry.find("methods", metadata["method"])(**metadata["settings"])
+    tokenizer = Tokenizer.from_str(metadata["tokenizer"])
+    model = PretrainModel(image, _text(image.spec.text, tokenizer, metadata), objective.needs, 0)
+    for name, module in model.named_children():
+        if name not in ("image", "classifier"):
+            module.load_state_dict(load_state(path, name))
+    objective.load_state_dict(load_state(path, "objective"))
+    return Restored(model.eval(), objective.eval(), tokenizer, metadata)
+
+
+def _text(name: str, tokenizer: Tokenizer, metadata: dict[str, Any]) -> TextEncoder:
+    if name != SMALL:
+        return load_pretrained(name)[0]
+    return small_bert(tokenizer.get_vocab_size(), find_budget(metadata["budget"]).tokens)
+
+
+def _joined(parts: list[torch.Tensor | None]) -> torch.Tensor | None:
+    """Return the parts of all batches as one tensor, word axes padded with False, 0 or -1."""
+    given = [part for part in parts if part is not None]
+    if not given or len(given) < len(parts):
+        return None
+    widest = max(part.shape[1] for part in given) if given[0].ndim > 1 else 0
+    padded = []
+    for part in given:
+        extra = widest - part.shape[1] if part.ndim > 1 else 0
+        if extra:
+            fill = -1 if part.dtype == torch.long else 0
+            tail = part.new_full((len(part), extra, *part.shape[2:]), fill)
+            part = torch.cat([part, tail], 1)
+        padded.append(part)
+    return torch.cat(padded)
