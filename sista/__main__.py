@@ -34,6 +34,7 @@ _LOOKS = (
     ("status", "inspection:status", "Say which files of a grid are there and which are missing."),
     ("show", "report.printing:show", "Print the main tables of a grid from its scores."),
     ("compare", "score:compare", "Compare two scores tables value by value."),
+    ("ground", "ground:main", "Score where a checkpoint's word maps point, on the phantom."),
     ("schema", "inspection:schema", "Print the JSON schema of grids, for editors."),
 )
 _AUDITS = (

@@ -74,7 +74,7 @@ def restore(path: Path) -> Restored:
     for name, module in model.named_children():
         if name not in ("image", "classifier"):
             module.load_state_dict(load_state(path, name))
-    objective.load_state_dict(load_state(path, "objective"))
+    objective.load_state_dict(load_state(path, "objective"), strict=False)
     return Restored(model.eval(), objective.eval(), tokenizer, metadata)
 
 

@@ -1,16 +1,24 @@
-"""From scores over keys to sparse weights that sum to one. All act on the last dimension."""
+"""From scores over keys to sparse weights that sum to one. All act on the last dimension.
 
-from typing import Literal
+`minmax` and `entmax15` work in place and keep one tensor for the backward pass: at 196 patches and
+96 reports what they touch in memory costs more than the products around them.
+"""
+
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 Sparsify = Literal["minmax", "topk", "sparsemax", "entmax15", "softmax"]
 
 
+_LOWEST = -1e4
+
+
 def sparse_weights(
     scores: Tensor,
-    mask: Tensor,
+    mask: Tensor | None,
     *,
     kind: Sparsify = "minmax",
     sigma: float | None = None,
@@ -21,7 +29,7 @@ def sparse_weights(
 
     Args:
         scores: `[..., K]` raw dot products.
-        mask: `[..., K]` True where the key counts; broadcasts against `scores`.
+        mask: `[..., K]` True where the key counts; broadcasts against `scores`. None = all count.
         kind: `minmax` (SPARC, Bica et al. 2024: min-max over keys, values below sigma set to 0);
             the others act on scores / sqrt(width): softmax, softmax over the `top_k` largest,
             sparsemax (Martins & Astudillo 2016), entmax15 (Peters et al. 2019).
@@ -32,14 +40,16 @@ def sparse_weights(
     Returns:
         `[..., K]` in [0, 1], 0 at invalid keys, rows sum to 1 (0 where no key is valid).
     """
-    mask = mask.expand_as(scores)
     if kind == "minmax":
-        return _minmax(scores, mask, sigma)
-    scaled = (scores / width**0.5).masked_fill(~mask, torch.finfo(scores.dtype).min)
-    if kind == "sparsemax":
+        weights: Tensor = _MinMax.apply(scores, mask, sigma)  # type: ignore[no-untyped-call]
+        return weights
+    scaled = scores * width**-0.5
+    if mask is not None:
+        scaled = scaled.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    if kind == "entmax15":
+        weights = _Entmax15.apply(scaled)  # type: ignore[no-untyped-call]
+    elif kind == "sparsemax":
         weights = _sparsemax(scaled)
-    elif kind == "entmax15":
-        weights = _entmax15(scaled)
     elif kind == "topk":
         kept = scaled.topk(min(top_k, scaled.shape[-1]), dim=-1).values[..., -1:]
         weights = scaled.masked_fill(scaled < kept, torch.finfo(scores.dtype).min).softmax(-1)
@@ -47,23 +57,81 @@ def sparse_weights(
         weights = scaled.softmax(-1)
     else:
         raise ValueError(f"unknown sparsify {kind!r}")
-    return weights * mask
+    return weights if mask is None else weights * mask
 
 
-def _minmax(scores: Tensor, mask: Tensor, sigma: float | None) -> Tensor:
-    valid = mask.sum(-1, keepdim=True).clamp_min(1).to(scores.dtype)
-    # Invalid keys take the value of the first valid extreme, so they change neither end.
-    low = scores.masked_fill(~mask, torch.inf).amin(-1, keepdim=True)
-    high = scores.masked_fill(~mask, -torch.inf).amax(-1, keepdim=True)
-    low, high = low.nan_to_num(posinf=0.0), high.nan_to_num(neginf=0.0)
-    spread = high - low
-    flat = spread <= torch.finfo(scores.dtype).eps * torch.maximum(low.abs(), high.abs())
-    scaled = (scores - low) / torch.where(flat, 1.0, spread)
-    cut = 1.0 / valid if sigma is None else torch.full_like(valid, sigma)
-    kept = torch.where((scaled >= cut) & mask, scaled, 0.0)
-    # A constant row says nothing about where to look: uniform.
-    kept = torch.where(flat & mask, 1.0, kept)
-    return kept / kept.sum(-1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
+class _MinMax(torch.autograd.Function):
+    """Min-max over the valid keys, values below sigma dropped, renormalised."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, mask: Tensor | None, sigma: float | None) -> Tensor:
+        """Return the weights; a row of equal scores says nothing about where to look: uniform."""
+        if mask is None:
+            low, first = scores.min(-1, keepdim=True)
+            high, last = scores.max(-1, keepdim=True)
+            valid: Tensor | int = scores.shape[-1]
+        else:
+            low, first = scores.masked_fill(~mask, torch.inf).min(-1, keepdim=True)
+            high, last = scores.masked_fill(~mask, -torch.inf).max(-1, keepdim=True)
+            low, high = low.nan_to_num(posinf=0.0), high.nan_to_num(neginf=0.0)
+            valid = mask.sum(-1, keepdim=True).clamp_min(1)
+        spread = high - low
+        flat = spread <= torch.finfo(scores.dtype).eps * torch.maximum(low.abs(), high.abs())
+        divisor = torch.where(flat, 1.0, spread)
+        # A division, so that the highest score is exactly 1.
+        weights = (scores - low).div_(divisor)
+        cut = 1.0 / valid if sigma is None else sigma
+        weights.masked_fill_(weights < cut, 0.0).masked_fill_(flat, 1.0)
+        if mask is not None:
+            weights.masked_fill_(~mask, 0.0)
+        total = weights.sum(-1, keepdim=True).clamp_min(torch.finfo(scores.dtype).tiny)
+        weights.div_(total)
+        slope = torch.where(flat, 0.0, 1.0 / divisor) / total
+        ctx.save_for_backward(weights, slope, total, first, last)
+        return weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient to the scores; ties at an end send theirs to the first of them."""
+        weights, slope, total, first, last = ctx.saved_tensors
+        inner = grad - torch.linalg.vecdot(grad, weights).unsqueeze(-1)
+        inner.mul_(slope).masked_fill_(weights == 0, 0.0)
+        # With u = (s - low) / (high - low), high pulls by u and low by 1 - u.
+        pull = torch.linalg.vecdot(inner, weights).unsqueeze(-1) * total
+        inner.scatter_add_(-1, last, -pull)
+        return inner.scatter_add_(-1, first, pull - inner.sum(-1, keepdim=True)), None, None
+
+
+class _Entmax15(torch.autograd.Function):
+    """Exact 1.5-entmax: weights (x / 2 - tau)_+^2 with tau by Newton steps instead of sorting.
+
+    `||(x / 2 - tau)_+|| = 1` is convex in tau, so the steps rise from below and converge
+    quadratically; 6 reach single precision for 1,000 keys, 8 double precision.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor) -> Tensor:
+        """Return the weights."""
+        half = (scores - scores.amax(-1, keepdim=True)).mul_(0.5).clamp_min_(_LOWEST)
+        tau = torch.full_like(half[..., :1], -1.0)
+        above = torch.empty_like(half)
+        for _ in range(8 if scores.dtype == torch.float64 else 6):
+            torch.sub(half, tau, out=above).clamp_min_(0.0)
+            norm = torch.linalg.vector_norm(above, dim=-1, keepdim=True)
+            tau = tau + (norm - 1.0) * norm / above.sum(-1, keepdim=True)
+        root = torch.sub(half, tau, out=above).clamp_min_(0.0)
+        ctx.save_for_backward(root)
+        weights = torch.mul(root, root, out=half)
+        return weights.div_(weights.sum(-1, keepdim=True))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """Return the gradient to the scores (Peters et al. 2019, proposition 2)."""
+        (root,) = ctx.saved_tensors
+        mean = torch.linalg.vecdot(root, grad) / root.sum(-1)
+        return (grad - mean.unsqueeze(-1)).mul_(root)
 
 
 def _sparsemax(scores: Tensor) -> Tensor:
@@ -76,17 +144,3 @@ def _sparsemax(scores: Tensor) -> Tensor:
     support = (1 + count * ordered > total).sum(-1, keepdim=True)
     tau = (total.gather(-1, support - 1) - 1) / support.to(scores.dtype)
     return (scores - tau).clamp_min(0.0)
-
-
-def _entmax15(scores: Tensor) -> Tensor:
-    """Exact 1.5-entmax by sorting (Peters et al. 2019, algorithm 2)."""
-    scores = ((scores - scores.amax(-1, keepdim=True)) / 2).clamp_min(-1e4)
-    ordered = scores.sort(-1, descending=True).values
-    count = torch.arange(1, scores.shape[-1] + 1, device=scores.device, dtype=scores.dtype)
-    mean = ordered.cumsum(-1) / count
-    square = (ordered**2).cumsum(-1) / count
-    delta = (1 - count * (square - mean**2)) / count
-    tau = mean - delta.clamp_min(0.0).sqrt()
-    support = (tau <= ordered).sum(-1, keepdim=True)
-    threshold = tau.gather(-1, support - 1)
-    return (scores - threshold).clamp_min(0.0) ** 2

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from sista.losses.contrast import contrast_within
 from sista.losses.sparsify import Sparsify, sparse_weights
 
 Direction = Literal["word", "patch"]
@@ -69,41 +70,52 @@ def sta(
         Mean over valid words, rows and columns, reports and directions, a scalar; a report of one
         word gives 0. Or `[B]`.
     """
-    patch_mask = torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
+    # What stands at padding must not reach a product, whatever it is.
+    words = words.masked_fill(~word_mask.unsqueeze(-1), 0.0)
     losses = []
     for direction in directions:
         if direction == "word":
-            grouped = group(words, patches, patch_mask, form)
+            grouped = group(words, patches, None, form)
             losses.append(_within(grouped, words, word_mask, temperature, weights, word_ids))
         else:
             grouped = group(patches, words, word_mask, form)
-            loss = _within(grouped, patches, patch_mask, temperature, None, None)
+            every = torch.full_like(patches[..., 0], 1.0 / patches.shape[1])
+            loss = contrast_within(grouped, patches, None, every, temperature)
             # With one word or none there is nothing to pick.
             losses.append(torch.where(word_mask.sum(1) > 1, loss, 0.0))
     each = torch.stack(losses).mean(0)
     return each if reduction == "study" else each.mean()
 
 
-def group(queries: Tensor, keys: Tensor, key_mask: Tensor, form: Form) -> Tensor:
-    """Return for each query `[..., Q, D]` the mix of keys `[..., K, D]` that it picks."""
+def group(queries: Tensor, keys: Tensor, key_mask: Tensor | None, form: Form) -> Tensor:
+    """Return for each query `[..., Q, D]` the mix of keys `[..., K, D]` that it picks.
+
+    Args:
+        queries: what picks.
+        keys: finite everywhere.
+        key_mask: `[..., K]` True where a key counts; None = all.
+        form: how it picks.
+    """
     weights = alignment(queries, keys, key_mask, form)
-    if form.attention_temperature is not None:
-        keys = F.normalize(keys, dim=-1)
-    return weights @ keys.masked_fill(~key_mask.unsqueeze(-1), 0.0)
+    return weights @ (keys if form.attention_temperature is None else F.normalize(keys, dim=-1))
 
 
-def alignment(queries: Tensor, keys: Tensor, key_mask: Tensor, form: Form) -> Tensor:
-    """Return the weights `[..., Q, K]` of each query over the valid keys."""
+def alignment(queries: Tensor, keys: Tensor, key_mask: Tensor | None, form: Form) -> Tensor:
+    """Return the weights `[..., Q, K]` of each query over the valid keys, as in `group`."""
     if form.stop_gradient:
         queries = queries.detach()
     width = keys.shape[-1]
     if form.attention_temperature is not None:
         queries = F.normalize(queries, dim=-1) / form.attention_temperature
         keys, width = F.normalize(keys, dim=-1), 1
-    scores = queries @ keys.transpose(-1, -2)
-    mask = key_mask.unsqueeze(-2)
-    options = {"sigma": form.sigma, "top_k": form.top_k, "width": width}
-    return sparse_weights(scores, mask, kind=form.sparsify, **options)  # type: ignore[arg-type]
+    return sparse_weights(
+        queries @ keys.transpose(-1, -2),
+        None if key_mask is None else key_mask.unsqueeze(-2),
+        kind=form.sparsify,
+        sigma=form.sigma,
+        top_k=form.top_k,
+        width=width,
+    )
 
 
 def _within(
@@ -114,20 +126,11 @@ def _within(
     weights: Tensor | None,
     ids: Tensor | None,
 ) -> Tensor:
-    """Return the InfoNCE loss inside each item of the batch, `[B]`."""
-    logits = F.normalize(grouped, dim=-1) @ F.normalize(targets, dim=-1).transpose(1, 2)
-    logits = logits / temperature
+    """Return the InfoNCE loss inside each report, `[B]`."""
     allowed = mask[:, None, :] & mask[:, :, None]
     if ids is not None:
-        length = ids.shape[1]
-        other = ~torch.eye(length, dtype=torch.bool, device=ids.device)
+        other = ~torch.eye(ids.shape[1], dtype=torch.bool, device=ids.device)
         allowed = allowed & ~((ids[:, None, :] == ids[:, :, None]) & other)
-    # Padding: a row with nothing allowed keeps its diagonal, so that no NaN arises; weight 0.
-    diagonal = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
-    kept = logits.masked_fill(~(allowed | diagonal), -torch.inf)
-    own = logits.diagonal(dim1=1, dim2=2)
-    rows = torch.logsumexp(kept, 2) - own
-    columns = torch.logsumexp(kept, 1) - own
-    share = mask.to(logits.dtype) if weights is None else weights * mask
-    share = share / share.sum(1, keepdim=True).clamp_min(torch.finfo(logits.dtype).tiny)
-    return (share * torch.where(mask, (rows + columns) / 2, 0.0)).sum(1)
+    share = mask.to(grouped.dtype) if weights is None else weights * mask
+    share = share / share.sum(1, keepdim=True).clamp_min(torch.finfo(grouped.dtype).tiny)
+    return contrast_within(grouped, targets, allowed, share, temperature)

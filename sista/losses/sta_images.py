@@ -67,9 +67,8 @@ def sta_images(
     images = (place[:, None] + torch.arange(1, count + 1, device=patches.device)) % len(patches)
     own = patches if shown is None else shown
     seen = torch.cat([own[:, None], patches[images]], 1)
-    mask = torch.ones(seen.shape[:3], dtype=torch.bool, device=patches.device)
     query = words[:, None].expand(-1, count + 1, -1, -1)
-    scores = F.cosine_similarity(group(query, seen, mask, form), query, dim=-1) / temperature
+    scores = F.cosine_similarity(group(query, seen, None, form), query, dim=-1) / temperature
     their_ids = word_ids[images].masked_fill(~word_mask[images], -1)
     lacks = (word_ids[:, None, :, None] != their_ids[:, :, None, :]).all(-1)
     kept = torch.cat([scores[:, :1], scores[:, 1:].masked_fill(~lacks, -torch.inf)], 1)
@@ -119,7 +118,7 @@ def sta_batch(
     logits = torch.cat(score) / temperature
     own = torch.eye(len(patches), dtype=torch.bool, device=patches.device)
     if shown is not None:
-        picked = group(words, shown, torch.ones_like(shown[..., 0], dtype=torch.bool), form)
+        picked = group(words, shown, None, form)
         cosine = F.cosine_similarity(picked, words, dim=-1)
         logits = torch.where(own, (share * cosine).sum(1) / temperature, logits)
     has_words = word_mask.any(1)
@@ -137,8 +136,7 @@ def _scores(patches: Tensor, words: Tensor, share: Tensor, form: Form, recompute
 
     def scored(some: Tensor, all_words: Tensor) -> Tensor:
         query = all_words.flatten(0, 1).expand(len(some), -1, -1)
-        mask = torch.ones(some.shape[:2], dtype=torch.bool, device=some.device)
-        cosine = F.cosine_similarity(group(query, some, mask, form), query, dim=-1)
+        cosine = F.cosine_similarity(group(query, some, None, form), query, dim=-1)
         return (cosine.view(len(some), *share.shape) * share).sum(-1)
 
     if recompute:

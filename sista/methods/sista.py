@@ -137,9 +137,7 @@ class _Sista(Objective):
         """Return the sparse weights of each word over the patches, `[B, W, P]`."""
         if not self.settings.w_sta:
             return None
-        patches = required(e.patches)
-        every = torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
-        return alignment(required(e.words), patches, every, self.form)
+        return alignment(required(e.words), required(e.patches), None, self.form)
 
 
 def sista(**settings: Any) -> Objective:
