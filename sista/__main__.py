@@ -35,6 +35,7 @@ _LOOKS = (
     ("show", "report.printing:show", "Print the main tables of a grid from its scores."),
     ("compare", "score:compare", "Compare two scores tables value by value."),
     ("ground", "ground:main", "Score where a checkpoint's word maps point, on the phantom."),
+    ("retrieve", "retrieve:main", "Score retrieval between films and reports."),
     ("schema", "inspection:schema", "Print the JSON schema of grids, for editors."),
 )
 _AUDITS = (

@@ -21,11 +21,13 @@ class ImageFeatures(NamedTuple):
             block's tokens.
         attention: `[B, P]` attention of [CLS] to each patch in the last block, mean over heads,
             without gradient; None where there is no [CLS] or it was not asked for.
+        tokens: ViT: `[B, 1 + P, D]` all tokens of the last block.
     """
 
     pooled: Tensor
     maps: tuple[Tensor, ...]
     attention: Tensor | None = None
+    tokens: Tensor | None = None
 
 
 class ImageEncoder(nn.Module):
@@ -85,7 +87,8 @@ class ImageEncoder(nn.Module):
         side = images.shape[-1] // self.map_strides[0]
         grid = patches.transpose(1, 2).unflatten(2, (side, side))
         looks = _cls_attention(last, seen[0])[:, prefix:] if seen else None
-        return ImageFeatures(tokens[:, 0] if prefix else patches.mean(1), (grid,), looks)
+        pooled = tokens[:, 0] if prefix else patches.mean(1)
+        return ImageFeatures(pooled, (grid,), looks, tokens)
 
     def patch_map(self, stride: int = 16) -> int:
         """Return the index of the map whose cells are the patches of local objectives.

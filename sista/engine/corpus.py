@@ -21,6 +21,8 @@ from sista.reports.vocabulary import TokenTable
 CHUNKS = 4
 # As the family: 256 px with a random crop of 224.
 CROP = 224 / 256
+NO_FINDING = "No Finding"
+NO_DISEASE = ("Support Devices",)
 
 
 class Batch(NamedTuple):
@@ -41,6 +43,7 @@ class Batch(NamedTuple):
         rows: `[B]` number of each study in its subset.
         second: `[B, S, S]` another view of each image.
         boxes: `[B, 2, 5]` where the views lie, see `Views`.
+        normal: `[B]` bool, studies without a finding.
     """
 
     images: Tensor
@@ -57,6 +60,7 @@ class Batch(NamedTuple):
     rows: Tensor | None = None
     second: Tensor | None = None
     boxes: Tensor | None = None
+    normal: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,16 @@ class Pairs:
     images: NDArray[np.uint8]
     labels: NDArray[np.float64]
     label_names: tuple[str, ...]
+
+    @property
+    def normal(self) -> NDArray[np.bool_]:
+        """Which studies have no finding, `[N]`: by the label that says so, else no label at all."""
+        if NO_FINDING in self.label_names:
+            marked: NDArray[np.bool_] = self.labels[:, self.label_names.index(NO_FINDING)] == 1
+            return marked
+        found = [n for n, name in enumerate(self.label_names) if name not in NO_DISEASE]
+        absent: NDArray[np.bool_] = ~(np.nan_to_num(self.labels[:, found]) != 0).any(1)
+        return absent
 
 
 def load_pairs(

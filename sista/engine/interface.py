@@ -1,7 +1,7 @@
 """What a pre-training method is: an objective, and what it needs from the engine."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -106,6 +106,7 @@ class Embedded(NamedTuple):
         target_pixels: `[B, P, D]`, by the momentum copy, without gradient.
         target_second_pixels: `[B, P, D]`, likewise.
         boxes: `[B, 2, 5]` where the two views lie, see `Views`.
+        normal: `[B]` bool, studies without a finding; for diagnostics only.
     """
 
     image: Tensor | None = None
@@ -130,6 +131,7 @@ class Embedded(NamedTuple):
     target_pixels: Tensor | None = None
     target_second_pixels: Tensor | None = None
     boxes: Tensor | None = None
+    normal: Tensor | None = None
 
 
 class Objective(nn.Module):
@@ -143,6 +145,11 @@ class Objective(nn.Module):
     def __init__(self, needs: Needs) -> None:
         super().__init__()
         self.needs = needs
+
+    @property
+    def levels(self) -> Mapping[str, float]:
+        """Return the parts that the loss weighs, with their weights; none = no such parts."""
+        return {}
 
     def forward(self, e: Embedded) -> dict[str, Tensor]:
         """Return the scalar parts; a control without training has none."""
@@ -169,13 +176,14 @@ class Objective(nn.Module):
         """
 
     def calibrate(self, vectors: Any) -> None:
-        """Learn cuts from the report vectors of the training corpus, `[N, V]`, before training."""
+        """Learn cuts from the report vectors of the training corpus, before training.
+
+        Args:
+            vectors: `[N, V]` unit vectors, sparse or not; None where the objective needs none.
+        """
 
     def diagnostics(self, e: Embedded) -> dict[str, Tensor]:
-        """Return scalars that are logged for validation batches; never called in a training step.
-
-        Where `e.image_tokens` requires a gradient, those of the parts at the tokens may be taken.
-        """
+        """Return scalars that are logged for validation batches; never called in a training step."""
         return {}
 
     def token_losses(self, e: Embedded, shown: Tensor | None = None) -> dict[str, Tensor]:

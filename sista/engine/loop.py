@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sista.budgets import Budget
 from sista.engine.corpus import Batch, Pairs, augment, centre, token_batch
+from sista.engine.diagnostics import geometry, token_gradients
 from sista.engine.interface import Objective
 from sista.engine.model import PretrainModel
 from sista.engine.randomness import permutation
@@ -61,6 +62,7 @@ class Source:
             alike.to(device),
             number.to(device),
             *(None if v is None else v.to(device, non_blocking=True) for v in views[1:]),
+            normal=torch.from_numpy(self.pairs.normal[rows]).to(device),
         )
 
 
@@ -108,6 +110,7 @@ class Trainer:
             identity: of settings, data and code; a state of another identity is not used.
         """
         self.objective.prepare(len(train))
+        self.objective.calibrate(train.vectors)
         self._load(resume, identity)
         steps = max(len(train) // self.budget.batch, 1)
         labels, val_labels = known_labels(train.pairs), known_labels(val.pairs)
@@ -174,23 +177,19 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self, val: Source, labels: Tensor) -> dict[str, float]:
-        """Return the loss parts on the validation studies.
+        """Return the loss parts on the validation studies, and diagnostics.
 
-        The token level is also shown the image of another study (`_swapped`): equal values mean
-        that it does not look at the image.
+        The gradients at the image tokens are of the first batch.
         """
-        history = []
+        history: list[dict[str, Tensor]] = []
+        gradients: dict[str, Tensor] = {}
         for batch in self.batches(val, labels):
             e = self.model(batch)
             parts = {f"val_{k}": v for k, v in self.objective(e).items()}
-            if e.patches is not None:
-                swapped = self.objective(e._replace(patches=e.patches.roll(1, 0)))
-                parts |= {f"val_{k}_swapped": v for k, v in swapped.items() if "sta" in k}
-            if e.image is not None and e.report is not None:
-                parts["spread_image"] = nn.functional.normalize(e.image, dim=1).std(0).mean()
-                parts["spread_report"] = nn.functional.normalize(e.report, dim=1).std(0).mean()
-            history.append(parts)
-        return _means(history)
+            parts |= {f"val_{k}": v for k, v in self.objective.diagnostics(e).items()}
+            history.append(parts | geometry(e))
+            gradients = gradients or token_gradients(self.model, self.objective, batch)
+        return _means(history) | {name: float(value) for name, value in gradients.items()}
 
     def batches(self, source: Source, labels: Tensor) -> Iterator[Batch]:
         """Yield the studies in order, the model in eval mode, without augmentation.

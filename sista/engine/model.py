@@ -89,6 +89,7 @@ class PretrainModel(nn.Module):
             rows=batch.rows,
             features=features.pooled if self.needs.features else None,
             boxes=batch.boxes,
+            normal=batch.normal,
         )
         if self.needs.classifier:
             e = e._replace(logits=features.pooled)

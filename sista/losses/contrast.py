@@ -56,34 +56,61 @@ class _Contrast(torch.autograd.Function):
     ) -> Tensor:
         """Return the loss of each item."""
         tiny = torch.finfo(queries.dtype).tiny
-        scales = [
-            torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min_(1e-12).reciprocal_()
+        q_norm, t_norm = (
+            torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min_(1e-12)
             for x in (queries, targets)
-        ]
-        query, target = queries * scales[0], targets * scales[1]
+        )
+        query, target = queries / q_norm, targets / t_norm
         power = torch.bmm(query, target.transpose(1, 2))
         power.sub_(1.0).mul_(1.0 / temperature).exp_()
         if allowed is not None:
             power.masked_fill_(~allowed, 0.0)
-        rows, columns = power.sum(2).clamp_min_(tiny), power.sum(1).clamp_min_(tiny)
+        sums = torch.stack([power.sum(2), power.sum(1)]).clamp_min_(tiny)
         own = power.diagonal(dim1=1, dim2=2).clamp_min(tiny)
         # Quotients first: with nothing else allowed the loss is exactly 0.
-        each = ((rows / own).log() + (columns / own).log()) / 2
+        each = torch.div(sums, own).log_().mean(0)
         ctx.temperature = temperature
-        ctx.save_for_backward(query, target, *scales, power, rows, columns, share)
-        return (each * share).sum(1)
+        ctx.save_for_backward(query, target, q_norm, t_norm, power, sums, share)
+        return each.mul_(share).sum(1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients to queries and targets."""
-        query, target, q_scale, t_scale, power, rows, columns, share = ctx.saved_tensors
-        weight = share * grad.unsqueeze(1) / ctx.temperature
-        inner = power * (weight / rows / 2).unsqueeze(2)
-        inner.addcmul_(power, (weight / columns / 2).unsqueeze(1))
+        query, target, q_norm, t_norm, power, sums, share = ctx.saved_tensors
+        weight = share * grad.unsqueeze(1).div(ctx.temperature)
+        rows, columns = torch.div(weight / 2, sums)
+        inner = power * rows.unsqueeze(2)
+        inner.addcmul_(power, columns.unsqueeze(1))
         inner.diagonal(dim1=1, dim2=2).sub_(weight)
         to_query, to_target = torch.bmm(inner, target), torch.bmm(inner.transpose(1, 2), query)
-        for to, unit, scale in ((to_query, query, q_scale), (to_target, target, t_scale)):
-            along = torch.linalg.vecdot(to, unit).unsqueeze(-1)
-            to.addcmul_(unit, along, value=-1.0).mul_(scale)
+        for to, unit, norm in ((to_query, query, q_norm), (to_target, target, t_norm)):
+            to.addcmul_(unit, (to * unit).sum(-1, keepdim=True), value=-1.0).div_(norm)
         return to_query, to_target, None, None, None
+
+
+def cosine(mixes: Tensor, units: Tensor) -> Tensor:
+    """Return the cosines `[...]` of mixes `[..., D]` with unit vectors `[..., D]`, broadcast.
+
+    The gradient to a mix of length 0 is 0 along it, as in `cosine_similarity`.
+    """
+    return _Cosine.apply(mixes, units)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class _Cosine(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, mixes: Tensor, units: Tensor) -> Tensor:
+        norm = torch.linalg.vector_norm(mixes, dim=-1, keepdim=True).clamp_min_(1e-12)
+        unit_mixes = mixes / norm
+        found = (unit_mixes * units).sum(-1)
+        ctx.save_for_backward(unit_mixes, units, norm, found)
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        unit_mixes, units, norm, found = ctx.saved_tensors
+        grad = grad.unsqueeze(-1)
+        to_units = (grad * unit_mixes).sum_to_size(units.shape)
+        to_mixes = torch.addcmul(units, unit_mixes, found.unsqueeze(-1), value=-1.0)
+        return to_mixes.mul_(grad).div_(norm), to_units

@@ -51,25 +51,23 @@ def sia(
     Raises:
         ValueError: a needed threshold is missing, or the mode is unknown.
     """
-    logits = pair_logits(image, report, temperature)
-    same = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    one_way = pair_logits(image, report, temperature)
+    # Both directions at once, each with the same rows of the similarity.
+    logits = torch.stack([one_way, one_way.T])
+    if mode == "infonce":
+        return _eliminate(logits, None)
     if mode == "soft":
         targets = torch.softmax(similarity.to(logits.dtype) / soft_temperature, dim=1)
-        return (_soft(logits, targets) + _soft(logits.T, targets)) / 2
-    if mode == "infonce":
-        keep = torch.ones_like(same)
-        return (_eliminate(logits, keep) + _eliminate(logits.T, keep)) / 2
+        return -(targets * torch.log_softmax(logits, 2)).sum(2).mean()
     if threshold is None:
         raise ValueError(f"mode {mode!r} needs a threshold")
-    false_negative = false_negatives(similarity, threshold)
+    same = false_negatives(similarity, threshold)
     if mode == "eliminate":
-        keep = ~false_negative
-        return (_eliminate(logits, keep) + _eliminate(logits.T, keep)) / 2
+        return _eliminate(logits, same)
     if mode == "attract":
-        negative = (similarity <= (threshold if neutral is None else neutral)) & ~same
-        positive = false_negative | same
-        both = _attract(logits, positive, negative) + _attract(logits.T, positive, negative)
-        return both / 2
+        oneself = torch.eye(len(same), dtype=torch.bool, device=same.device)
+        negative = (similarity <= (threshold if neutral is None else neutral)) & ~oneself
+        return _attract(logits, same | oneself, negative)
     raise ValueError(f"unknown mode {mode!r}; valid: eliminate, attract, soft, infonce")
 
 
@@ -89,10 +87,10 @@ def recentred(similarity: Tensor, centre: float | Tensor) -> Tensor:
     return (similarity - centre) / (1.0 - centre + 1e-6)
 
 
-def _eliminate(logits: Tensor, keep: Tensor) -> Tensor:
-    """Return the mean of -log softmax of the diagonal among the kept entries of each row."""
-    kept = logits.masked_fill(~keep, -torch.inf)
-    return (torch.logsumexp(kept, 1) - logits.diagonal()).mean()
+def _eliminate(logits: Tensor, left_out: Tensor | None) -> Tensor:
+    """Return the mean of -log softmax of the diagonal among the entries of each row that stay."""
+    kept = logits if left_out is None else logits.masked_fill(left_out, -torch.inf)
+    return (torch.logsumexp(kept, 2) - logits.diagonal(dim1=1, dim2=2)).mean()
 
 
 def _attract(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
@@ -100,11 +98,7 @@ def _attract(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     negatives = logits.masked_fill(~negative, -torch.inf)
     # A finite floor instead of -inf: logaddexp of two -inf has no gradient.
     floor = torch.finfo(logits.dtype).min
-    total = torch.logsumexp(negatives, 1, keepdim=True).clamp_min(floor)
+    total = torch.logsumexp(negatives, 2, keepdim=True).clamp_min(floor)
     has_negative = negative.any(1, keepdim=True)
-    terms = torch.where(has_negative, torch.logaddexp(logits, total) - logits, 0.0 * logits)
-    return ((terms * positive).sum(1) / positive.sum(1)).mean()
-
-
-def _soft(logits: Tensor, targets: Tensor) -> Tensor:
-    return -(targets * torch.log_softmax(logits, 1)).sum(1).mean()
+    terms = torch.where(has_negative, torch.logaddexp(logits, total) - logits, 0.0)
+    return ((terms * positive).sum(2) / positive.sum(1)).mean()

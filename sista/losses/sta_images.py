@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from sista.losses.contrast import cosine
 from sista.losses.sta import Form, group
 
 Reduction = Literal["mean", "study"]
@@ -68,7 +69,8 @@ def sta_images(
     own = patches if shown is None else shown
     seen = torch.cat([own[:, None], patches[images]], 1)
     query = words[:, None].expand(-1, count + 1, -1, -1)
-    scores = F.cosine_similarity(group(query, seen, None, form), query, dim=-1) / temperature
+    unit = F.normalize(words, dim=-1)[:, None]
+    scores = cosine(group(query, seen, None, form), unit) / temperature
     their_ids = word_ids[images].masked_fill(~word_mask[images], -1)
     lacks = (word_ids[:, None, :, None] != their_ids[:, :, None, :]).all(-1)
     kept = torch.cat([scores[:, :1], scores[:, 1:].masked_fill(~lacks, -torch.inf)], 1)
@@ -118,9 +120,8 @@ def sta_batch(
     logits = torch.cat(score) / temperature
     own = torch.eye(len(patches), dtype=torch.bool, device=patches.device)
     if shown is not None:
-        picked = group(words, shown, None, form)
-        cosine = F.cosine_similarity(picked, words, dim=-1)
-        logits = torch.where(own, (share * cosine).sum(1) / temperature, logits)
+        fit = cosine(group(words, shown, None, form), F.normalize(words, dim=-1))
+        logits = torch.where(own, (share * fit).sum(1) / temperature, logits)
     has_words = word_mask.any(1)
     allowed = has_words[None, :] & has_words[:, None]
     if keep is not None:
@@ -135,9 +136,9 @@ def _scores(patches: Tensor, words: Tensor, share: Tensor, form: Form, recompute
     """Return `sum_l share_jl cos(c_l(i), w_jl)`, `[I, B]`, for I images and all reports."""
 
     def scored(some: Tensor, all_words: Tensor) -> Tensor:
-        query = all_words.flatten(0, 1).expand(len(some), -1, -1)
-        cosine = F.cosine_similarity(group(query, some, None, form), query, dim=-1)
-        return (cosine.view(len(some), *share.shape) * share).sum(-1)
+        query = all_words.flatten(0, 1)
+        fit = cosine(group(query, some, None, form), F.normalize(query, dim=-1))
+        return (fit.view(len(some), *share.shape) * share).sum(-1)
 
     if recompute:
         return checkpoint(scored, patches, words, use_reentrant=False)  # type: ignore[no-any-return]

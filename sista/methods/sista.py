@@ -5,8 +5,10 @@ out of the negatives; sparse token alignment lets each word pick few patches.
 The settings with their defaults are the fields of `Settings`.
 """
 
+import sys
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +17,7 @@ from sista.losses.sia import false_negatives, recentred, sia
 from sista.losses.sta import Direction, Form, alignment, sta
 from sista.losses.sta_images import Pairs, Reduction, sta_batch, sta_images
 from sista.methods._sista_settings import Settings
+from sista.reports import cut
 
 BATCH_WISE = -1
 # FaNe (source: its released code): running centre of the similarities.
@@ -35,6 +38,7 @@ class _Sista(Objective):
                 r_text=s.r_text,
                 stop_words=s.stop_words,
                 relevant_words=s.relevant_words,
+                attention=s.word_weights == "cls",
                 patch_stride=s.patch_stride,
                 width=s.width,
                 head_norm=s.head_norm,
@@ -124,6 +128,54 @@ class _Sista(Objective):
     def token_losses(self, e: Embedded, shown: Tensor | None = None) -> dict[str, Tensor]:
         """Return the token level of each study, `[B]`."""
         return self.tokens(e, shown, "study") if self.settings.w_sta else {}
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """Return the weight of each level that is on."""
+        s = self.settings
+        return {name: w for name, w in (("sia", s.w_sia), ("sta", s.w_sta)) if w}
+
+    def calibrate(self, vectors: Any) -> None:
+        """Set centre and threshold from the corpus; warn where the cut looks wrong."""
+        s = self.settings
+        if vectors is None:
+            return
+        if s.recentre != "none":
+            self.centre.fill_(min(cut.centre(vectors), 1.0 - 1e-6))
+        pairs = torch.from_numpy(cut.pair_similarities(vectors))
+        if s.recentre != "none":
+            pairs = recentred(pairs, self.centre.cpu())
+        if s.theta_quantile is not None and len(pairs):
+            self.threshold.fill_(float(np.quantile(pairs.numpy(), s.theta_quantile)))
+        if s.sia_mode in ("eliminate", "attract") and len(pairs):
+            share = float((pairs > self.threshold.cpu()).float().mean())
+            told = cut.warning(share, f"theta {float(self.threshold):.3f} on {s.similarity}")
+            if told:
+                print(f"warning: {told}", file=sys.stderr)
+
+    def diagnostics(self, e: Embedded) -> dict[str, Tensor]:
+        """Return what both levels do on a batch.
+
+        `eliminated`: share of a row's others that count as saying the same, also in rows of normal
+        and of abnormal studies; `sta*_swapped`: the token level on another study's image;
+        `effective_patches`: exponential of the entropy of a word's weights, mean over words.
+        """
+        found: dict[str, Tensor] = {}
+        if e.similarity is not None:
+            cuts = false_negatives(self.similarity(e), self.threshold).float()
+            share = cuts.sum(1) / max(len(cuts) - 1, 1)
+            found["eliminated"] = share.mean()
+            if e.normal is not None:
+                for name, rows in (("normal", e.normal), ("abnormal", ~e.normal)):
+                    found[f"eliminated_{name}"] = (share * rows).sum() / rows.sum().clamp_min(1)
+        weights = self.word_patch_weights(e)
+        if weights is not None:
+            swapped = self.tokens(e, required(e.patches).roll(1, 0))
+            found |= {f"{name}_swapped": value for name, value in swapped.items()}
+            mask = required(e.word_mask)
+            spread = torch.special.entr(weights).sum(-1).exp() * mask
+            found["effective_patches"] = spread.sum() / mask.sum().clamp_min(1)
+        return found
 
     def _keep(self, e: Embedded) -> Tensor | None:
         if e.similarity is None or not self.settings.eliminate_images:

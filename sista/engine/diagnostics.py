@@ -1,0 +1,72 @@
+"""What is logged about a model on validation batches: geometry of the embeddings, gradients."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from sista.encoders.image import ImageFeatures
+from sista.engine.corpus import Batch
+from sista.engine.interface import Embedded, Objective
+from sista.engine.model import PretrainModel
+
+
+def geometry(e: Embedded) -> dict[str, Tensor]:
+    """Return scalars about the global embeddings of a batch; none where there are no two sides.
+
+    `spread_*`: mean standard deviation of the unit vectors, 0 for a collapse; `alignment`: mean
+    squared distance of the pairs, and `uniformity_*`: log of the mean of exp(-2 squared distance)
+    of different studies (Wang & Isola 2020); `modality_gap`: distance of the two means (Liang et
+    al. 2022).
+    """
+    if e.image is None or e.report is None:
+        return {}
+    image, report = F.normalize(e.image, dim=1), F.normalize(e.report, dim=1)
+    return {
+        "spread_image": image.std(0).mean(),
+        "spread_report": report.std(0).mean(),
+        "alignment": (image - report).square().sum(1).mean(),
+        "uniformity_image": _uniformity(image),
+        "uniformity_report": _uniformity(report),
+        "modality_gap": torch.linalg.vector_norm(image.mean(0) - report.mean(0)),
+    }
+
+
+def _uniformity(unit: Tensor) -> Tensor:
+    oneself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    squared = (2.0 - 2.0 * unit @ unit.T).masked_fill(oneself, torch.inf)
+    others = max(len(unit) * (len(unit) - 1), 1)
+    return ((-2.0 * squared).exp().sum() / others).log()
+
+
+def token_gradients(
+    model: PretrainModel, objective: Objective, batch: Batch
+) -> dict[str, Tensor]:
+    """Return the norms of the gradients of an objective's levels at the image tokens.
+
+    The tokens are what global feature and patches are made of: the last block's tokens of a ViT,
+    the map of a ResNet that the patches come from. `gradient_<level>` is the norm of the weighted
+    level's gradient; `gradient_ratio` that of the last level over that of the first.
+    """
+    if len(objective.levels) < 2:
+        return {}
+    seen: list[Tensor] = []
+
+    def keep(_: object, __: object, features: ImageFeatures) -> None:
+        place = model.image.patch_map(model.needs.patch_stride)
+        seen.append(features.maps[place] if features.tokens is None else features.tokens)
+
+    handle = model.image.register_forward_hook(keep)
+    try:
+        with torch.enable_grad():
+            parts = objective(model(batch))
+            norms = {
+                f"gradient_{name}": weight
+                * torch.linalg.vector_norm(
+                    torch.autograd.grad(parts[name], seen[0], retain_graph=True)[0]
+                )
+                for name, weight in objective.levels.items()
+            }
+    finally:
+        handle.remove()
+    first, *_, last = norms.values()
+    return norms | {"gradient_ratio": last / first.clamp_min(torch.finfo(first.dtype).tiny)}
