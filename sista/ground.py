@@ -127,7 +127,9 @@ def show(summary: pd.DataFrame) -> None:
     grid = Table("measure", "rows", "own", "swapped", "chance", "own - swapped", "p", box=None)
     for row in summary[summary["finding"] == "all"].to_dict("records"):
         numbers = [f"{row[name]:.3f}" for name in ("own", "swapped", "chance")]
-        span = f"{row['minus_swapped']:+.3f} [{row['swapped_low']:+.3f}, {row['swapped_high']:+.3f}]"
+        span = (
+            f"{row['minus_swapped']:+.3f} [{row['swapped_low']:+.3f}, {row['swapped_high']:+.3f}]"
+        )
         cells = [row["measure"], str(row["rows"]), *numbers, span, f"{row['swapped_p']:.4f}"]
         grid.add_row(*cells)
     Console(width=160).print(grid)

@@ -13,7 +13,17 @@ FORBIDDEN = {"utils", "util", "helpers", "helper", "common", "misc"}
 # From top to bottom: a module imports only from layers below its own, or from its own package.
 LAYERS = (
     ("__main__",),
-    ("fetch", "prepare", "pretrain", "adapt", "score", "report.stage", "inspection", "ground", "retrieve"),
+    (
+        "fetch",
+        "prepare",
+        "pretrain",
+        "adapt",
+        "score",
+        "report.stage",
+        "inspection",
+        "ground",
+        "retrieve",
+    ),
     ("datasets", "methods", "heads", "protocols", "metrics", "report", "splits"),
     ("engine", "openmmlab", "split_audit"),
     ("encoders", "losses", "reports", "phantom", "masks", "labels", "radiograph", "plan"),

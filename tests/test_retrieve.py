@@ -54,13 +54,19 @@ def test_two_encoders_are_compared_pair_by_pair():
     good, bad = gallery(0.3), gallery(1e6)
     row = value(
         score(good, bad, replicates=200),
-        relevance="exact", direction="report_to_image", group="all", k=5,
+        relevance="exact",
+        direction="report_to_image",
+        group="all",
+        k=5,
     )
     assert row["difference"] == pytest.approx(row["value"] - row["against"])
     assert row["difference_p"] < 0.02
     same = value(
         score(good, good, replicates=50),
-        relevance="exact", direction="report_to_image", group="all", k=5,
+        relevance="exact",
+        direction="report_to_image",
+        group="all",
+        k=5,
     )
     assert same["difference_p"] == 1.0
 

@@ -38,9 +38,7 @@ def _uniformity(unit: Tensor) -> Tensor:
     return ((-2.0 * squared).exp().sum() / others).log()
 
 
-def token_gradients(
-    model: PretrainModel, objective: Objective, batch: Batch
-) -> dict[str, Tensor]:
+def token_gradients(model: PretrainModel, objective: Objective, batch: Batch) -> dict[str, Tensor]:
     """Return the norms of the gradients of an objective's levels at the image tokens.
 
     The tokens are what global feature and patches are made of: the last block's tokens of a ViT,

@@ -183,7 +183,7 @@ class Objective(nn.Module):
         """
 
     def diagnostics(self, e: Embedded) -> dict[str, Tensor]:
-        """Return scalars that are logged for validation batches; never called in a training step."""
+        """Return scalars logged for validation batches; never called in a training step."""
         return {}
 
     def token_losses(self, e: Embedded, shown: Tensor | None = None) -> dict[str, Tensor]:

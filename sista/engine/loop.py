@@ -55,13 +55,15 @@ class Source:
         if self.vectors is not None:
             alike = torch.from_numpy(similarity(self.vectors, rows))
         number = torch.from_numpy(rows)
+        second, boxes = (None if v is None else v.to(device, non_blocking=True) for v in views[1:])
         return Batch(
             views.first.to(device, non_blocking=True),
             *tokens,
-            policy[number].to(device),
-            alike.to(device),
-            number.to(device),
-            *(None if v is None else v.to(device, non_blocking=True) for v in views[1:]),
+            labels=policy[number].to(device),
+            similarity=alike.to(device),
+            rows=number.to(device),
+            second=second,
+            boxes=boxes,
             normal=torch.from_numpy(self.pairs.normal[rows]).to(device),
         )
 

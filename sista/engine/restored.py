@@ -74,7 +74,10 @@ def restore(path: Path) -> Restored:
     for name, module in model.named_children():
         if name not in ("image", "classifier"):
             module.load_state_dict(load_state(path, name))
-    objective.load_state_dict(load_state(path, "objective"), strict=False)
+    missing, unexpected = objective.load_state_dict(load_state(path, "objective"), strict=False)
+    # Older checkpoints have no cuts of the corpus, which only SIA uses.
+    if unexpected or set(missing) - {"threshold", "centre"}:
+        raise UserError(f"{path}: objective does not fit: missing {missing}, unknown {unexpected}")
     return Restored(model.eval(), objective.eval(), tokenizer, metadata)
 
 

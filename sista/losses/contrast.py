@@ -71,7 +71,8 @@ class _Contrast(torch.autograd.Function):
         each = torch.div(sums, own).log_().mean(0)
         ctx.temperature = temperature
         ctx.save_for_backward(query, target, q_norm, t_norm, power, sums, share)
-        return each.mul_(share).sum(1)
+        loss: Tensor = each.mul_(share).sum(1)
+        return loss
 
     @staticmethod
     @once_differentiable
@@ -94,7 +95,8 @@ def cosine(mixes: Tensor, units: Tensor) -> Tensor:
 
     The gradient to a mix of length 0 is 0 along it, as in `cosine_similarity`.
     """
-    return _Cosine.apply(mixes, units)  # type: ignore[no-untyped-call, no-any-return]
+    found: Tensor = _Cosine.apply(mixes, units)  # type: ignore[no-untyped-call]
+    return found
 
 
 class _Cosine(torch.autograd.Function):
@@ -102,7 +104,7 @@ class _Cosine(torch.autograd.Function):
     def forward(ctx: Any, mixes: Tensor, units: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(mixes, dim=-1, keepdim=True).clamp_min_(1e-12)
         unit_mixes = mixes / norm
-        found = (unit_mixes * units).sum(-1)
+        found: Tensor = (unit_mixes * units).sum(-1)
         ctx.save_for_backward(unit_mixes, units, norm, found)
         return found
 

@@ -72,7 +72,7 @@ def sia(
 
 
 def false_negatives(similarity: Tensor, threshold: float | Tensor) -> Tensor:
-    """Return which others say the same, `[B, B]` bool: strictly above the threshold, not oneself."""
+    """Return which others say the same, `[B, B]` bool: strictly above the threshold."""
     oneself = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
     return (similarity > threshold) & ~oneself
 

@@ -40,20 +40,23 @@ def sparse_weights(
     Returns:
         `[..., K]` in [0, 1], 0 at invalid keys, rows sum to 1 (0 where no key is valid).
     """
-    if kind == "minmax":
-        weights: Tensor = _MinMax.apply(scores, mask, sigma)  # type: ignore[no-untyped-call]
-        return weights
     if kind == "entmax15":
-        weights = _Entmax15.apply(scores, mask, width**-0.5)  # type: ignore[no-untyped-call]
-        return weights
-    scaled = scores * width**-0.5
+        weights: Tensor = _Entmax15.apply(scores, mask, width**-0.5)  # type: ignore[no-untyped-call]
+    elif kind == "minmax":
+        weights = _MinMax.apply(scores, mask, sigma)  # type: ignore[no-untyped-call]
+    else:
+        weights = _plain_weights(scores * width**-0.5, mask, kind, top_k)
+    return weights
+
+
+def _plain_weights(scaled: Tensor, mask: Tensor | None, kind: str, top_k: int) -> Tensor:
     if mask is not None:
-        scaled = scaled.masked_fill(~mask, torch.finfo(scores.dtype).min)
+        scaled = scaled.masked_fill(~mask, torch.finfo(scaled.dtype).min)
     if kind == "sparsemax":
         weights = _sparsemax(scaled)
     elif kind == "topk":
         kept = scaled.topk(min(top_k, scaled.shape[-1]), dim=-1).values[..., -1:]
-        weights = scaled.masked_fill(scaled < kept, torch.finfo(scores.dtype).min).softmax(-1)
+        weights = scaled.masked_fill(scaled < kept, torch.finfo(scaled.dtype).min).softmax(-1)
     elif kind == "softmax":
         weights = scaled.softmax(-1)
     else:

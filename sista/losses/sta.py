@@ -43,7 +43,7 @@ def sta(
     word_mask: Tensor,
     *,
     temperature: float | Tensor,
-    form: Form = Form(),  # noqa: B008 (frozen)
+    form: Form = Form(),
     directions: Sequence[Direction] = ("word",),
     weights: Tensor | None = None,
     word_ids: Tensor | None = None,

@@ -115,7 +115,7 @@ def sta_batch(
     patches, words, word_mask, shown = pairs
     share = word_mask.to(words.dtype) if weights is None else weights * word_mask
     share = share / share.sum(1, keepdim=True).clamp_min(torch.finfo(words.dtype).tiny)
-    parts = patches.split(chunk or len(patches))
+    parts = patches.split(chunk or len(patches))  # type: ignore[no-untyped-call]
     score = [_scores(p, words, share, form, recompute=bool(chunk)) for p in parts]
     logits = torch.cat(score) / temperature
     own = torch.eye(len(patches), dtype=torch.bool, device=patches.device)

@@ -1,4 +1,4 @@
-"""The settings of SISTA: what the abstract leaves open, one field each, with the default shipped."""
+"""The settings of SISTA: what the abstract leaves open, with the default that is shipped."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -44,7 +44,7 @@ class _Sista(Objective):
                 head_norm=s.head_norm,
             )
         )
-        self.temperature = Temperature(s.temperature, s.learn_temperature)
+        self.global_temperature = Temperature(s.temperature, s.learn_temperature)
         self.form = Form(
             s.sparsify, s.sigma, s.top_k, s.attention_temperature, stop_gradient=s.stop_gradient
         )
@@ -58,7 +58,7 @@ class _Sista(Objective):
             required(e.image),
             required(e.report),
             self.similarity(e),
-            temperature=self.temperature(),
+            temperature=self.global_temperature(),
             mode=s.sia_mode,
             threshold=self.threshold,
             neutral=s.theta_neutral,
@@ -122,7 +122,9 @@ class _Sista(Objective):
                 pairs, ids, self.form, negatives=s.image_negatives, **options
             )
         factors = {"sta_report": s.w_report, "sta_images": s.w_images}
-        total = sum((factors[name] * part for name, part in parts.items()), pairs.words.new_zeros(()))
+        total = sum(
+            (factors[name] * part for name, part in parts.items()), pairs.words.new_zeros(())
+        )
         return {"sta": total, **parts}
 
     def token_losses(self, e: Embedded, shown: Tensor | None = None) -> dict[str, Tensor]:

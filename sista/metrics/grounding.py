@@ -48,7 +48,8 @@ def region_share(
     seen = np.zeros((len(rows), len(columns)))
     on_row, on_column = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
     seen[np.ix_(on_row, on_column)] = mask[np.ix_(rows[on_row], columns[on_column])]
-    return seen.reshape(grid, samples, grid, samples).mean((1, 3)).ravel()
+    share: Floats = seen.reshape(grid, samples, grid, samples).mean((1, 3)).ravel()
+    return share
 
 
 class Pointing(NamedTuple):

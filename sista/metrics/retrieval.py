@@ -57,8 +57,9 @@ def same_findings(labels: Floats) -> Bools:
             without any known label is like none other.
     """
     present = np.nan_to_num(labels) != 0
-    known = ~np.isnan(labels).all(1)
-    same: Bools = (present[:, None] == present[None]).all(-1) & known[:, None] & known[None]
+    known = ~np.all(np.isnan(labels), axis=1)
+    alike = np.all(present[:, None] == present[None], axis=-1)
+    same: Bools = alike & known[:, None] & known[None]
     return same
 
 

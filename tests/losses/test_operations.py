@@ -1,4 +1,4 @@
-"""Cost of a step in counts, which do not depend on the machine (figures: benchmarks/speed/sta.py)."""
+"""Cost of a step in counts, which do not depend on the machine; see benchmarks/speed/sta.py."""
 
 import pytest
 import torch

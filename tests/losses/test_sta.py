@@ -52,7 +52,10 @@ def test_golden_alignment_and_constant_row():
     patches, words, _ = inputs(False)
     every = torch.ones(5, 25, dtype=torch.bool)
     np.testing.assert_allclose(
-        alignment(words, patches, every, Form()).detach(), GOLDEN["full_align"], rtol=1e-9, atol=1e-11
+        alignment(words, patches, every, Form()).detach(),
+        GOLDEN["full_align"],
+        rtol=1e-9,
+        atol=1e-11,
     )
     constant = torch.tensor(GOLDEN["const_words"])
     row = alignment(constant, patches[:2], every[:2], Form())[0, 2]

@@ -56,9 +56,7 @@ def test_padding_changes_nothing(seed, size, form, garbage):
     p, w, mask, ids = drawn(seed, *size)
     filled = w.masked_fill(~mask.unsqueeze(-1), garbage)
     other_ids = ids.masked_fill(~mask, 99)
-    assert torch.equal(
-        losses(p, w, mask, ids, form), losses(p, filled, mask, other_ids, form)
-    )
+    assert torch.equal(losses(p, w, mask, ids, form), losses(p, filled, mask, other_ids, form))
     filled.requires_grad_()
     losses(p, filled, mask, other_ids, form).sum().backward()
     assert (filled.grad[~mask] == 0).all()
@@ -67,7 +65,7 @@ def test_padding_changes_nothing(seed, size, form, garbage):
 @few
 @given(seeds, sizes, st.sampled_from(FORMS))
 def test_reports_of_at_most_one_word_give_zero_inside_the_report(seed, size, form):
-    p, w, _, ids = drawn(seed, *size)
+    p, w, *_ = drawn(seed, *size)
     mask = torch.zeros(w.shape[:2], dtype=torch.bool)
     mask[:1, 0] = True
     for direction in ("word", "patch"):
@@ -135,8 +133,14 @@ def test_gradcheck(form):
         return torch.stack(
             [
                 sta(
-                    patches, words, mask, temperature=0.5, form=form, directions=both,
-                    weights=weights, word_ids=ids,
+                    patches,
+                    words,
+                    mask,
+                    temperature=0.5,
+                    form=form,
+                    directions=both,
+                    weights=weights,
+                    word_ids=ids,
                 ),
                 sta_images(pairs, ids, form, temperature=0.5),
                 sta_batch(pairs, form, temperature=0.5, keep=keep, weights=weights),
@@ -176,7 +180,7 @@ def test_entmax_meets_its_definition_at_any_scale(seed, scale, keys):
 
 
 def test_the_fast_contrast_equals_the_plain_one():
-    p, w, mask, ids = drawn(5, 4, 6, 5, 7)
+    _, w, mask, _ = drawn(5, 4, 6, 5, 7)
     share = mask.double() / mask.sum(1, keepdim=True).clamp_min(1)
     allowed = mask[:, None] & mask[:, :, None]
     grouped = torch.randn(4, 5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

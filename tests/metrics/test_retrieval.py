@@ -53,7 +53,9 @@ def test_same_findings():
 
 
 def test_cut_quality_by_hand():
-    similarity = np.array([[1, 0.9, 0.9, 0.1], [0.9, 1, 0.2, 0.9], [0.9, 0.2, 1, 0], [0.1, 0.9, 0, 1]])
+    similarity = np.array(
+        [[1, 0.9, 0.9, 0.1], [0.9, 1, 0.2, 0.9], [0.9, 0.2, 1, 0], [0.1, 0.9, 0, 1]]
+    )
     same = np.zeros((4, 4), bool)
     same[0, 1] = same[1, 0] = same[2, 3] = same[3, 2] = True
     rows = {"all": np.ones(4, bool), "first": np.arange(4) == 0}
