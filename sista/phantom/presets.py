@@ -44,9 +44,9 @@ class Preset:
             raise ValueError(f"unknown layouts {unknown}; known: {', '.join(LAYOUTS)}")
 
 
-def _preset(word: str, **studies: int) -> Preset:
+def _preset(word: str, normal_share: float = 0.35, **studies: int) -> Preset:
     # A plain dict: worker processes get a copy, and a mapping proxy cannot be sent to them.
-    return Preset(word=word, seed=20261122, size=320, normal_share=0.35, studies=studies)
+    return Preset(word, seed=20261122, size=320, normal_share=normal_share, studies=studies)
 
 
 PRESETS: dict[str, Preset] = {
@@ -70,4 +70,8 @@ PRESETS: dict[str, Preset] = {
         covidx=90,
         nih_chestxray14=120,
     ),
+    # Corpora with few and with many normal studies, for the ablation: false negatives are mostly
+    # pairs of normal studies.
+    "phantom_normal10": _preset("phantom_normal10", 0.10, mimic_cxr=1500),
+    "phantom_normal60": _preset("phantom_normal60", 0.60, mimic_cxr=1500),
 }
