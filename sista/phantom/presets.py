@@ -44,9 +44,9 @@ class Preset:
             raise ValueError(f"unknown layouts {unknown}; known: {', '.join(LAYOUTS)}")
 
 
-def _preset(word: str, normal_share: float = 0.35, **studies: int) -> Preset:
+def _preset(word: str, normal_share: float = 0.35, seed: int = 20261122, **studies: int) -> Preset:
     # A plain dict: worker processes get a copy, and a mapping proxy cannot be sent to them.
-    return Preset(word, seed=20261122, size=320, normal_share=normal_share, studies=studies)
+    return Preset(word, seed=seed, size=320, normal_share=normal_share, studies=studies)
 
 
 PRESETS: dict[str, Preset] = {
@@ -74,4 +74,6 @@ PRESETS: dict[str, Preset] = {
     # pairs of normal studies.
     "phantom_normal10": _preset("phantom_normal10", 0.10, mimic_cxr=1500),
     "phantom_normal60": _preset("phantom_normal60", 0.60, mimic_cxr=1500),
+    # Studies that no encoder is trained on: small effects (where words look) need many patients.
+    "phantom_fresh": _preset("phantom_fresh", seed=20261123, mimic_cxr=1500),
 }
