@@ -26,6 +26,8 @@ from sista.metrics.intervals import paired_bootstrap_p, patient_weights, percent
 from sista.phantom.terms import TERMS
 from sista.phantom.truth import FILE, decode
 
+# Studies in a batch of the losses: what a study is contrasted with must not depend on the corpus.
+BATCH = 32
 MEASURES = ("hit", "precision", "mass")
 
 
@@ -199,26 +201,43 @@ def _score_words(
 def _losses(run: Restored, e: Embedded, pairs: Pairs, swaps: int) -> pd.DataFrame:
     """Return the token level's loss of each study, with its own film and with others."""
     others = other_studies(pairs.frame["patient_id"].to_numpy(), swaps)
-    tokens = run.objective.token_losses
-    own = tokens(e, None)
-    totals: dict[str, Tensor] = {name: torch.zeros_like(value) for name, value in own.items()}
-    for place in torch.from_numpy(others):
-        for name, value in tokens(e, required(e.patches)[place]).items():
-            totals[name] += value / swaps
+    own: dict[str, list[Tensor]] = {}
+    swapped: dict[str, list[Tensor]] = {}
+    for rows in torch.arange(len(pairs.frame)).split(BATCH):
+        part = _part(e, rows)
+        for name, value in run.objective.token_losses(part, None).items():
+            own.setdefault(name, []).append(value)
+        for place in torch.from_numpy(others):
+            other = required(e.patches)[place[rows]]
+            for name, value in run.objective.token_losses(part, other).items():
+                swapped.setdefault(name, []).append(value / swaps)
     frames = [
         pd.DataFrame(
             {
                 "finding": "all",
                 "patient_id": pairs.frame["patient_id"],
                 "measure": f"loss_{name}",
-                "own": value.double().numpy(),
-                "swapped": totals[name].double().numpy(),
+                "own": torch.cat(values).double().numpy(),
+                "swapped": _totals(swapped[name], swaps),
                 "chance": np.nan,
             }
         )
-        for name, value in own.items()
+        for name, values in own.items()
     ]
     return pd.concat(frames) if frames else pd.DataFrame(columns=["finding", "measure"])
+
+
+def _part(e: Embedded, rows: Tensor) -> Embedded:
+    """Return some studies of what was embedded."""
+    chosen = {k: v[rows] for k, v in e._asdict().items() if v is not None and k != "similarity"}
+    alike = None if e.similarity is None else e.similarity[rows][:, rows]
+    return Embedded(**chosen, similarity=alike)
+
+
+def _totals(parts: list[Tensor], swaps: int) -> NDArray[np.float64]:
+    """Sum the swaps of each batch and join the batches."""
+    batches = [sum(parts[i : i + swaps]) for i in range(0, len(parts), swaps)]
+    return torch.cat(batches).double().numpy()
 
 
 @torch.no_grad()

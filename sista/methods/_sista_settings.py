@@ -70,9 +70,9 @@ class Settings:
     directions: Literal["word", "patch", "both"] = "word"
     same_word: Literal["ignore", "keep"] = "ignore"
     stop_words: bool = False
-    relevant_words: Literal["all", "stated"] = "all"
+    relevant_words: Literal["all", "stated"] = "stated"
     word_weights: Literal["uniform", "cls"] = "uniform"
-    image_negatives: int = 4
+    image_negatives: int = -1
     eliminate_images: bool = True
     w_report: float = 0.5
     w_images: float = 1.0
