@@ -28,7 +28,7 @@ LAYERS = (
     ("engine", "openmmlab", "split_audit"),
     ("encoders", "losses", "reports", "phantom", "masks", "labels", "radiograph", "plan"),
     ("grid", "parts"),
-    ("registry", "tables", "provenance", "progress", "budgets"),
+    ("registry", "tables", "provenance", "progress", "budgets", "openi"),
     ("encoders.specs", "phantom.presets"),
     ("files",),
 )

@@ -146,7 +146,7 @@ def test_report_vectors_are_made_once(tmp_path, monkeypatch):
     def again(*_):
         raise AssertionError("made again")
 
-    monkeypatch.setattr(stored, "tfidf_vectors", again)
+    monkeypatch.setattr(stored, "encode", again)
     assert sha256(run(tmp_path / "b", *data)) == sha256(first)
 
 

@@ -35,7 +35,7 @@ class Needs:
         momentum: a slowly following copy of image encoder and pixel projection; the objective's
             `after_step` moves it.
         released_weights: the image encoder starts from timm's released weights in any case.
-        similarity: inter-report similarity by this encoder: `tfidf` or `labels`; "" = none.
+        similarity: inter-report similarity by this encoder (`sista.reports.encoders`); "" = none.
         r_text: text that the similarity looks at: `raw` or `cleaned`.
         stop_words: function words count as words.
         relevant_words: `stated`: only words of sentences that state a finding count; or `all`.

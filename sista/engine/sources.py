@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scipy import sparse
 from tokenizers import Tokenizer
 
 from sista import tables
@@ -14,7 +13,7 @@ from sista.engine.corpus import CROP, Pairs, load_pairs
 from sista.engine.interface import Needs
 from sista.engine.loop import Source
 from sista.reports.findings import stated_spans
-from sista.reports.similarity import ReportText
+from sista.reports.similarity import Matrix, ReportText
 from sista.reports.stored import stored_vectors
 from sista.reports.vocabulary import TokenTable, load_vocabulary, tokenise
 
@@ -71,15 +70,17 @@ def load_sources(
         first = tokenise(list(train.frame["report"]), tokenizer, **form)
         second = tokenise(list(val.frame["report"]), tokenizer, words=first.words, **form)
         tokens = [first, second]
-    vectors = [_vectors(manifest.parent, pairs, needs) for pairs in (train, val)]
+    # Words are counted in the training reports, so that a cut means the same in both subsets.
+    counted = list(train.frame["report"])
+    vectors = [_vectors(manifest.parent, pairs, needs, counted) for pairs in (train, val)]
     return Sources(
         Source(train, tokens[0], vectors[0]), Source(val, tokens[1], vectors[1]), encoder, tokenizer
     )
 
 
-def _vectors(folder: Path, pairs: Pairs, needs: Needs) -> sparse.csr_matrix | None:
+def _vectors(folder: Path, pairs: Pairs, needs: Needs, corpus: list[str]) -> Matrix | None:
     if not needs.similarity:
         return None
     text: ReportText = "raw" if needs.r_text == "raw" else "cleaned"
     reports = list(pairs.frame["report"])
-    return stored_vectors(folder, reports, pairs.labels, needs.similarity, text)
+    return stored_vectors(folder, reports, pairs.labels, needs.similarity, text, corpus)

@@ -25,7 +25,8 @@ class Settings:
         soft_temperature: `soft`: temperature of the targets.
         recentre: FaNe's `(r - o) / (1 - o + 1e-6)` before any cut: o from the whole corpus, or
             running over batches (0.95 old + 0.05 new).
-        similarity: frozen encoder of the reports.
+        similarity: frozen encoder of the reports: tfidf, minilm, labels, rule_labels, or a
+            transformers folder or hub id (`:cls` or `:mean` behind it names the pooling).
         r_text: what it looks at; `cleaned` keeps the clauses that state findings.
         local_temperature: of the contrasts of the token level, fixed (SPARC: learned from 0.07).
         sparsify: how a word's scores become few patches (SPARC: minmax).
@@ -60,7 +61,7 @@ class Settings:
     theta_neutral: float | None = None
     soft_temperature: float = 0.1
     recentre: Literal["none", "corpus", "running"] = "none"
-    similarity: Literal["tfidf", "labels"] = "tfidf"
+    similarity: str = "tfidf"
     r_text: Literal["raw", "cleaned"] = "cleaned"
     local_temperature: float = 0.07
     sparsify: Sparsify = "entmax15"

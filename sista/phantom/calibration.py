@@ -5,10 +5,7 @@ wheel; nothing of their text is stored or printed.
 """
 
 import csv
-import importlib.util
 import re
-import tarfile
-import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from sista.files import UserError
+from sista.openi import read_reports
 from sista.phantom.patients import make_patient, roster
 from sista.phantom.presets import PRESETS, Preset
 
 NEAR = 0.9
-REPORTS = "NLMCXR_reports.tgz"
 
 
 @dataclass(frozen=True)
@@ -126,9 +123,6 @@ def openi_reports(labels: Path | None) -> list[Sections]:
     Raises:
         UserError: torchxrayvision or the label file is missing.
     """
-    spec = importlib.util.find_spec("torchxrayvision")
-    if spec is None or spec.origin is None:
-        raise UserError("torchxrayvision is not installed; it carries the Open-i reports")
     normal: dict[str, bool] = {}
     if labels is not None:
         try:
@@ -136,25 +130,11 @@ def openi_reports(labels: Path | None) -> list[Sections]:
                 normal = {row["filename"]: row["normal"] == "1" for row in csv.DictReader(stream)}
         except (FileNotFoundError, KeyError) as error:
             raise UserError(f"{labels}: not the gold label file of Open-i") from error
-    found = []
-    with tarfile.open(Path(spec.origin).parent / "data" / REPORTS) as archive:
-        for member in archive:
-            source = archive.extractfile(member) if member.name.endswith(".xml") else None
-            if source is not None:
-                report = _parse(source.read(), normal)
-                if report.findings and report.impression:
-                    found.append(report)
-    return found
-
-
-def _parse(xml: bytes, normal: dict[str, bool]) -> Sections:
-    root = ElementTree.fromstring(xml)
-    texts = {
-        node.get("Label"): " ".join((node.text or "").split()) for node in root.iter("AbstractText")
-    }
-    key = root.find("uId")
-    known = normal.get(key.get("id", "")) if key is not None else None
-    return Sections(texts.get("FINDINGS", ""), texts.get("IMPRESSION", ""), known)
+    return [
+        Sections(report.findings, report.impression, normal.get(report.report_id))
+        for report in read_reports()
+        if report.findings and report.impression
+    ]
 
 
 def main(*, openi_labels: Path | None = None, normal_share: float | None = None) -> None:

@@ -2,9 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from sista.reports.similarity import similarity
+from sista.reports.similarity import Matrix, similarity
 
 # All pairs of this many studies, drawn evenly, stand for a larger corpus.
 SAMPLE = 2000
@@ -12,9 +11,7 @@ SAMPLE = 2000
 TOO_MANY = 0.30
 
 
-def pair_similarities(
-    vectors: sparse.csr_matrix | sparse.csr_array, limit: int = SAMPLE
-) -> NDArray[np.float32]:
+def pair_similarities(vectors: Matrix, limit: int = SAMPLE) -> NDArray[np.float32]:
     """Return the similarities of all pairs of two different reports, `[M]`.
 
     Args:
@@ -26,7 +23,7 @@ def pair_similarities(
     return similarity(vectors, rows)[np.triu_indices(len(rows), 1)]
 
 
-def centre(vectors: sparse.csr_matrix | sparse.csr_array) -> float:
+def centre(vectors: Matrix) -> float:
     """Return FaNe's o: the mean cosine of the reports to the mean of their unit vectors.
 
     That is the length of the mean vector.

@@ -7,11 +7,13 @@ and two jobs that make the same one write the same bytes.
 
 import hashlib
 import json
+import re
 import warnings
 import zipfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,9 @@ from scipy import sparse
 
 from sista import registry
 from sista.files import atomic, sha256
-from sista.reports.similarity import ReportText, label_vectors, tfidf_vectors
+from sista.reports.encoders import LABELS, RULE_LABELS, TFIDF, encode, looks_at
+from sista.reports.similarity import Matrix, ReportText
+from sista.reports.transformer import weights_hash
 
 FOLDER = "similarity"
 
@@ -30,23 +34,26 @@ def stored_vectors(
     labels: NDArray[np.float64],
     encoder: str,
     text: ReportText = "cleaned",
-) -> sparse.csr_matrix | sparse.csr_array:
+    corpus: Sequence[str] | None = None,
+) -> Matrix:
     """Return the vectors `[N, D]` of reports, from disk where they were made before.
 
     Args:
         folder: of the prepared corpus; the files lie below it in `similarity`.
         reports: N clean report texts.
-        labels: `[N, C]` finding labels; only the encoder `labels` looks at them.
-        encoder: `tfidf` or `labels`.
-        text: form of the text that `tfidf` looks at.
+        labels: `[N, C]` finding labels.
+        encoder: a word of `sista.reports.encoders`.
+        text: form of the text that it looks at.
+        corpus: reports whose words `tfidf` counts; by default the reports themselves.
     """
-    content = labels.tolist() if encoder == "labels" else [text, *reports]
-    name = _name(encoder, content)
-    file = folder / FOLDER / f"{encoder}.{name}.npz"
+    content: list[object] = [encoder, looks_at(encoder, reports, labels, text)]
+    if encoder == TFIDF and corpus is not None:
+        content.append(looks_at(encoder, corpus, labels, text))
+    file = folder / FOLDER / f"{_file_word(encoder)}.{_name(encoder, content)}.npz"
     found = _read(file)
     if found is not None:
         return found
-    made = label_vectors(labels) if encoder == "labels" else tfidf_vectors(reports, text)
+    made = encode(encoder, reports, labels, text, corpus)
     try:
         _write(file, made)
     except OSError as error:
@@ -54,18 +61,26 @@ def stored_vectors(
     return made
 
 
+def _file_word(encoder: str) -> str:
+    return re.sub(r"[^\w-]+", "_", Path(encoder).name) or "encoder"
+
+
 def _name(encoder: str, content: object) -> str:
     """Return 16 hex digits that change with anything the vectors depend on."""
     root = registry.PACKAGE.parent
-    code = [sha256(root / file) for file in registry.module_sources("sista.reports.similarity")]
+    code = [sha256(root / file) for file in registry.module_sources("sista.reports.encoders")]
     libraries = [version(name) for name in ("numpy", "scipy", "scikit-learn")]
-    text = json.dumps([encoder, content, code, libraries])
+    if encoder not in (TFIDF, LABELS, RULE_LABELS):
+        libraries += [version("torch"), version("transformers"), weights_hash(encoder)]
+    text = json.dumps([content, code, libraries])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _read(file: Path) -> sparse.csr_matrix | None:
+def _read(file: Path) -> Matrix | None:
     try:
         with file.open("rb") as stream, np.load(stream) as stored:
+            if "rows" in stored:
+                return np.asarray(stored["rows"])
             parts = tuple(stored[name] for name in ("data", "indices", "indptr"))
             return sparse.csr_matrix(parts, shape=tuple(stored["shape"]))
     except FileNotFoundError:
@@ -75,12 +90,10 @@ def _read(file: Path) -> sparse.csr_matrix | None:
         return None
 
 
-def _write(file: Path, vectors: sparse.csr_matrix | sparse.csr_array) -> None:
+def _write(file: Path, vectors: Matrix) -> None:
+    parts: dict[str, Any] = {"rows": vectors}
+    if sparse.issparse(vectors):
+        parts = {name: getattr(vectors, name) for name in ("data", "indices", "indptr")}
+        parts["shape"] = np.array(vectors.shape)
     with atomic(file) as temporary:
-        np.savez(
-            temporary,
-            data=vectors.data,
-            indices=vectors.indices,
-            indptr=vectors.indptr,
-            shape=np.array(vectors.shape),
-        )
+        np.savez(temporary, **parts)
