@@ -36,6 +36,7 @@ _LOOKS = (
     ("compare", "score:compare", "Compare two scores tables value by value."),
     ("ground", "ground:main", "Score where a checkpoint's word maps point, on the phantom."),
     ("retrieve", "retrieve:main", "Score retrieval between films and reports."),
+    ("similarity", "similarity:inspect", "Show how alike a corpus' reports are, and a cut."),
     ("schema", "inspection:schema", "Print the JSON schema of grids, for editors."),
 )
 _AUDITS = (

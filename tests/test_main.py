@@ -11,7 +11,16 @@ from sista import __main__, __version__, registry
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
-LOOKING = ("list", "show", "compare", "status", "schema", "audit split", "audit phantom")
+LOOKING = (
+    "list",
+    "similarity",
+    "show",
+    "compare",
+    "status",
+    "schema",
+    "audit split",
+    "audit phantom",
+)
 BLOCKED = "import sys; sys.modules['torch'] = None; from sista.__main__ import main; "
 
 

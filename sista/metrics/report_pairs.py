@@ -75,3 +75,37 @@ def f_score(precision: float, recall: float, beta: float = 0.5) -> float:
     if not precision > 0 or not recall > 0:
         return 0.0
     return (1 + beta**2) * precision * recall / (beta**2 * precision + recall)
+
+
+def cut_shares(
+    cut: NDArray[np.bool_], rows: NDArray[np.bool_], batch: int, draws: int = 200
+) -> dict[str, float]:
+    """Return what a cut leaves out of random batches in the rows of some reports.
+
+    Args:
+        cut: `[N, N]` pairs that are taken for the same.
+        rows: `[N]` reports whose rows count.
+        batch: reports in a batch; at most N are used.
+        draws: batches, drawn with a fixed seed.
+
+    Returns:
+        `eliminated`: mean share of a row's others that is left out; `eliminated_low` and
+        `eliminated_high`: 5 % and 95 % quantiles over the batches. NaN without such rows.
+    """
+    generator = np.random.default_rng(0)
+    size = min(batch, len(cut))
+    shares = []
+    for _ in range(draws):
+        chosen = generator.choice(len(cut), size, replace=False)
+        kept = chosen[rows[chosen]]
+        if len(kept) and size > 1:
+            own = cut[kept, kept].sum()
+            shares.append((cut[np.ix_(kept, chosen)].sum() - own) / (len(kept) * (size - 1)))
+    if not shares:
+        return dict.fromkeys(("eliminated", "eliminated_low", "eliminated_high"), float("nan"))
+    low, high = np.quantile(shares, [0.05, 0.95])
+    return {
+        "eliminated": float(np.mean(shares)),
+        "eliminated_low": float(low),
+        "eliminated_high": float(high),
+    }

@@ -78,6 +78,30 @@ def draw_trade_off(scores: pd.DataFrame, out: Path) -> None:
     _save(figure, out)
 
 
+def draw_corpus(table: pd.DataFrame, theta: float, title: str, out: Path) -> None:
+    """Draw the similarities in normal and abnormal rows of a corpus, the cut and its shares.
+
+    Args:
+        table: rows, what (`pairs` or `eliminated`), from, to, share.
+        theta: the cut.
+        title: of the figure.
+        out: PNG to write.
+    """
+    kinds = list(dict.fromkeys(table["rows"]))
+    figure = Figure(figsize=(4.2 * len(kinds), 3.2), layout="constrained")
+    for axis, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+        part = table[table["rows"].eq(kind)]
+        pairs = part[part["what"].eq("pairs")]
+        edges = np.append(pairs["from"].to_numpy(), pairs["to"].to_numpy()[-1])
+        axis.stairs(pairs["share"].to_numpy(), edges, fill=True, color=COLOURS["same"])
+        axis.axvline(theta, color="black", linestyle="--", linewidth=1)
+        share = float(part.loc[part["what"].eq("eliminated"), "share"].iloc[0])
+        axis.set_title(f"{kind} rows: {share:.1%} left out above {theta:.3f}", fontsize=9)
+        axis.set(yscale="log", xlabel="similarity r of two reports", ylabel="share of the pairs")
+    figure.suptitle(title, fontsize=9)
+    _save(figure, out)
+
+
 def _save(figure: Figure, out: Path) -> None:
     with atomic(out) as temporary:
         figure.savefig(temporary, dpi=110, metadata={"Software": None})

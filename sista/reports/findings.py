@@ -85,9 +85,12 @@ def finding_labels(reports: Sequence[str]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=100_000)
 def stated(report: str) -> tuple[str, ...]:
-    """Return the clauses of a clean report that state findings, in order, without filling words."""
+    """Return the clauses of a clean report that state findings, in order, without filling words.
+
+    A clause that the impression repeats stands once.
+    """
     kept = (clause for sentence in clauses(report) for clause in _kept(sentence))
-    return tuple(clause for clause in kept if clause)
+    return tuple(dict.fromkeys(clause for clause in kept if clause))
 
 
 def _kept(sentence: str) -> Iterator[str]:

@@ -43,7 +43,20 @@ def test_reports_under_three_tokens_are_none(text):
 
 @given(st.text(max_size=200))
 @settings(max_examples=200, deadline=None)
-def test_sentences_are_plain_tokens_and_cleaning_twice_changes_nothing(text):
+def test_sentences_are_plain_tokens_and_clean_text_is_one_line(text):
     for sentence in cleaning.sentences(text):
         assert set(sentence) <= set("abcdefghijklmnopqrstuvwxyz0123456789. ")
-    assert cleaning.sentences(". ".join(cleaning.sentences(text)))[:0] == []
+    cleaned = cleaning.clean(text)
+    assert cleaned == " ".join(cleaned.lower().split())
+
+
+def test_deidentification_marks_leave_no_word():
+    text = "seen by [**Known Lastname**] on ___ with XXXX, xxxxx. axxxb stays"
+    assert cleaning.tokens(text) == "seen by on with axxxb stays".split()
+
+
+def test_clauses_keep_commas_and_colons_as_marks():
+    assert cleaning.clauses("Chest: a 3.4 cm nodule, stable; clear.") == [
+        "chest , a 3.4 cm nodule , stable",
+        "clear",
+    ]
