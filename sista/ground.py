@@ -203,7 +203,7 @@ def _losses(run: Restored, e: Embedded, pairs: Pairs, swaps: int) -> pd.DataFram
     others = other_studies(pairs.frame["patient_id"].to_numpy(), swaps)
     own: dict[str, list[Tensor]] = {}
     swapped: dict[str, list[Tensor]] = {}
-    for rows in torch.arange(len(pairs.frame)).split(BATCH):
+    for rows in torch.split(torch.arange(len(pairs.frame)), BATCH):
         part = _part(e, rows)
         for name, value in run.objective.token_losses(part, None).items():
             own.setdefault(name, []).append(value)
@@ -236,7 +236,7 @@ def _part(e: Embedded, rows: Tensor) -> Embedded:
 
 def _totals(parts: list[Tensor], swaps: int) -> NDArray[np.float64]:
     """Sum the swaps of each batch and join the batches."""
-    batches = [sum(parts[i : i + swaps]) for i in range(0, len(parts), swaps)]
+    batches = [torch.stack(parts[i : i + swaps]).sum(0) for i in range(0, len(parts), swaps)]
     return torch.cat(batches).double().numpy()
 
 

@@ -23,6 +23,7 @@ LAYERS = (
         "inspection",
         "ground",
         "retrieve",
+        "similarity",
     ),
     ("datasets", "methods", "heads", "protocols", "metrics", "report", "splits"),
     ("engine", "openmmlab", "split_audit"),

@@ -147,7 +147,6 @@ def test_the_grid_of_methods_has_every_method():
 @pytest.mark.parametrize(
     ("method", "setting", "value", "words"),
     [
-        ("sat", "similarity", "word2vec", ["tfidf", "labels"]),
         ("mflag", "projector", "deep", ["linear", "mlp"]),
         ("fane", "published_bias", "yes", ["bool"]),
         ("ifnd", "clusters", 1.5, ["int"]),
