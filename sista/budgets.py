@@ -1,8 +1,11 @@
 """Budgets: the words that name how long, and with what optimiser, an encoder is pre-trained."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from sista.files import UserError
+
+Precision = Literal["no", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,11 @@ class Budget:
         temperature_rate: factor on the learning rate of learned temperatures. Over a few hundred
             steps 1 leaves CLIP's 0.07 where it started, too sharp for untrained encoders.
         clip_gradient: largest norm of the gradient.
-        precision: `no`, `bf16` or `fp16` (used on GPUs only).
+        precision: of the encoders; `no` is float32, as losses and norms over the batch always are.
+        chunk: pairs that one process embeds at a time, to bound memory; 0 = its whole share of the
+            batch. Which pairs contrast does not depend on it.
+        patience: stop after so many epochs without a lower validation loss, and keep the best
+            epoch; 0 = train all epochs and keep the last.
         pairs: use at most this many training pairs (0 = all).
         flip: mirror images at random; off, since reports say left and right.
     """
@@ -34,7 +41,9 @@ class Budget:
     tokens: int = 112
     temperature_rate: float = 1.0
     clip_gradient: float = 1.0
-    precision: str = "no"
+    precision: Precision = "no"
+    chunk: int = 0
+    patience: int = 0
     pairs: int = 0
     flip: bool = False
 
@@ -44,8 +53,8 @@ _BUDGETS = (
     Budget("tiny", epochs=1, batch=16, learning_rate=1e-3, tokens=64, temperature_rate=20.0),
     # A minute or two for small encoders on one core: the phantom and open suites.
     Budget("quick", epochs=10, batch=32, learning_rate=1e-3, tokens=96, temperature_rate=20.0),
-    # PROTOCOLS.md section 3: what the family of papers uses.
-    Budget("paper", epochs=50, batch=144, learning_rate=2e-5, precision="bf16"),
+    # PROTOCOLS.md section 3: what the family of papers uses. Early stopping as its linear probes.
+    Budget("paper", epochs=50, batch=144, learning_rate=2e-5, precision="bf16", patience=10),
 )
 BUDGETS: dict[str, Budget] = {budget.word: budget for budget in _BUDGETS}
 

@@ -1,13 +1,14 @@
 """Stage `pretrain`: from a prepared corpus to an encoder."""
 
 import json
+import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sista import provenance, registry
-from sista.budgets import find_budget
+from sista.budgets import Budget, Precision, find_budget
 from sista.encoders.specs import encoder_spec
 from sista.files import UserError, atomic, digest, sha256, write_json
 
@@ -15,7 +16,21 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from sista.engine.distributed import Ranks
     from sista.engine.interface import Objective
+
+
+STATE = "resume.pt"
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """How a run uses the machine; see `main`."""
+
+    device: "torch.device"
+    ranks: "Ranks"
+    compiled: bool
+    save_every: int
 
 
 def main(
@@ -32,8 +47,17 @@ def main(
     seed: int = 0,
     threads: int = 1,
     device: str = "auto",
+    precision: Precision | None = None,
+    chunk: int | None = None,
+    patience: int | None = None,
+    compiled: bool = False,
+    save_every: int = 500,
 ) -> None:
     """Pre-train one encoder and write it as safetensors, its log beside it; resumes when killed.
+
+    `torchrun --nproc-per-node N -m sista pretrain ...` shares each contrastive batch among N
+    processes. SIGTERM and SIGUSR1 end a run after the step under way, its state saved, with exit
+    code 75: the same command goes on from there.
 
     Args:
         method: word of a method; `sista list methods` shows them.
@@ -48,36 +72,60 @@ def main(
         seed: decides initial weights, order and augmentation.
         threads: CPU threads; part of the bits of the result.
         device: auto, cpu or cuda.
+        precision: of the encoders, no, bf16 or fp16; by default the budget's.
+        chunk: pairs that a process embeds at a time, to save memory; by default the budget's.
+        patience: epochs without a lower validation loss before it stops; by default the budget's.
+        compiled: fuse the encoders with torch.compile.
+        save_every: steps after which the state is saved, besides each epoch's end.
     """
-    # Imported when called, so that help costs no torch.
-    from sista.encoders.checkpoint import save_checkpoint
-
-    started = time.perf_counter()
-    chosen = _start(seed, threads, device)
-    changed = _settings(settings)
-    objective: Objective = registry.find("methods", method)(**changed)
-    run = {
+    facts = {
         "word": encoder,
         "method": method,
         "variant": variant or method,
-        "settings": changed,
-        "settings_hash": digest({"method": method, **changed}),
         "corpus": corpus,
         "budget": budget,
         "seed": seed,
         "threads": threads,
-        "device": chosen.type,
-        "manifest_sha256": sha256(manifest),
-        "split_sha256": sha256(split),
-        "code_version": provenance.code_version(),
-        "lock_hash": provenance.lock_hash(),
+        "compiled": compiled,
     }
-    modules, learned = _train(objective, run, (manifest, split), out, chosen)
-    spent = {"wall_s": time.perf_counter() - started, "peak_mb": provenance.peak_mb()}
-    record = run | spent | {"plan": asdict(find_budget(budget)), "host": provenance.host()}
-    write_json(out.with_name("run.json"), record)
-    save_checkpoint(out, modules, run | learned)
-    out.with_name("resume.pt").unlink(missing_ok=True)
+    changes = {"precision": precision, "chunk": chunk, "patience": patience}
+    plan = replace(find_budget(budget), **{k: v for k, v in changes.items() if v is not None})  # type: ignore[arg-type]
+    _pretrain(facts, plan, _settings(settings), (manifest, split), out, (device, save_every))
+
+
+def _pretrain(
+    facts: dict[str, Any],
+    plan: Budget,
+    settings: dict[str, Any],
+    corpus: tuple[Path, Path],
+    out: Path,
+    machine: tuple[str, int],
+) -> None:
+    """Train in one or more processes; the first one writes."""
+    # Imported when called, so that help costs no torch.
+    from sista.engine.distributed import processes
+
+    started = time.perf_counter()
+    device = _start(facts["seed"], facts["threads"], machine[0])
+    objective: Objective = registry.find("methods", facts["method"])(**settings)
+    with processes(device) as ranks:
+        run = facts | {
+            "settings": settings,
+            "settings_hash": digest({"method": facts["method"], **settings}),
+            "device": device.type,
+            "processes": ranks.count,
+            "manifest_sha256": sha256(corpus[0]),
+            "split_sha256": sha256(corpus[1]),
+            "code_version": provenance.code_version(),
+            "lock_hash": provenance.lock_hash(),
+        }
+        how = _Machine(device, ranks, facts["compiled"], machine[1])
+        made = _train(objective, plan, run, corpus, out, how)
+        if ranks.first:
+            spent = {"wall_s": time.perf_counter() - started, "peak_mb": provenance.peak_mb()}
+            record = run | spent | {"plan": asdict(plan), "host": provenance.host()}
+            write_json(out.with_name("run.json"), record)
+            _finish(out, *made, run)
 
 
 def _start(seed: int, threads: int, device: str) -> "torch.device":
@@ -89,15 +137,19 @@ def _start(seed: int, threads: int, device: str) -> "torch.device":
     torch.manual_seed(seed)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        # Several processes of one machine: each has its own GPU.
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device(device)
 
 
 def _train(
     objective: "Objective",
+    plan: Budget,
     run: dict[str, Any],
     corpus: tuple[Path, Path],
     out: Path,
-    device: "torch.device",
+    machine: _Machine,
 ) -> tuple[dict[str, "nn.Module"], dict[str, Any]]:
     """Make the encoder, train it where the method trains, and write log and word maps.
 
@@ -107,12 +159,13 @@ def _train(
     import pandas as pd
 
     from sista.encoders.image import ImageEncoder
-    from sista.engine.loop import Trainer, known_labels
+    from sista.engine.batches import known_labels
+    from sista.engine.loop import Trainer
     from sista.engine.model import PretrainModel
     from sista.engine.sources import load_sources
     from sista.engine.word_maps import write_word_maps
 
-    spec, plan, needs = encoder_spec(run["word"]), find_budget(run["budget"]), objective.needs
+    spec, needs = encoder_spec(run["word"]), objective.needs
     start_from_weights = needs.trained and bool(spec.initial_weights)
     image = ImageEncoder(spec, pretrained=needs.released_weights or start_from_weights)
     learned: dict[str, Any] = {"image_encoder": image.description(), "family": spec.family}
@@ -122,17 +175,32 @@ def _train(
         data = load_sources(*corpus, side=image.size, needs=needs, plan=plan, text=spec.text)
         model = PretrainModel(image, data.text, needs, len(data.train.pairs.label_names))
         model.start_at(known_labels(data.train.pairs))
-        trainer = Trainer(model, objective, plan, run["seed"], device)
+        spread: dict[str, Any] = {"ranks": machine.ranks, "compiled": machine.compiled}
+        trainer = Trainer(model, objective, plan, run["seed"], machine.device, **spread)
         identity = digest(run | {"plan": asdict(plan)})
-        log = trainer.fit(data.train, data.val, out.with_name("resume.pt"), identity)
+        resume = out.with_name(STATE)
+        log = trainer.fit(data.train, data.val, resume, identity, machine.save_every)
         # The momentum copy only serves training.
         learned_parts = {k: m for k, m in model.named_children() if k != "target"}
         modules = learned_parts | {"objective": objective}
-        write_word_maps(out.with_name("word_maps.npz"), trainer, data.val)
+        if machine.ranks.first:
+            write_word_maps(out.with_name("word_maps.npz"), trainer, data.val)
         learned["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None
-    with atomic(out.with_name("log.csv")) as temporary:
-        pd.DataFrame(log).to_csv(temporary, index=False)
+    if machine.ranks.first:
+        with atomic(out.with_name("log.csv")) as temporary:
+            pd.DataFrame(log).to_csv(temporary, index=False)
     return modules, learned
+
+
+def _finish(
+    out: Path, modules: dict[str, "nn.Module"], learned: dict[str, Any], run: dict[str, Any]
+) -> None:
+    """Write the checkpoint; only then the state that a killed run needs may go."""
+    from sista.encoders.checkpoint import save_checkpoint
+    from sista.engine.state import discard
+
+    save_checkpoint(out, modules, run | learned)
+    discard(out.with_name(STATE))
 
 
 def _settings(text: str) -> dict[str, Any]:

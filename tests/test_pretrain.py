@@ -1,4 +1,9 @@
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +21,7 @@ from sista.files import UserError, sha256
 from sista.reports import stored
 from sista.reports.vocabulary import train_vocabulary
 
+ROOT = Path(__file__).resolve().parents[1]
 WORDS = ["left effusion", "right effusion", "no acute process", "cardiomegaly with edema"]
 
 
@@ -77,24 +83,82 @@ def _two_epochs(monkeypatch):
     monkeypatch.setitem(BUDGETS, "tiny", budget)
 
 
-def test_a_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch):
+@pytest.mark.parametrize("encoder", ["resnet_tiny", "vit_tiny"])
+def test_a_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch, encoder):
     manifest, split = corpus(tmp_path)
-    whole = run(tmp_path / "whole", manifest, split)
-    train_epoch = loop.Trainer._train_epoch
+    whole = run(tmp_path / "whole", manifest, split, encoder=encoder)
+    step, last = loop.Trainer.step, int(np.random.default_rng().integers(1, 8))
 
-    def killed(self, train, labels, epoch, steps):
-        if epoch == 1:
+    def killed(self, chunks, alike, number):
+        if number == last:
             raise KeyboardInterrupt
-        return train_epoch(self, train, labels, epoch, steps)
+        return step(self, chunks, alike, number)
 
+    again = {"encoder": encoder, "save_every": 1}
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Trainer, "_train_epoch", killed)
+        patch.setattr(loop.Trainer, "step", killed)
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "killed", manifest, split)
+            run(tmp_path / "killed", manifest, split, **again)
     assert {p.name for p in (tmp_path / "killed").iterdir()} == {"resume.pt"}
-    resumed = run(tmp_path / "killed", manifest, split)
-    assert sha256(whole) == sha256(resumed)
+    resumed = run(tmp_path / "killed", manifest, split, **again)
+    assert sha256(whole) == sha256(resumed), f"killed after {last} steps"
     assert not (tmp_path / "killed" / "resume.pt").exists()
+
+
+def test_early_stopping_leaves_no_state(tmp_path):
+    out = run(tmp_path / "run", *corpus(tmp_path), method="clip", patience=1)
+    names = {"encoder.safetensors", "log.csv", "run.json"}
+    assert {p.name for p in out.parent.iterdir()} == names
+    assert json.loads(out.with_name("run.json").read_text())["plan"]["patience"] == 1
+
+
+def command(out, manifest, split, *options):
+    """The command line of a run with the budget as it is shipped."""
+    places = ("--manifest", str(manifest), "--split", str(split), "--out", str(out))
+    words = ("--method", "sista", "--encoder", "vit_tiny", "--corpus", "made", "--budget", "quick")
+    return ("-m", "sista", "pretrain", *words, *places, *options)
+
+
+def environment():
+    return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_process_that_is_told_to_stop_goes_on_from_there(tmp_path, number):
+    data = corpus(tmp_path, 100)
+    out = tmp_path / "run" / "encoder.safetensors"
+    line = (sys.executable, *command(out, *data))
+    started = subprocess.Popen(line, cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL)
+    while not out.with_name("resume.pt").is_file():
+        assert started.poll() is None
+        time.sleep(0.01)
+    started.send_signal(number)
+    assert started.wait(60) == 75
+    assert not out.exists()
+    whole = tmp_path / "whole" / "encoder.safetensors"
+    for path in (out, whole):
+        again = (sys.executable, *command(path, *data))
+        subprocess.run(again, cwd=ROOT, env=environment(), check=True, stderr=subprocess.DEVNULL)
+    assert sha256(out) == sha256(whole)
+    assert len(pd.read_csv(out.with_name("log.csv"))) == 10
+
+
+@pytest.mark.slow
+def test_torchrun_shares_the_batch_and_one_process_writes(tmp_path):
+    data = corpus(tmp_path, 100)
+    two = tmp_path / "two" / "encoder.safetensors"
+    one = tmp_path / "one" / "encoder.safetensors"
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    for head, path in ((launch, two), ((), one)):
+        line = (sys.executable, *head, *command(path, *data))
+        subprocess.run(line, cwd=ROOT, env=environment(), check=True, stderr=subprocess.DEVNULL)
+    names = {"encoder.safetensors", "log.csv", "run.json", "word_maps.npz"}
+    assert {p.name for p in two.parent.iterdir()} == names
+    assert json.loads(two.with_name("run.json").read_text())["processes"] == 2
+    logs = [pd.read_csv(path.with_name("log.csv")) for path in (one, two)]
+    # Rounding grows from step to step; the first epochs show that the same is trained.
+    np.testing.assert_allclose(logs[0]["loss"][:2], logs[1]["loss"][:2], rtol=1e-3)
 
 
 def test_the_state_of_other_settings_is_not_resumed(tmp_path, monkeypatch):

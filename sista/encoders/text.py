@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
+from sista.encoders.chunks import ReportChunk
 from sista.files import UserError
 
 Pool = Literal["mean", "cls"]
@@ -47,7 +48,7 @@ class TextEncoder(nn.Module):
         self,
         ids: Tensor,
         length: Tensor,
-        widths: Sequence[int] = (),
+        chunks: Sequence[ReportChunk] = (),
         *,
         attention: bool = False,
     ) -> TextFeatures:
@@ -56,22 +57,22 @@ class TextEncoder(nn.Module):
         Args:
             ids: `[B, T]` token ids.
             length: `[B]` real tokens of each row.
-            widths: tokens of the longest report of each chunk, when the reports are sorted by
-                length and cut into equal chunks; on the host, so that no sync is needed. Empty:
-                one chunk. What is computed for a report does not depend on it.
+            chunks: how the reports, sorted by length, are cut into what is encoded together;
+                empty: not at all. What is computed for a report does not depend on it.
             attention: also return the attention of [CLS].
 
         Raises:
             UserError: attention is asked of a model that is not built like BERT.
         """
-        if len(widths) < 2:
-            tokens, looks = self._encode(ids, length, attention)
+        if not chunks:
+            tokens, looks = self._encode(ids, length, attention, False)
         else:
             order = torch.argsort(length, stable=True)
             parts = []
             seen = []
-            for rows, width in zip(order.tensor_split(len(widths)), widths, strict=True):
-                part, look = self._encode(ids[rows, :width], length[rows], attention)
+            groups = torch.split(order, [chunk.reports for chunk in chunks])
+            for rows, (_, width, full) in zip(groups, chunks, strict=True):
+                part, look = self._encode(ids[rows, :width], length[rows], attention, full)
                 parts.append(nn.functional.pad(part, (0, 0, 0, ids.shape[1] - width)))
                 if look is not None:
                     seen.append(nn.functional.pad(look, (0, ids.shape[1] - width)))
@@ -84,9 +85,16 @@ class TextEncoder(nn.Module):
         weight = real.to(tokens.dtype).unsqueeze(-1)
         return TextFeatures((tokens * weight).sum(1) / weight.sum(1), tokens, looks)
 
-    def _encode(self, ids: Tensor, length: Tensor, attention: bool) -> tuple[Tensor, Tensor | None]:
+    def _encode(
+        self, ids: Tensor, length: Tensor, attention: bool, full: bool
+    ) -> tuple[Tensor, Tensor | None]:
         mask = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
-        out = self.body(input_ids=ids, attention_mask=mask.long(), output_hidden_states=attention)
+        given: Tensor | None = mask.long()
+        if self.body.config._attn_implementation == "sdpa":  # type: ignore[union-attr]
+            # With four dimensions the model takes it as it is; of two it would ask the device
+            # whether all are True, and wait.
+            given = None if full else mask[:, None, None]
+        out = self.body(input_ids=ids, attention_mask=given, output_hidden_states=attention)
         looks = self._cls_attention(out.hidden_states[-2], mask) if attention else None
         return out.last_hidden_state, looks
 

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sista import tables
+from sista.encoders.chunks import ReportChunk, length_chunks
 from sista.engine.randomness import uniform
 from sista.files import UserError
 from sista.progress import track
 from sista.reports.vocabulary import TokenTable
 
-# Reports are encoded in this many chunks of similar length.
-CHUNKS = 4
 # As the family: 256 px with a random crop of 224.
 CROP = 224 / 256
 NO_FINDING = "No Finding"
@@ -32,7 +31,7 @@ class Batch(NamedTuple):
         images: `[B, S, S]` float in [0, 255].
         ids: `[B, T]` word pieces.
         length: `[B]` real tokens.
-        widths: longest report of each chunk of reports sorted by length, on the host.
+        chunks: which reports are encoded together.
         slot: `[B, T]` word of each piece.
         word_ids: `[B, W]` number of each word, -1 at padding.
         word_count: `[B]` words of each report, always on the host.
@@ -49,7 +48,7 @@ class Batch(NamedTuple):
     images: Tensor
     ids: Tensor
     length: Tensor
-    widths: tuple[int, ...]
+    chunks: tuple[ReportChunk, ...]
     slot: Tensor
     word_ids: Tensor
     word_count: Tensor
@@ -162,14 +161,12 @@ def augment(
     """
     draw = uniform(seed, epoch, rows, 5)
     room = images.shape[1] - side
-    top, left = (draw[:, :2] * (room + 1)).astype(np.int64).T
-    along = np.arange(side)
-    across = np.where((draw[:, 4] < 0.5)[:, None] & flip, along[::-1], along)
-    crops = images[
-        rows[:, None, None],
-        (top[:, None] + along)[:, :, None],
-        (left[:, None] + across)[:, None, :],
-    ]
+    corner = (draw[:, :2] * (room + 1)).astype(np.int64)
+    crops = np.empty((len(rows), side, side), np.uint8)
+    # One block at a time is copied five times faster than all by an index of each pixel.
+    for n, (row, (top, left)) in enumerate(zip(rows, corner, strict=True)):
+        crop = images[row, top : top + side, left : left + side]
+        crops[n] = crop[:, ::-1] if flip and draw[n, 4] < 0.5 else crop
     out = torch.from_numpy(crops).float()
     contrast = torch.from_numpy(0.8 + 0.4 * draw[:, 2]).float()[:, None, None]
     brightness = torch.from_numpy(51.0 * (draw[:, 3] - 0.5)).float()[:, None, None]
@@ -190,7 +187,7 @@ class TokenBatch(NamedTuple):
 
     ids: Tensor
     length: Tensor
-    widths: tuple[int, ...]
+    chunks: tuple[ReportChunk, ...]
     slot: Tensor
     word_ids: Tensor
     word_count: Tensor
@@ -199,19 +196,30 @@ class TokenBatch(NamedTuple):
 
 
 def token_batch(
-    table: TokenTable | None, rows: NDArray[np.int64], device: torch.device
+    table: TokenTable | None,
+    rows: NDArray[np.int64],
+    device: torch.device,
+    among: NDArray[np.int64] | None = None,
 ) -> TokenBatch:
-    """Return the tokens of some reports, cut to the longest of them."""
+    """Return the tokens of some reports, cut to the longest of them.
+
+    Args:
+        table: tokens of all reports.
+        rows: reports.
+        device: of the model.
+        among: reports that they shall be as wide as, so that parts of a batch fit together; by
+            default themselves.
+    """
     if table is None:
         empty = torch.empty(0, dtype=torch.long, device=device)
         return TokenBatch(empty, empty, (), *(empty,) * 5)
+    every = rows if among is None else among
     length = table.length[rows]
-    wide = int(length.max())
+    wide = int(table.length[every].max())
     counts = (table.word_ids[rows] >= 0).sum(1)
-    words = max(int(counts.max()), 1)
+    words = max(int((table.word_ids[every] >= 0).sum(1).max()), 1)
     pieces = table.sentence_pieces[rows]
-    sentences = max(int((pieces > 0).sum(1).max()), 1)
-    chunks = np.array_split(np.sort(length), min(CHUNKS, len(rows)))
+    sentences = max(int((table.sentence_pieces[every] > 0).sum(1).max()), 1)
 
     def moved(part: NDArray[np.int32]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(part)).long().to(device)
@@ -220,7 +228,7 @@ def token_batch(
     return TokenBatch(
         ids=moved(table.ids[rows, :wide]),
         length=moved(length),
-        widths=tuple(int(chunk[-1]) for chunk in chunks),
+        chunks=length_chunks(length),
         slot=moved(np.minimum(table.slot[rows, :wide], words)),
         word_ids=moved(table.word_ids[rows, :words]),
         word_count=torch.from_numpy(counts),

@@ -3,69 +3,28 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor, nn
 
 from sista.budgets import Budget
-from sista.engine.corpus import Batch, Pairs, augment, centre, token_batch
-from sista.engine.diagnostics import geometry, token_gradients
+from sista.engine.batches import Source, known_labels
+from sista.engine.corpus import Batch, augment, centre
+from sista.engine.distributed import Ranks, synchronised
+from sista.engine.gradients import Differentiator
 from sista.engine.interface import Objective
 from sista.engine.model import PretrainModel
 from sista.engine.randomness import permutation
+from sista.engine.state import Interrupted, Progress, StateFile, StopSignals, means
+from sista.engine.validation import validate
 from sista.engine.views import Views, two_views
-from sista.files import atomic
 from sista.progress import track
-from sista.reports.similarity import similarity
-from sista.reports.vocabulary import TokenTable
 
-
-@dataclass(frozen=True)
-class Source:
-    """One subset of the corpus, ready for batches."""
-
-    pairs: Pairs
-    tokens: TokenTable | None
-    vectors: sparse.csr_matrix | None
-
-    def __len__(self) -> int:
-        """Return the number of studies."""
-        return len(self.pairs.frame)
-
-    def batch(
-        self, rows: NDArray[np.int64], views: Views, device: torch.device, policy: Tensor
-    ) -> Batch:
-        """Put the parts of a batch on the device.
-
-        Args:
-            rows: studies.
-            views: of their images.
-            device: of the model.
-            policy: `[N, C]` labels after the policy for uncertain ones.
-        """
-        tokens = token_batch(self.tokens, rows, device)
-        alike = torch.empty(0)
-        if self.vectors is not None:
-            alike = torch.from_numpy(similarity(self.vectors, rows))
-        number = torch.from_numpy(rows)
-        second, boxes = (None if v is None else v.to(device, non_blocking=True) for v in views[1:])
-        return Batch(
-            views.first.to(device, non_blocking=True),
-            *tokens,
-            labels=policy[number].to(device),
-            similarity=alike.to(device),
-            rows=number.to(device),
-            second=second,
-            boxes=boxes,
-            normal=torch.from_numpy(self.pairs.normal[rows]).to(device),
-        )
+SAVE_EVERY = 500
 
 
 class Trainer:
@@ -77,6 +36,8 @@ class Trainer:
         budget: length and optimiser.
         seed: decides order, augmentation and dropout.
         device: where it runs.
+        ranks: the processes that share each contrastive batch.
+        compiled: let torch.compile fuse the encoders.
     """
 
     def __init__(
@@ -86,71 +47,170 @@ class Trainer:
         budget: Budget,
         seed: int,
         device: torch.device,
+        ranks: Ranks | None = None,
+        compiled: bool = False,
     ) -> None:
         self.budget = budget
         self.seed = seed
         self.device = device
-        precision = budget.precision if device.type == "cuda" else "no"
-        self.accelerator = Accelerator(mixed_precision=precision, cpu=device.type == "cpu")
+        self.ranks = ranks or Ranks()
+        for encoder in (model.image, getattr(model, "target", None)):
+            if encoder is not None:
+                synchronised(encoder, self.ranks, device)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective = objective.to(device)
+        if compiled:
+            model.image.compile()
+            if model.text is not None:
+                # Every batch of reports is of another length.
+                model.text.body.compile(dynamic=True)
+        # Fused: one call for all parameters, and no read of the step counters on the host.
         self.optimiser = torch.optim.AdamW(
-            _groups(model, objective, budget.weight_decay), lr=budget.learning_rate
+            _groups(model, objective, budget.weight_decay), lr=budget.learning_rate, fused=True
         )
-        self.epoch = 0
-        self.log: list[dict[str, float]] = []
+        self.scaler = torch.amp.GradScaler(device.type, enabled=budget.precision == "fp16")
+        self.differentiate = Differentiator(
+            self.model, self.objective, self.ranks, device, budget.precision
+        )
+        self.progress = Progress()
 
     def fit(
-        self, train: Source, val: Source, resume: Path, identity: str = ""
+        self,
+        train: Source,
+        val: Source,
+        resume: Path,
+        identity: str = "",
+        save_every: int = SAVE_EVERY,
     ) -> list[dict[str, float]]:
-        """Train all epochs, go on from `resume` where it exists, and return the log.
+        """Train, go on from `resume` where it exists, and return the log.
 
         Args:
             train: training studies.
-            val: validation studies, for the log only.
-            resume: state file, written after every epoch.
+            val: validation studies, for the log and for early stopping.
+            resume: state file.
             identity: of settings, data and code; a state of another identity is not used.
+            save_every: steps after which the state is saved, besides each epoch's end.
+
+        Raises:
+            Interrupted: SIGTERM or SIGUSR1 came; the state is saved.
         """
         self.objective.prepare(len(train))
         self.objective.calibrate(train.vectors)
-        self._load(resume, identity)
-        steps = max(len(train) // self.budget.batch, 1)
+        state = self.state_file(resume, identity)
+        self.progress = state.load(self.device)
+        # The first process may only delete the state at the end, when all have read it.
+        self.ranks.from_first(None)
         labels, val_labels = known_labels(train.pairs), known_labels(val.pairs)
-        epochs = range(self.epoch, self.budget.epochs)
-        for epoch in track(epochs, "pre-training epochs"):
-            started = time.perf_counter()
-            parts = self._train_epoch(train, labels, epoch, steps)
-            spent = time.perf_counter() - started
-            entry = {
-                "epoch": float(epoch + 1),
-                "learning_rate": self._rate((epoch + 1) * steps - 1, steps),
-            }
-            entry |= parts | self.validate(val, val_labels) | {"seconds": spent}
-            self.log.append(entry)
-            self.epoch = epoch + 1
-            self._save(resume, identity)
-        return self.log
+        with StopSignals() as signals:
+            for epoch in self._epochs():
+                self._train_epoch(train, labels, epoch, (state, signals, save_every))
+                self._end_epoch(epoch, self._steps(train), self._validated(val, val_labels), state)
+                self._stop_where_asked(state, signals)
+        if self.budget.patience and self.ranks.first:
+            state.take_best(self.device)
+        return self.progress.log
+
+    def state_file(self, path: Path, identity: str = "") -> StateFile:
+        """Return where the state of this run is kept."""
+        parts = {
+            "model": self.model,
+            "objective": self.objective,
+            "optimiser": self.optimiser,
+            "scaler": self.scaler,
+        }
+        return StateFile(path, identity, parts)
+
+    def _epochs(self) -> Iterator[int]:
+        epochs = range(self.progress.epoch, self.budget.epochs)
+        for epoch in track(epochs, "pre-training epochs") if self.ranks.first else epochs:
+            if self.budget.patience and self.progress.stale >= self.budget.patience:
+                return
+            yield epoch
+
+    def _steps(self, train: Source) -> int:
+        return max(len(train) // self.budget.batch, 1)
 
     def _train_epoch(
-        self, train: Source, labels: Tensor, epoch: int, steps: int
-    ) -> dict[str, float]:
-        self.objective.before_epoch(lambda: self.embed(train), epoch / self.budget.epochs)
+        self, train: Source, labels: Tensor, epoch: int, saving: tuple[StateFile, StopSignals, int]
+    ) -> None:
+        state, signals, save_every = saving
+        progress, steps = self.progress, self._steps(train)
+        if progress.step == 0:
+            self.objective.before_epoch(lambda: self.embed(train), epoch / self.budget.epochs)
         self.model.train()
         self.objective.train()
         order = permutation(self.seed, epoch, len(train))
-        history: list[dict[str, Tensor]] = []
-        for step in range(steps):
+        started = time.perf_counter() - progress.seconds
+        for step in range(progress.step, steps):
             rows = order[step * self.budget.batch : (step + 1) * self.budget.batch]
             number = epoch * steps + step
-            # Dropout too depends on (seed, step) only.
-            torch.manual_seed(self.seed * 1_000_003 + number)
             for group in self.optimiser.param_groups:
                 factor = self.budget.temperature_rate if group["role"] == "temperature" else 1.0
                 group["lr"] = factor * self._rate(number, steps)
-            views = self._views(train, rows, epoch)
-            batch = train.batch(rows, views, self.device, labels)
-            history.append(self._step(batch, (number + 1) / (steps * self.budget.epochs)))
-        return _means(history)
+            chunks = self.chunks(train, rows, epoch, labels)
+            parts = self.step(chunks, train.alike(rows, self.device), number)
+            self.objective.after_step(self.model, (number + 1) / (steps * self.budget.epochs))
+            progress.history.append(parts)
+            progress.step, progress.seconds = step + 1, time.perf_counter() - started
+            if step + 1 < steps:
+                if progress.step % save_every == 0 and self.ranks.first:
+                    state.save(progress)
+                self._stop_where_asked(state, signals)
+
+    def chunks(
+        self, source: Source, rows: NDArray[np.int64], epoch: int, labels: Tensor
+    ) -> list[Batch]:
+        """Return this process's share of a contrastive batch, cut into what is embedded at once."""
+        own = rows[self.ranks.share(len(rows))]
+        size = self.budget.chunk or len(own)
+        parts = (own[start : start + size] for start in range(0, len(own), size))
+        return [
+            source.batch(part, self._views(source, part, epoch), self.device, labels, among=rows)
+            for part in parts
+        ]
+
+    def step(self, chunks: list[Batch], alike: Tensor, number: int) -> dict[str, Tensor]:
+        """Move the parameters once and return the scalar parts of the loss.
+
+        Args:
+            chunks: this process's share of the contrastive batch.
+            alike: `[B, B]` inter-report similarity of the whole contrastive batch, or empty.
+            number: of the step in the whole run.
+        """
+        seed = self.seed * 1_000_003 + number
+        parts = self.differentiate(chunks, alike, self.scaler, seed)
+        self.scaler.unscale_(self.optimiser)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.budget.clip_gradient)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.optimiser.zero_grad(set_to_none=True)
+        return parts
+
+    def _end_epoch(
+        self, epoch: int, steps: int, validation: dict[str, float], state: StateFile
+    ) -> None:
+        progress = self.progress
+        entry = {"epoch": epoch + 1.0, "learning_rate": self._rate((epoch + 1) * steps - 1, steps)}
+        entry |= means(progress.history) | validation | {"seconds": progress.seconds}
+        better = validation["val_loss"] < progress.best
+        progress.best = validation["val_loss"] if better else progress.best
+        progress.stale = 0 if better else progress.stale + 1
+        progress.log.append(entry)
+        progress.epoch, progress.step, progress.seconds = epoch + 1, 0, 0.0
+        progress.history = []
+        if self.ranks.first:
+            if self.budget.patience and better:
+                state.keep_best("model", "objective")
+            state.save(progress)
+
+    def _stop_where_asked(self, state: StateFile, signals: StopSignals) -> None:
+        if not self.ranks.any(signals.asked):
+            return
+        if self.ranks.first:
+            state.save(self.progress)
+        # Nobody ends before the state is written: the launcher would kill the others.
+        self.ranks.from_first(None)
+        raise Interrupted
 
     def _views(self, source: Source, rows: NDArray[np.int64], epoch: int) -> Views:
         side, policy = self.model.image.size, self.objective.needs.views
@@ -158,16 +218,6 @@ class Trainer:
         if policy is not None:
             return two_views(source.pairs.images, rows, policy=policy, **form)
         return Views(augment(source.pairs.images, rows, flip=self.budget.flip, **form))
-
-    def _step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        with self.accelerator.autocast():
-            parts = self.objective(self.model(batch))
-        self.accelerator.backward(parts["loss"])
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.budget.clip_gradient)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        self.objective.after_step(self.model, progress)
-        return {name: value.detach() for name, value in parts.items()}
 
     def _rate(self, number: int, steps: int) -> float:
         total = steps * self.budget.epochs
@@ -177,21 +227,11 @@ class Trainer:
         share = (number - warm) / max(total - warm, 1)
         return self.budget.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
 
-    @torch.no_grad()
-    def validate(self, val: Source, labels: Tensor) -> dict[str, float]:
-        """Return the loss parts on the validation studies, and diagnostics.
-
-        The gradients at the image tokens are of the first batch.
-        """
-        history: list[dict[str, Tensor]] = []
-        gradients: dict[str, Tensor] = {}
-        for batch in self.batches(val, labels):
-            e = self.model(batch)
-            parts = {f"val_{k}": v for k, v in self.objective(e).items()}
-            parts |= {f"val_{k}": v for k, v in self.objective.diagnostics(e).items()}
-            history.append(parts | geometry(e))
-            gradients = gradients or token_gradients(self.model, self.objective, batch)
-        return _means(history) | {name: float(value) for name, value in gradients.items()}
+    def _validated(self, val: Source, labels: Tensor) -> dict[str, float]:
+        found: dict[str, float] = {}
+        if self.ranks.first:
+            found = validate(self.differentiate, self.batches(val, labels))
+        return self.ranks.from_first(found)
 
     def batches(self, source: Source, labels: Tensor) -> Iterator[Batch]:
         """Yield the studies in order, the model in eval mode, without augmentation.
@@ -218,40 +258,6 @@ class Trainer:
             parts.append(self.model.embed_images(images.to(self.device)))
         return torch.cat(parts)
 
-    def _save(self, path: Path, identity: str) -> None:
-        state = {
-            "identity": identity,
-            "epoch": self.epoch,
-            "log": self.log,
-            "model": self.model.state_dict(),
-            "objective": self.objective.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-        with atomic(path) as temporary:
-            torch.save(state, temporary)
-
-    def _load(self, path: Path, identity: str) -> None:
-        if not path.is_file():
-            return
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        if state["identity"] != identity:
-            return
-        self.epoch = state["epoch"]
-        self.log = state["log"]
-        self.model.load_state_dict(state["model"])
-        self.objective.load_state_dict(state["objective"])
-        self.optimiser.load_state_dict(state["optimiser"])
-
-
-def known_labels(pairs: Pairs) -> Tensor:
-    """Return training labels `[N, C]`, 1/0/NaN.
-
-    Uncertain counts as present; what is not mentioned as absent where the study has any label.
-    """
-    labels = np.where(pairs.labels == -1, 1.0, pairs.labels)
-    some = ~np.isnan(labels).all(axis=1, keepdims=True)
-    return torch.from_numpy(np.where(np.isnan(labels) & some, 0.0, labels)).float()
-
 
 def _groups(model: nn.Module, objective: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Return parameter groups: matrices are decayed, biases and norms not, temperatures apart."""
@@ -261,12 +267,3 @@ def _groups(model: nn.Module, objective: nn.Module, decay: float) -> list[dict[s
         {"params": [p for p in every if p.ndim == 1], "weight_decay": 0.0, "role": "vector"},
         {"params": [p for p in every if p.ndim == 0], "weight_decay": 0.0, "role": "temperature"},
     ]
-
-
-def _means(history: list[dict[str, Tensor]]) -> dict[str, float]:
-    """Return the mean of each part over an epoch: the only transfer from the device."""
-    if not history:
-        return {}
-    return {
-        name: float(torch.stack([h[name].float() for h in history]).mean()) for name in history[0]
-    }

@@ -119,7 +119,7 @@ class PretrainModel(nn.Module):
         assert self.text is not None
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.needs.freeze_text):
             attention = self.needs.attention
-            text = self.text(batch.ids, batch.length, batch.widths, attention=attention)
+            text = self.text(batch.ids, batch.length, batch.chunks, attention=attention)
         e = e._replace(report=text.pooled)
         if self.needs.words or self.needs.sentences:
             patch_map = features.maps[self.image.patch_map(self.needs.patch_stride)]

@@ -9,9 +9,9 @@ from tokenizers import Tokenizer
 from sista import tables
 from sista.budgets import Budget
 from sista.encoders.text import SMALL, TextEncoder, load_pretrained, small_bert
+from sista.engine.batches import Source
 from sista.engine.corpus import CROP, Pairs, load_pairs
 from sista.engine.interface import Needs
-from sista.engine.loop import Source
 from sista.reports.findings import stated_spans
 from sista.reports.similarity import Matrix, ReportText
 from sista.reports.stored import stored_vectors

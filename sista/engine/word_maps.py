@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sista.engine.loop import Source, Trainer, known_labels
+from sista.engine.batches import Source, known_labels
+from sista.engine.loop import Trainer
 from sista.files import atomic
 
 MAPS_SHOWN = 6

@@ -13,6 +13,7 @@ from sista.grid import AdaptRun, Grid
 from sista.progress import track
 from sista.report import figures, formats, page, sheets
 from sista.report.cells import main_rows, task_table
+from sista.report.curves import learning_curves
 from sista.report.printing import print_tables
 from sista.report.templates import render
 
@@ -34,6 +35,7 @@ OVERLAY = (
     "{head} on {encoder}, {fraction} % of the labels, first draw: test images from the smallest "
     "to the largest target. Blue line: target. Orange: prediction{more}."
 )
+LEARNING = "Pre-training: mean loss of each epoch (first seed). Scales differ between methods."
 WORDS = (
     "{variant} on {encoder}: weights of STA from words to patches on validation images, "
     "bright = high; of each report the words with the most concentrated maps."
@@ -130,6 +132,7 @@ class Report:
             grid=grid.name,
             counts=", ".join(counts),
             tasks=sections,
+            curves=list(self.curves()),
             words=list(self.words()),
             bootstrap=self.meta["bootstrap"],
             variants=page.variant_rows(self.scores, settings),
@@ -188,6 +191,18 @@ class Report:
                 caption = OVERLAY.format(head=head, encoder=encoder, fraction=drawn[1], more=more)
                 name = f"{task}_{dataset.replace('@', '_')}_{protocol}_{head}_{encoder}"
                 yield self.sheet(drawn[0], name, caption)
+
+    def curves(self) -> Iterator[page.Picture]:
+        """Yield the learning curves of the runs whose logs are there, first seeds only."""
+        logs: dict[tuple[str, str], pd.DataFrame] = {}
+        for run in {run.pretrain.key: run.pretrain for run in self.runs}.values():
+            path = self.results / "pretrain" / run.key / "log.csv"
+            # The log of a control without training is empty.
+            if path.is_file() and path.stat().st_size > 1 and run.variant in self.looks:
+                logs.setdefault((run.variant, run.encoder), pd.read_csv(path))
+        if logs:
+            figure = learning_curves(logs, self.looks)
+            yield self.picture(figure, "learning_curves", LEARNING)
 
     def words(self) -> Iterator[page.Picture]:
         """Yield a sheet of word-to-patch maps for every run that wrote some."""

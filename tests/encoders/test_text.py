@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from sista.encoders.chunks import ReportChunk, length_chunks
 from sista.encoders.text import TextEncoder, load_pretrained, small_bert
 from sista.files import UserError
 
@@ -12,7 +13,8 @@ def test_chunks_and_padding_change_nothing():
     real = torch.arange(20) < length[:, None]
     ids = torch.randint(5, 50, (5, 20)) * real
     whole = encoder(ids, length)
-    chunked = encoder(ids, length, (7, 16, 20))
+    chunks = (ReportChunk(1, 3, True), ReportChunk(2, 11, False), ReportChunk(2, 20, False))
+    chunked = encoder(ids, length, chunks)
     torch.testing.assert_close(chunked.pooled, whole.pooled)
     torch.testing.assert_close(chunked.tokens[real], whole.tokens[real])
     noisy = torch.where(real, ids, torch.randint(5, 50, (5, 20)))
@@ -40,7 +42,7 @@ def test_cls_attention_is_that_of_the_last_layer():
     out = body(input_ids=ids, attention_mask=real.long(), output_attentions=True)
     expected = out.attentions[-1][:, :, 0].mean(1)
     torch.testing.assert_close(encoder(ids, length, attention=True).attention, expected)
-    chunked = encoder(ids, length, (3, 11, 20), attention=True)
+    chunked = encoder(ids, length, length_chunks(length.numpy(), 0.0), attention=True)
     torch.testing.assert_close(chunked.attention, expected)
     assert not chunked.attention.requires_grad
     assert encoder(ids, length).attention is None

@@ -34,7 +34,7 @@ def batch(size=6):
         images=torch.randint(0, 255, (size, 32, 32), generator=generator).float(),
         ids=torch.randint(5, 40, (size, 9), generator=generator) * real,
         length=length,
-        widths=(),
+        chunks=(),
         slot=slot,
         word_ids=words.masked_fill(~valid, -1),
         word_count=valid.sum(1),

@@ -1,0 +1,213 @@
+"""Several processes of one run (`torchrun`): their embeddings together, their gradients summed.
+
+Each process embeds its share of the contrastive batch, then every process computes the whole loss.
+So any objective sees all negatives, and needs no distributed form of its own.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from sista.files import UserError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes of a run.
+
+    Attributes:
+        rank: number of this process.
+        count: number of processes.
+        host: group for values on the host; None where there is one process.
+    """
+
+    rank: int = 0
+    count: int = 1
+    host: Any = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def share(self, pairs: int) -> slice:
+        """Return which pairs of a contrastive batch this process embeds.
+
+        Raises:
+            UserError: the batch cannot be divided.
+        """
+        if pairs % self.count:
+            raise UserError(
+                f"a contrastive batch of {pairs} pairs cannot be divided among {self.count} "
+                "processes; choose --nproc-per-node so that it can"
+            )
+        each = pairs // self.count
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def gather(self, part: Tensor) -> Tensor:
+        """Return the rows of all processes, `[count * B, ...]`, with the gradient of the own ones.
+
+        All processes give tensors of one shape. Values on the host stay there.
+        """
+        if self.count == 1:
+            return part
+        rows: Tensor = _Gather.apply(part, self)  # type: ignore[no-untyped-call]
+        return rows
+
+    def sum_gradients(self, *modules: nn.Module) -> None:
+        """Add up the gradients of all processes, in place."""
+        if self.count == 1:
+            return
+        gradients = [p.grad for m in modules for p in m.parameters() if p.grad is not None]
+        for work in [dist.all_reduce(g, async_op=True) for g in gradients]:
+            work.wait()
+
+    def any(self, flag: bool) -> bool:
+        """Return whether the flag is set in any process."""
+        if self.count == 1:
+            return flag
+        box = torch.tensor([int(flag)])
+        dist.all_reduce(box, dist.ReduceOp.MAX, group=self.host)
+        return bool(box[0])
+
+    def from_first(self, value: T) -> T:
+        """Return the value that the first process has."""
+        if self.count == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0, group=self.host)
+        return box[0]
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[Ranks]:
+    """Join the processes that `torchrun` started; one process where it did not.
+
+    Args:
+        device: `cuda` uses NCCL, anything else gloo.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Ranks()
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        host = dist.new_group(backend="gloo")
+        yield Ranks(dist.get_rank(), dist.get_world_size(), host)
+    finally:
+        dist.destroy_process_group()
+
+
+def synchronised(module: nn.Module, ranks: Ranks, device: torch.device) -> nn.Module:
+    """Let the batch norms of an encoder take their statistics over all processes.
+
+    Args:
+        module: is changed in place; names and values of its state stay.
+        ranks: one process changes nothing.
+        device: on `cuda` torch's own norm is used, which knows nothing else.
+    """
+    if ranks.count == 1:
+        return module
+    if device.type == "cuda":
+        changed: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+        return changed
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d) and type(child) is nn.BatchNorm2d:
+            norm = SynchronisedNorm(child.num_features, child.eps, child.momentum, child.affine)
+            norm.load_state_dict(child.state_dict())
+            norm.ranks = ranks
+            setattr(module, name, norm)
+        else:
+            synchronised(child, ranks, device)
+    return module
+
+
+class SynchronisedNorm(nn.BatchNorm2d):
+    """Batch norm with the statistics of all processes, for devices that torch's own does not know.
+
+    Attributes:
+        ranks: the processes.
+    """
+
+    ranks: Ranks = Ranks()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalise maps `[B, C, h, w]`; each process has as many."""
+        if not self.training:
+            return super().forward(images)
+        x = images.float()
+        count = x.numel() // x.shape[1] * self.ranks.count
+        shape = (1, -1, 1, 1)
+        mean = _total(x.sum((0, 2, 3)), self.ranks) / count
+        centred = x - mean.view(shape)
+        variance = _total(centred.square().sum((0, 2, 3)), self.ranks) / count
+        if self.track_running_stats and self.running_mean is not None:
+            self._follow(mean.detach(), variance.detach() * count / max(count - 1, 1))
+        out = centred * torch.rsqrt(variance + self.eps).view(shape)
+        if self.affine:
+            out = out * self.weight.view(shape) + self.bias.view(shape)
+        return out.to(images.dtype)
+
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        share = 0.1 if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes.
+
+    Every process computes the same loss of all rows, divided by their number, and the gradients are
+    summed at the end. So the own rows take the gradient that this process works out, times the
+    number of processes, and nothing has to be sent back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, ranks: Ranks) -> Tensor:
+        ctx.ranks = ranks
+        on_host = part.device.type == "cpu"
+        plain = part.to(torch.uint8) if part.dtype == torch.bool else part
+        plain = plain.contiguous()
+        parts = [torch.empty_like(plain) for _ in range(ranks.count)]
+        dist.all_gather(parts, plain, group=ranks.host if on_host else None)
+        return torch.cat(parts).to(part.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        ranks = ctx.ranks
+        own = gradients[0].tensor_split(ranks.count)[ranks.rank]
+        return own * ranks.count, None
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over the processes, of values and of gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _total(value: Tensor, ranks: Ranks) -> Tensor:
+    if ranks.count == 1:
+        return value
+    total: Tensor = _Sum.apply(value)  # type: ignore[no-untyped-call]
+    return total

@@ -1,0 +1,151 @@
+"""Loss and gradients of one contrastive batch, however it is divided.
+
+A batch that does not fit into memory is embedded in chunks (gradient caching, Gao et al. 2021,
+"Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"): first without graph,
+then the loss of all pairs gives the gradient of each embedding, then chunk by chunk with graph
+again. Every pair contrasts with the same others as in one piece. What an encoder's own batch norm
+sees is a chunk; the projections' batch norm, outside the chunks, sees the whole batch.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sista.budgets import Precision
+from sista.engine.corpus import Batch
+from sista.engine.distributed import Ranks
+from sista.engine.interface import PAIRWISE, Embedded, Objective
+from sista.engine.model import PretrainModel
+
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Steps are this far apart in the seeds of dropout; pairs of a step lie between.
+PLACES = 2**32
+
+
+@dataclass(frozen=True)
+class Differentiator:
+    """Works out loss and gradients of contrastive batches.
+
+    Attributes:
+        model: embeds.
+        objective: gives the loss, in single precision.
+        ranks: processes that share the batch.
+        device: of the model.
+        precision: of the encoders.
+    """
+
+    model: PretrainModel
+    objective: Objective
+    ranks: Ranks
+    device: torch.device
+    precision: Precision
+
+    def __call__(
+        self, chunks: Sequence[Batch], alike: Tensor, scaler: torch.amp.GradScaler, seed: int
+    ) -> dict[str, Tensor]:
+        """Add the gradients of a contrastive batch to the parameters.
+
+        Args:
+            chunks: parts of this process's share. All their parts are padded as the whole
+                contrastive batch needs it.
+            alike: `[B, B]` inter-report similarity of the whole contrastive batch, or empty.
+            scaler: scales the loss (half precision).
+            seed: of dropout; another one in each step.
+
+        Returns:
+            The scalar parts of the objective, without graph.
+        """
+        seeds = list(self._seeds(chunks, seed))
+        if len(chunks) == 1:
+            embedded = leaves = self._encode(chunks[0], seeds[0])
+        else:
+            with torch.no_grad(), unseen(self.model):
+                passes = [self._encode(c, s) for c, s in zip(chunks, seeds, strict=True)]
+            embedded = leaves = Embedded(*map(_leaf, join(passes)))
+        whole = Embedded(*(None if v is None else self.ranks.gather(v) for v in embedded))
+        # What the objective draws is the same in all processes.
+        torch.manual_seed(_mixed(seed, PLACES - 1))
+        parts: dict[str, Tensor] = self.objective(self._projected(whole, alike))
+        torch.autograd.backward(scaler.scale(parts["loss"] / self.ranks.count))
+        if len(chunks) > 1:
+            self._again(chunks, seeds, leaves)
+        self.ranks.sum_gradients(self.model, self.objective)
+        return {name: value.detach() for name, value in parts.items()}
+
+    def embed(self, batch: Batch) -> Embedded:
+        """Embed a whole contrastive batch in this process's precision."""
+        return self._projected(self._encode(batch), batch.similarity)
+
+    def _projected(self, e: Embedded, alike: Tensor) -> Embedded:
+        return self.model.project(e)._replace(similarity=alike if alike.numel() else None)
+
+    def _encode(self, chunk: Batch, seed: int | None = None) -> Embedded:
+        if seed is not None:
+            torch.manual_seed(seed)
+        half = HALF.get(self.precision)
+        with torch.autocast(self.device.type, half, enabled=half is not None):
+            return self.model.encode(chunk)
+
+    def _seeds(self, chunks: Sequence[Batch], seed: int) -> Iterator[int]:
+        """Dropout depends on the step and the place in the contrastive batch."""
+        place = self.ranks.rank * sum(len(chunk.images) for chunk in chunks)
+        for chunk in chunks:
+            yield _mixed(seed, place)
+            place += len(chunk.images)
+
+    def _again(self, chunks: Sequence[Batch], seeds: Sequence[int], leaves: Embedded) -> None:
+        """Carry the gradients of the embeddings on to the encoders, chunk by chunk."""
+        start = 0
+        for chunk, seed in zip(chunks, seeds, strict=True):
+            stop = start + len(chunk.images)
+            values, gradients = [], []
+            for value, leaf in zip(self._encode(chunk, seed), leaves, strict=True):
+                if value is None or leaf is None or leaf.grad is None:
+                    continue
+                if value.requires_grad:
+                    values.append(value)
+                    gradients.append(leaf.grad[start:stop])
+            torch.autograd.backward(values, gradients)
+            start = stop
+
+
+def join(parts: Sequence[Embedded]) -> Embedded:
+    """Put the rows of chunks together.
+
+    Raises:
+        ValueError: a chunk holds values of pairs of pairs, which cannot be put together.
+    """
+    columns: dict[str, Tensor | None] = {}
+    for name in Embedded._fields:
+        values = [getattr(part, name) for part in parts]
+        if values[0] is not None and name in PAIRWISE:
+            raise ValueError(f"{name} has no rows; give it for the whole batch")
+        columns[name] = None if values[0] is None else torch.cat(values)
+    return Embedded(**columns)
+
+
+@contextmanager
+def unseen(model: nn.Module) -> Iterator[None]:
+    """Let batch norms forget what they see: the running statistics stay."""
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def _mixed(seed: int, place: int) -> int:
+    return (seed * PLACES + place) % 2**63
+
+
+def _leaf(value: Tensor | None) -> Tensor | None:
+    if value is None or not value.is_floating_point():
+        return value
+    return value.detach().requires_grad_()

@@ -1,0 +1,163 @@
+"""The state of a run on disk: after any step, so that a killed run ends with the same bits."""
+
+import math
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from sista.files import atomic
+
+
+class Stateful(Protocol):
+    """What has a state: modules, optimisers, scalers."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
+        """Take over a state."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        epoch: epochs that are done.
+        step: steps that are done of the epoch under way.
+        history: scalar parts of these steps.
+        seconds: that they took.
+        log: one entry for each epoch that is done.
+        best: lowest validation loss.
+        stale: epochs since then.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    history: list[dict[str, Tensor]] = field(default_factory=list)
+    seconds: float = 0.0
+    log: list[dict[str, float]] = field(default_factory=list)
+    best: float = math.inf
+    stale: int = 0
+
+
+class StateFile:
+    """The state of a run, and its best weights beside it.
+
+    Args:
+        path: of the state.
+        identity: of settings, data and code; a state of another identity is not used.
+        parts: everything that has a state, by name.
+    """
+
+    def __init__(self, path: Path, identity: str, parts: Mapping[str, Stateful]) -> None:
+        self.path = path
+        self.best = _best(path)
+        self.identity = identity
+        self.parts = parts
+
+    def save(self, progress: Progress) -> None:
+        """Write how far the run has come, atomically."""
+        facts = {**vars(progress), "history": _columns(progress.history)}
+        self._write(self.path, facts, list(self.parts))
+
+    def load(self, device: torch.device) -> Progress:
+        """Take the state over and return how far it was; a fresh start where there is none."""
+        facts = self._read(self.path, device)
+        if facts is None:
+            return Progress()
+        return Progress(**{**facts, "history": _rows(facts["history"])})
+
+    def keep_best(self, *names: str) -> None:
+        """Write the weights of these parts as the best ones."""
+        self._write(self.best, {}, names)
+
+    def take_best(self, device: torch.device) -> None:
+        """Take the best weights over, where there are any."""
+        self._read(self.best, device)
+
+    def _write(self, path: Path, facts: dict[str, Any], names: list[str] | tuple[str, ...]) -> None:
+        states = {name: self.parts[name].state_dict() for name in names}
+        with atomic(path) as temporary:
+            torch.save({"identity": self.identity, "facts": facts, "states": states}, temporary)
+
+    def _read(self, path: Path, device: torch.device) -> dict[str, Any] | None:
+        if not path.is_file():
+            return None
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        if state["identity"] != self.identity:
+            return None
+        for name, value in state["states"].items():
+            self.parts[name].load_state_dict(value)
+        facts: dict[str, Any] = state["facts"]
+        return facts
+
+
+def discard(path: Path) -> None:
+    """Delete a state and its best weights: they only serve to resume."""
+    path.unlink(missing_ok=True)
+    _best(path).unlink(missing_ok=True)
+
+
+class Interrupted(SystemExit):
+    """The run was asked to stop and has saved its state: started again, it goes on from there.
+
+    Its exit code is 75, EX_TEMPFAIL: "try again".
+    """
+
+    def __init__(self) -> None:
+        super().__init__(os.EX_TEMPFAIL)
+
+
+class StopSignals:
+    """Notes SIGTERM and SIGUSR1 while it is open, so that a step ends before the run does.
+
+    Attributes:
+        asked: whether one has come.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "StopSignals":
+        # Python lets only the main thread listen.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGUSR1):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+
+def means(history: list[dict[str, Tensor]]) -> dict[str, float]:
+    """Return the mean of each part over steps: the only transfer from the device."""
+    return {name: float(column.mean()) for name, column in _columns(history).items()}
+
+
+def _best(path: Path) -> Path:
+    return path.with_suffix(f".best{path.suffix}")
+
+
+def _columns(history: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    if not history:
+        return {}
+    return {name: torch.stack([h[name].float() for h in history]) for name in history[0]}
+
+
+def _rows(columns: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    values = (column.unbind() for column in columns.values())
+    return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]

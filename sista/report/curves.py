@@ -1,0 +1,55 @@
+"""Learning curves of pre-training, from the logs that each run leaves."""
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sista.report.figures import STYLE, Look
+
+MOST_COLUMNS = 4
+CURVES = {"loss": "training", "val_loss": "validation"}
+
+
+def learning_curves(
+    logs: Mapping[tuple[str, str], pd.DataFrame], looks: Mapping[str, Look]
+) -> Figure:
+    """Draw training and validation loss against the epoch, a panel for each run.
+
+    Losses of different methods have different scales, so no axis is shared.
+
+    Args:
+        logs: log of each (variant, encoder) with the columns epoch, loss and val_loss.
+        looks: colour of each variant.
+    """
+    columns = min(len(logs), MOST_COLUMNS)
+    lines = -(-len(logs) // columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(0.4 + 2.7 * columns, 0.5 + 2.1 * lines), layout="constrained")
+        axes = figure.subplots(lines, columns, squeeze=False).flatten()
+        for axis, ((variant, encoder), log) in zip(axes, logs.items(), strict=False):
+            _panel(axis, log, looks[variant].colour)
+            axis.set_title(f"{variant} · {encoder}")
+        for axis in axes[len(logs) :]:
+            axis.set_axis_off()
+        axes[0].legend()
+    return figure
+
+
+def _panel(axis: Axes, log: pd.DataFrame, colour: str) -> None:
+    for (column, name), dash in zip(CURVES.items(), ("-", (0, (4, 2))), strict=True):
+        if column in log:
+            sns.lineplot(
+                x=log["epoch"],
+                y=log[column],
+                ax=axis,
+                color=colour,
+                linestyle=dash,
+                label=name,
+                legend=False,
+            )
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("loss")

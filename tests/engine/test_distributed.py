@@ -1,0 +1,69 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sista.engine.distributed import Ranks, SynchronisedNorm
+from sista.files import UserError
+from tests.engine.test_gradients import assert_equal
+from tests.engine.two_processes import CASES
+from tests.made_up_pairs import ROWS, gradients, trainer
+
+ROOT = Path(__file__).parents[2]
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """What two processes found."""
+    folder = tmp_path_factory.mktemp("two")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    script = str(Path(__file__).with_name("two_processes.py"))
+    subprocess.run([*TORCHRUN, script, str(folder)], cwd=ROOT, env=environment, check=True)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", range(len(CASES)), ids=lambda n: "-".join(map(str, CASES[n])))
+def test_two_processes_equal_one(both, case):
+    method, encoder, _ = CASES[case]
+    one = gradients(method, encoder)
+    for rank in range(2):
+        parts, found, state = both[rank][case]
+        assert_equal(one, (parts, found, None))
+        for name, value in one[2].model.state_dict().items():
+            torch.testing.assert_close(state[name], value, rtol=1e-5, atol=1e-5)
+
+
+def test_the_longest_report_lies_in_one_process_only():
+    # Else the cases above would not show that parts of different width fit together.
+    _, source = trainer("clip", "vit")
+    first, second = (source.tokens.length[ROWS[Ranks(rank, 2).share(8)]].max() for rank in range(2))
+    assert first < second
+
+
+def test_a_batch_that_cannot_be_divided_is_refused():
+    with pytest.raises(UserError, match=r"7 pairs cannot be divided among 2"):
+        Ranks(0, 2).share(7)
+    assert [Ranks(rank, 2).share(8) for rank in range(2)] == [slice(0, 4), slice(4, 8)]
+
+
+def test_the_synchronised_norm_of_one_process_is_batch_norm():
+    torch.manual_seed(0)
+    ours, theirs = SynchronisedNorm(3), torch.nn.BatchNorm2d(3)
+    x = (10 + torch.randn(4, 3, 5, 5)).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    for _ in range(2):
+        one, other = ours(x), theirs(y)
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    one.square().mul(torch.arange(5)).sum().backward()
+    other.square().mul(torch.arange(5)).sum().backward()
+    torch.testing.assert_close(x.grad, y.grad, rtol=1e-3, atol=1e-3)
+    for (name, value), expected in zip(
+        ours.state_dict().items(), theirs.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(value, expected, msg=name)
+    assert torch.equal(ours.eval()(x) != 0, theirs.eval()(y) != 0)
