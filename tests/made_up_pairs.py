@@ -59,7 +59,16 @@ def sources(count=24, similarity="tfidf"):
     return Source(pairs, table, vectors), tokenizer.get_vocab_size()
 
 
-def trainer(method="sista", encoder="vit", *, dropout=0.0, ranks=None, settings=None, **budget):
+def trainer(
+    method="sista",
+    encoder="vit",
+    *,
+    dropout=0.0,
+    ranks=None,
+    compiled=False,
+    settings=None,
+    **budget,
+):
     """A trainer of a method and its training source."""
     source, vocabulary = sources()
     torch.manual_seed(0)
@@ -75,7 +84,8 @@ def trainer(method="sista", encoder="vit", *, dropout=0.0, ranks=None, settings=
     model = PretrainModel(image, text, objective.needs, 3)
     objective.prepare(len(source))
     device = torch.device("cpu")
-    return Trainer(model, objective, replace(BUDGET, **budget), 0, device, ranks), source
+    plan = replace(BUDGET, **budget)
+    return Trainer(model, objective, plan, 0, device, ranks, compiled), source
 
 
 def gradients(method, encoder, **changes):

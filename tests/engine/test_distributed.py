@@ -20,7 +20,8 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 def both(tmp_path_factory):
     """What two processes found."""
     folder = tmp_path_factory.mktemp("two")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     script = str(Path(__file__).with_name("two_processes.py"))
     subprocess.run([*TORCHRUN, script, str(folder)], cwd=ROOT, env=environment, check=True)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]

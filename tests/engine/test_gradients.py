@@ -143,3 +143,11 @@ def test_the_counter_sees_a_wait():
         torch.ones(()).item()
         torch.ones(3).nonzero()
     assert calls.waits == ["aten::_local_scalar_dense", "aten::nonzero"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_encoders_give_the_same_loss_and_the_same_names():
+    plain, made = gradients("sista", "vit"), gradients("sista", "vit", compiled=True)
+    assert_equal(plain, made, 1e-4)
+    assert list(plain[2].model.state_dict()) == list(made[2].model.state_dict())

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 
 from sista.engine.distributed import processes
-from tests.made_up_pairs import gradients
 
 CASES = [
     ("clip", "vit", 0),
@@ -19,6 +18,9 @@ CASES = [
 ]
 
 if __name__ == "__main__":
+    # Not `tests.made_up_pairs`: other packages install a `tests` too.
+    from made_up_pairs import gradients
+
     torch.set_num_threads(1)
     with processes(torch.device("cpu")) as ranks:
         results = []
