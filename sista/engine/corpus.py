@@ -1,6 +1,7 @@
 """The corpus in memory: images, tokens, labels and report vectors, and batches made of them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,7 +79,7 @@ class Pairs:
     labels: NDArray[np.float64]
     label_names: tuple[str, ...]
 
-    @property
+    @cached_property
     def normal(self) -> NDArray[np.bool_]:
         """Which studies have no finding, `[N]`: by the label that says so, else no label at all."""
         if NO_FINDING in self.label_names:
