@@ -1,0 +1,133 @@
+"""MGCA (Wang et al. 2022, NeurIPS): alignment of instances, tokens and prototypes.
+
+`L = w_ita L_ITA + w_cta L_CTA + w_cpa L_CPA`: InfoNCE both ways, summed; words with
+the patches that they attend to and the mirror, inside one report, weighted by the attention of
+[CLS]; codes of one modality's prototypes predict those of the other.
+
+What differs from the source, and why: padding is in no softmax and both context vectors are
+normalised (`compatibility="released_code"` brings the released arithmetic back); a word's weight is
+its own attention (the released code takes that of the next token, a fault); [SEP] is no word; the
+prototypes learn from the first epoch (source: frozen in it) and are brought back to the unit sphere
+after each step (source: before it, the same); heads and head norm are those of all rows of a table.
+Without [CLS] in the image encoder (ResNet, average-pooled ViT) patches weigh the same.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from sista.engine.interface import Embedded, HeadNorm, Needs, Objective, required
+from sista.losses.info_nce import info_nce
+from sista.losses.mgca import cpa, cta
+
+Compatibility = Literal["none", "released_code"]
+
+
+class _Mgca(Objective):
+    def __init__(
+        self,
+        needs: Needs,
+        weights: tuple[float, float, float],
+        temperatures: tuple[float, float, float],
+        sinkhorn: tuple[float, int],
+        prototypes: int,
+        compatibility: Compatibility,
+    ) -> None:
+        super().__init__(needs)
+        self.weights = weights
+        self.temperatures = temperatures
+        self.sinkhorn = sinkhorn
+        self.released = compatibility == "released_code"
+        self.prototypes = nn.Parameter(F.normalize(torch.randn(prototypes, needs.width), dim=1))
+
+    def forward(self, e: Embedded) -> dict[str, Tensor]:
+        """Return the three levels and their weighted sum."""
+        image, report = required(e.image), required(e.report)
+        # The mean of both directions, doubled: the source adds them.
+        ita = 2 * info_nce(image, report, temperature=self.temperatures[0])
+        token = cta(
+            required(e.patches),
+            required(e.words),
+            required(e.word_mask),
+            temperature=self.temperatures[1],
+            word_attention=required(e.word_attention),
+            patch_attention=e.patch_attention,
+            pads_in_softmax=self.released,
+            normalise_patch_context=not self.released or e.patch_attention is None,
+        )
+        epsilon, iterations = self.sinkhorn
+        prototype = cpa(
+            image,
+            report,
+            self.prototypes,
+            temperature=self.temperatures[2],
+            epsilon=epsilon,
+            iterations=iterations,
+        )
+        parts = {"ita": ita, "cta": token["word"] + token["patch"], "cpa": prototype}
+        levels = zip(self.weights, parts.values(), strict=True)
+        return {"loss": sum((w * part for w, part in levels), ita.new_zeros(())), **parts}
+
+    @torch.no_grad()
+    def after_step(self, model: nn.Module, progress: float) -> None:
+        """Bring the prototypes back to unit length."""
+        self.prototypes.copy_(F.normalize(self.prototypes, dim=1))
+
+    def word_patch_weights(self, e: Embedded) -> Tensor | None:
+        """Return where each word looks in its own image, `[B, W, P]`."""
+        words = F.normalize(required(e.words), dim=-1)
+        scores = words @ F.normalize(required(e.patches), dim=-1).transpose(1, 2)
+        return (scores / self.temperatures[1]).softmax(2)
+
+
+def mgca(
+    *,
+    w_ita: float = 1.0,
+    w_cta: float = 1.0,
+    w_cpa: float = 1.0,
+    temperature: float = 0.07,
+    local_temperature: float = 0.1,
+    prototype_temperature: float = 0.2,
+    prototypes: int = 500,
+    epsilon: float = 0.05,
+    iterations: int = 3,
+    compatibility: Compatibility = "none",
+    stop_words: bool = True,
+    width: int = 128,
+    head_norm: HeadNorm = "batch",
+) -> Objective:
+    """Return MGCA's objective.
+
+    Args:
+        w_ita: weight of the instance level.
+        w_cta: weight of the token level (1 in the source's command, 0.7 in its class).
+        w_cpa: weight of the prototype level (1 in the source's command, 0.5 in its class).
+        temperature: of the instance level, fixed.
+        local_temperature: of attention and contrast of the token level, fixed.
+        prototype_temperature: of the softmax over prototypes.
+        prototypes: their number.
+        epsilon: of the Sinkhorn codes.
+        iterations: of the Sinkhorn codes.
+        compatibility: `released_code` reproduces its padding and contexts.
+        stop_words: whether function words count (source: yes).
+        width: dimensions of the shared space (source: 128).
+        head_norm: norm after the global projections (source: none after a two-layer head).
+    """
+    needs = Needs(
+        text=True,
+        words=True,
+        attention=True,
+        stop_words=stop_words,
+        width=width,
+        head_norm=head_norm,
+    )
+    return _Mgca(
+        needs,
+        (w_ita, w_cta, w_cpa),
+        (temperature, local_temperature, prototype_temperature),
+        (epsilon, iterations),
+        prototypes,
+        compatibility,
+    )
