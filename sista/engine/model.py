@@ -227,7 +227,8 @@ def sum_pieces(tokens: Tensor, slot: Tensor, words: int) -> Tensor:
     batch, _, width = tokens.shape
     offset = torch.arange(batch, device=tokens.device)[:, None] * (words + 1)
     out = tokens.new_zeros(batch * (words + 1), width)
-    out = out.index_add(0, (slot + offset).flatten(), tokens.flatten(0, 1))
+    # In place: the copy of the zeros would take half the time.
+    out.index_add_(0, (slot + offset).flatten(), tokens.flatten(0, 1))
     return out.view(batch, words + 1, width)[:, :words]
 
 

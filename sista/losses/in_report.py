@@ -27,5 +27,5 @@ def contrast_within(
         logits = logits.masked_fill(~(allowed | diagonal), -torch.inf)
     both = (torch.logsumexp(logits, 2) + torch.logsumexp(logits, 1)) / 2 - own
     if weights is None:
-        weights = mask / mask.sum(1, keepdim=True).clamp_min(1)
+        weights = mask.to(own.dtype) / mask.sum(1, keepdim=True).clamp_min(1)
     return (weights * both.masked_fill(~mask, 0.0)).sum(1)

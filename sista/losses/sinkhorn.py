@@ -1,5 +1,7 @@
 """Sinkhorn codes: soft assignments of samples to prototypes that use all prototypes equally."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -18,11 +20,9 @@ def sinkhorn(scores: Tensor, *, epsilon: float = 0.05, iterations: int = 3) -> T
     """
     samples, prototypes = scores.shape
     wide = torch.promote_types(scores.dtype, torch.float32)
-    scaled = scores.to(wide) / epsilon
-    # A common factor changes nothing: the largest entry becomes 1.
-    codes = (scaled - scaled.max()).exp()
-    codes = codes / codes.sum()
+    # Logarithms: exp(1 / epsilon) of half precision, or of large scores, would overflow.
+    codes = scores.to(wide) / epsilon
     for _ in range(iterations):
-        codes = codes / codes.sum(0, keepdim=True) / prototypes
-        codes = codes / codes.sum(1, keepdim=True) / samples
-    return codes * samples
+        codes = codes - torch.logsumexp(codes, 0, keepdim=True) - math.log(prototypes)
+        codes = codes - torch.logsumexp(codes, 1, keepdim=True) - math.log(samples)
+    return codes.softmax(1)

@@ -21,7 +21,7 @@ def inputs(dtype=torch.float64):
 
 
 def alignment(dtype=torch.float64):
-    module = LocalAlignment(32)
+    module = LocalAlignment(32).to(dtype)
     state = {}
     for role in ("query", "key", "value"):
         for number, side in ((1, "image"), (2, "text")):
@@ -32,14 +32,16 @@ def alignment(dtype=torch.float64):
         for kind in ("weight", "bias"):
             state[f"predictor.{layer}.{kind}"] = torch.tensor(GOLDEN[f"w.predictor.{layer}.{kind}"])
     module.load_state_dict(state)
-    return module.to(dtype)
+    return module
 
 
 @pytest.mark.parametrize("side", ["text", "image"])
 @pytest.mark.parametrize("name", list(TEMPERATURES))
 def test_golden_value_and_gradient(name, side):
     patches, sentences, mask = inputs()
-    text, image = alignment()(patches, sentences, mask, torch.tensor(TEMPERATURES[name]).double())
+    text, image = alignment()(
+        patches, sentences, mask, torch.tensor(TEMPERATURES[name], dtype=torch.float64)
+    )
     np.testing.assert_allclose(text.detach(), GOLDEN[f"{name}_text_loss_per_report"], **EXACT)
     loss = {"text": text, "image": image}[side].mean()
     loss.backward()
@@ -76,7 +78,7 @@ def test_contexts_golden_and_naive_loops():
     module = alignment()
     seen, read = module.contexts(patches, sentences, mask)
     np.testing.assert_allclose(read.detach(), GOLDEN["context_patches"], **EXACT)
-    text, image = module(patches, sentences, mask, torch.tensor(0.1).double())
+    text, image = module(patches, sentences, mask, torch.tensor(0.1, dtype=torch.float64))
     for b in range(len(patches)):
         valid = sentences[b][mask[b]]
         context = []
@@ -105,7 +107,7 @@ def test_contexts_golden_and_naive_loops():
 
 def test_padding_never_leaks():
     patches, sentences, mask = inputs()
-    module, temperature = alignment(), torch.tensor(0.1).double()
+    module, temperature = alignment(), torch.tensor(0.1, dtype=torch.float64)
     first = module(patches, sentences, mask, temperature)
     noisy = torch.where(mask.unsqueeze(2), sentences, 1e3 * torch.randn_like(sentences))
     second = module(patches, noisy, mask, temperature)

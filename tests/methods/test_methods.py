@@ -1,14 +1,20 @@
 """Every method of the registry, one without a test of its own too."""
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from sista import registry
+from sista.budgets import Budget
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec
 from sista.encoders.text import small_bert
-from sista.engine.corpus import Batch
+from sista.engine.corpus import Batch, Pairs
+from sista.engine.loop import Source, Trainer
 from sista.engine.model import PretrainModel
+from sista.reports.similarity import label_vectors
+from sista.reports.vocabulary import tokenise, train_vocabulary
 
 SPECS = [
     EncoderSpec("r", "resnet", "resnet10t", 32, {"channels": (8, 8, 8, 8), "stem_width": 8}),
@@ -83,6 +89,139 @@ def test_the_seed_repeats(method):
         objective, model = build(method, SPECS[0])
         losses.append(objective(model(batch()))["loss"].item())
     assert losses[0] == losses[1]
+
+
+def tiny_corpus(count, needs, tokenizer, words=()):
+    """Return studies with made-up images, reports of one to three sentences, and labels."""
+    generator = np.random.default_rng(count)
+    labels = generator.integers(0, 2, (count, 3)).astype(float)
+    names = ("edema", "left effusion", "pneumothorax")
+    reports = [
+        ". ".join(
+            f"{'there is' if on else 'no'} {name}" for on, name in zip(row, names, strict=True)
+        )
+        if row[0]
+        else "no acute process"
+        for row in labels
+    ]
+    images = generator.integers(0, 255, (count, 36, 36), np.uint8)
+    pairs = Pairs(pd.DataFrame({"report": reports}), images, labels, names)
+    table = None
+    if needs.text:
+        tokenizer = tokenizer or train_vocabulary(reports)
+        form = {"longest": 16, "stop_words": needs.stop_words, "words": words}
+        table = tokenise(reports, tokenizer, **form)
+    vectors = label_vectors(labels) if needs.similarity else None
+    return Source(pairs, table, vectors), tokenizer
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.family)
+@pytest.mark.parametrize("method", trained())
+def test_two_steps_on_a_tiny_corpus(method, spec, tmp_path):
+    torch.manual_seed(0)
+    objective = registry.find("methods", method)()
+    train, tokenizer = tiny_corpus(16, objective.needs, None)
+    words = train.tokens.words if train.tokens else ()
+    val, _ = tiny_corpus(7, objective.needs, tokenizer, words)
+    text = small_bert(tokenizer.get_vocab_size(), 16) if objective.needs.text else None
+    model = PretrainModel(ImageEncoder(spec), text, objective.needs, 3)
+    before = {name: p.clone() for name, p in model.image.named_parameters()}
+    budget = Budget("two_steps", epochs=1, batch=8, learning_rate=1e-3)
+    log = Trainer(model, objective, budget, 0, torch.device("cpu")).fit(
+        train, val, tmp_path / "resume.pt"
+    )
+    assert len(log) == 1
+    assert {"loss", "val_loss"} <= set(log[0])
+    assert np.isfinite(list(log[0].values())).all()
+    after = dict(model.image.named_parameters())
+    assert all(torch.isfinite(p).all() for p in after.values())
+    assert any(not torch.equal(before[name], p) for name, p in after.items())
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.family)
+@pytest.mark.parametrize("method", trained())
+def test_padding_never_leaks(method, spec):
+    objective, model = build(method, spec)
+    model.eval()
+    given = batch()
+    real = torch.arange(9) < given.length[:, None]
+    e = model(given)
+    loss = objective(e)["loss"]
+    # Other word pieces after the end of a report.
+    other = given._replace(ids=torch.where(real, given.ids, 7))
+    torch.testing.assert_close(objective(model(other))["loss"], loss)
+    # Anything at the padding of what the objective sees.
+    noise = torch.Generator().manual_seed(1)
+    for part, mask in (
+        ("words", "word_mask"),
+        ("word_attention", "word_mask"),
+        ("sentences", "sentence_mask"),
+    ):
+        value = getattr(e, part)
+        if value is not None:
+            valid = getattr(e, mask).view(*value.shape[:2], *(1,) * (value.ndim - 2))
+            noisy = 1e3 * torch.rand(value.shape, generator=noise)
+            e = e._replace(**{part: torch.where(valid, value, noisy)})
+    if e.word_ids is not None:
+        ids = torch.where(e.word_mask, e.word_ids, 3)
+        e = e._replace(word_ids=ids)
+    torch.testing.assert_close(objective(e)["loss"], loss)
+
+
+def test_the_released_arithmetic_of_mgca_is_a_setting():
+    own, model = build("mgca", SPECS[1])
+    released, _ = build("mgca", SPECS[1], compatibility="released_code")
+    e = model(batch())
+    first, second = own(e), released(e)
+    assert first["cta"] != second["cta"]
+    released.load_state_dict(own.state_dict())
+    torch.testing.assert_close(own(e)["cpa"], released(e)["cpa"])
+
+
+def test_mgca_keeps_its_prototypes_on_the_sphere():
+    objective, model = build("mgca", SPECS[0])
+    with torch.no_grad():
+        objective.prototypes.mul_(3.0)
+    objective.after_step(model, 1.0)
+    torch.testing.assert_close(objective.prototypes.norm(dim=1), torch.ones(500))
+
+
+@pytest.mark.parametrize("method", ["gloria", "mgca"])
+def test_words_look_at_patches(method):
+    objective, model = build(method, SPECS[1])
+    e = model(batch())
+    weights = objective.word_patch_weights(e)
+    assert weights.shape == (*e.words.shape[:2], 16)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
+
+
+def test_cls_counts_as_a_word_for_gloria_alone():
+    _, model = build("gloria", SPECS[0])
+    e = model(batch())
+    assert e.words.shape[1] == batch().word_ids.shape[1] + 1
+    assert e.word_mask[:, 0].all()
+    assert torch.equal(e.word_count, e.word_mask.sum(1))
+    _, model = build("mgca", SPECS[0])
+    e = model(batch())
+    assert torch.equal(e.word_mask, batch().word_ids >= 0)
+    assert torch.equal(e.word_count, e.word_mask.sum(1))
+    sums = e.word_attention.sum(1)
+    assert ((sums > 0) & (sums < 1)).all()
+
+
+def test_sentences_are_the_means_of_their_pieces():
+    _, model = build("prior", SPECS[0])
+    model.eval()
+    given = batch()
+    e = model(given)
+    tokens = model.text(given.ids, given.length).tokens
+    for row in range(len(tokens)):
+        for number in range(3):
+            pieces = tokens[row][given.sentence[row] == number]
+            assert bool(e.sentence_mask[row, number]) == (len(pieces) > 0)
+            if len(pieces):
+                expected = model.word_head(pieces.mean(0))
+                torch.testing.assert_close(e.sentences[row, number], expected)
 
 
 @pytest.mark.parametrize("method", registry.names("methods"))
