@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from sista.losses.in_report import contrast_within
+from sista.losses.contrast import contrast_within
 from sista.losses.sinkhorn import sinkhorn
 
 
@@ -48,20 +48,25 @@ def cta(
     patches, words = F.normalize(patches, dim=-1), F.normalize(words, dim=-1)
     words = words if pads_in_softmax else words.masked_fill(~word_mask.unsqueeze(2), 0.0)
     scores = words @ patches.transpose(1, 2) / temperature
-    context = F.normalize(scores.softmax(2) @ patches, dim=-1)
-    word_logits = words @ context.transpose(1, 2) / temperature
-    shares = None if word_attention is None else clipped_shares(word_attention, word_mask)
-    word = contrast_within(word_logits, word_mask, shares, pads_in_softmax=pads_in_softmax)
+    context = scores.softmax(2) @ patches
+    uniform = torch.ones_like(word_mask, dtype=patches.dtype)
+    share = clipped_shares(uniform if word_attention is None else word_attention, word_mask)
+    allowed = None if pads_in_softmax else word_mask[:, None, :] & word_mask[:, :, None]
+    word = contrast_within(words, context, allowed, share, temperature)
 
     # The lowest number instead of -inf: a report without a word gives no NaN.
     low = torch.finfo(scores.dtype).min
     over_words = scores.masked_fill(~word_mask.unsqueeze(2), low).softmax(1)
     mix = over_words.transpose(1, 2) @ words.masked_fill(~word_mask.unsqueeze(2), 0.0)
-    mix = F.normalize(mix, dim=-1) if normalise_patch_context else mix
-    patch_logits = patches @ mix.transpose(1, 2) / temperature
     every = word_mask.any(1, keepdim=True).expand(-1, patches.shape[1])
-    shares = None if patch_attention is None else clipped_shares(patch_attention, every)
-    patch = contrast_within(patch_logits, every, shares)
+    uniform = torch.ones_like(every, dtype=patches.dtype)
+    share = clipped_shares(uniform if patch_attention is None else patch_attention, every)
+    if normalise_patch_context:
+        patch = contrast_within(patches, mix, None, share, temperature)
+    else:
+        logits = patches @ mix.transpose(1, 2) / temperature
+        both = torch.logsumexp(logits, 2) + torch.logsumexp(logits, 1)
+        patch = (share * (both / 2 - logits.diagonal(dim1=1, dim2=2))).sum(1)
     return {"word": word.mean(), "patch": patch.mean()}
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from sista.losses.in_report import contrast_within
+from sista.losses.contrast import contrast_within
 
 
 def sigmoid_attention(
@@ -44,8 +44,9 @@ def sentence_contrast(
     Returns:
         `[B]`, mean over sentences of the mean of rows and columns; exactly 0 for one sentence.
     """
-    logits = F.normalize(contexts, dim=-1) @ F.normalize(sentences, dim=-1).transpose(1, 2)
-    return contrast_within(logits / temperature, mask)
+    allowed = mask[:, None, :] & mask[:, :, None]
+    share = mask.to(contexts.dtype) / mask.sum(1, keepdim=True).clamp_min(1)
+    return contrast_within(contexts, sentences, allowed, share, temperature)
 
 
 def patch_agreement(
