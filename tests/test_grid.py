@@ -151,6 +151,8 @@ def test_the_grid_of_methods_has_every_method():
         ("fane", "published_bias", "yes", ["bool"]),
         ("ifnd", "clusters", 1.5, ["int"]),
         ("pixpro", "head_norm", "batch", ["momentum", "reach"]),
+        ("gloria", "aggregate", "median", ["sum", "mean"]),
+        ("mgca", "compatibility", "released", ["none", "released_code"]),
         ("siglip", "temprature", 0.1, ["temperature", "bias"]),
     ],
 )
