@@ -9,6 +9,7 @@ from sista import __version__
 from sista.files import UserError
 
 _STAGES = Group.create_ordered("Stages, in the order of flow")
+_RELEASED = Group.create_ordered("Weights released by others")
 _LOOK = Group.create_ordered("Looking, changing nothing")
 
 app = App(
@@ -29,8 +30,9 @@ _VERBS = (
     ("score", "score:score", "Score the predictions of a grid into one tidy table."),
     ("report", "report.stage:report", "Make tables, figures and the HTML page of a grid."),
 )
+_RELEASES = (("import", "importing:main", "Turn released weights into an encoder for a grid."),)
 _LOOKS = (
-    ("list", "inspection:list_words", "List the words that a grid may use."),
+    ("list", "inspection:list_words", "List the words of grids and importers."),
     ("status", "inspection:status", "Say which files of a grid are there and which are missing."),
     ("show", "report.printing:show", "Print the main tables of a grid from its scores."),
     ("compare", "score:compare", "Compare two scores tables value by value."),
@@ -47,6 +49,7 @@ audit = App(name="audit", help="Audit a split, or the phantom's realism.", group
 app.command(audit)
 for _parent, _group, _verbs in (
     (app, _STAGES, _VERBS),
+    (app, _RELEASED, _RELEASES),
     (app, _LOOK, _LOOKS),
     (audit, None, _AUDITS),
 ):

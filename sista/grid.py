@@ -232,6 +232,10 @@ def check_dataset(reference: str) -> None:
 def _check_variant(variant: str, given: dict[str, Any]) -> None:
     method = str(given.get("method", variant))
     known = registry.settings("methods", method)
+    for name, setting in known.items():
+        # A text without a default, such as a path: there is no run without it.
+        if setting.annotation == "str" and not setting.default and not given.get(name):
+            raise UserError(f"variant {variant}: {method} needs the setting {name!r}")
     for name, value in given.items():
         if name == "method":
             continue

@@ -4,7 +4,7 @@ import ast
 import json
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -16,12 +16,12 @@ from sista.encoders.specs import ENCODERS
 from sista.files import UserError, atomic
 from sista.grid import Grid
 
-Kind = Literal["datasets", "methods", "heads", "protocols", "encoders", "budgets"]
-KINDS: tuple[Kind, ...] = ("datasets", "methods", "heads", "protocols", "encoders", "budgets")
+Kind = Literal["datasets", "methods", "heads", "protocols", "encoders", "budgets", "importers"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def list_words(kind: Kind | None = None) -> None:
-    """Print the words that a grid may use, each with what it is.
+    """Print the words that a grid or `sista import` may use, each with what it is.
 
     Args:
         kind: only this kind of word.
@@ -45,6 +45,11 @@ def words(kind: Kind) -> dict[str, str]:
         return {
             word: f"{budget.epochs} epochs, batch {budget.batch}, lr {budget.learning_rate:g}"
             for word, budget in BUDGETS.items()
+        }
+    if kind == "importers":
+        cards = {word: registry.find(kind, word) for word in registry.names(kind)}
+        return {
+            word: f"{card.title}. {card.paper} [{card.licence}]" for word, card in cards.items()
         }
     lines = {word: _first_line(registry.path(kind, word)) for word in registry.names(kind)}
     if kind == "datasets":

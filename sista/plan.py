@@ -5,9 +5,10 @@ imports do not show them: a job depends on its stage and on its own words, and o
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sista import registry
 from sista.grid import Grid
@@ -33,6 +34,20 @@ def code(stage: str, **words: str) -> tuple[str, ...]:
         elif stage == "fetch":
             files = {file for file in files if not file.startswith("sista/phantom/")}
     return tuple(sorted(files))
+
+
+def weights(settings: Mapping[str, Any], encoder: str) -> list[str]:
+    """Return the files of imported weights that a pre-training job reads.
+
+    A file that is not there is no input: grids plan on machines without it, and its job says how to
+    make it.
+
+    Args:
+        settings: of the method; `weights` is a path, in which `{encoder}` is the encoder's word.
+        encoder: word of the encoder.
+    """
+    path = str(settings.get("weights", "")).replace("{encoder}", encoder)
+    return [path] if path and Path(path).is_file() else []
 
 
 def covered(folder: str, name: str, asked: Iterable[int]) -> list[int]:

@@ -124,6 +124,7 @@ def _pretrain(
         if ranks.first:
             spent = {"wall_s": time.perf_counter() - started, "peak_mb": provenance.peak_mb()}
             record = run | spent | {"plan": asdict(plan), "host": provenance.host()}
+            record |= {name: made[1][name] for name in ("released",) if name in made[1]}
             write_json(out.with_name("run.json"), record)
             _finish(out, *made, run)
 
@@ -158,6 +159,7 @@ def _train(
     """
     import pandas as pd
 
+    from sista.encoders.checkpoint import load_released
     from sista.encoders.image import ImageEncoder
     from sista.engine.batches import known_labels
     from sista.engine.loop import Trainer
@@ -167,8 +169,12 @@ def _train(
 
     spec, needs = encoder_spec(run["word"]), objective.needs
     start_from_weights = needs.trained and bool(spec.initial_weights)
-    image = ImageEncoder(spec, pretrained=needs.released_weights or start_from_weights)
-    learned: dict[str, Any] = {"image_encoder": image.description(), "family": spec.family}
+    learned: dict[str, Any] = {"family": spec.family}
+    if needs.weights:
+        image, learned["released"] = load_released(needs.weights, spec.word)
+    else:
+        image = ImageEncoder(spec, pretrained=needs.released_weights or start_from_weights)
+    learned["image_encoder"] = image.description()
     modules: dict[str, nn.Module] = {"image": image}
     log: list[dict[str, float]] = []
     if needs.trained:

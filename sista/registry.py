@@ -13,7 +13,7 @@ from typing import Any
 from sista.files import UserError
 
 PACKAGE = Path(__file__).resolve().parent
-KINDS = ("datasets", "methods", "heads", "protocols")
+KINDS = ("datasets", "methods", "heads", "protocols", "importers")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from sista import __main__, __version__, registry
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
 LOOKING = (
+    "import",
     "list",
     "similarity",
     "show",

@@ -26,7 +26,7 @@ def test_every_file_describes_itself(kind, name):
     assert f"sista/{kind}/{name}.py" in registry.sources(kind, name)
 
 
-@pytest.mark.parametrize("kind", ["datasets", "protocols"])
+@pytest.mark.parametrize("kind", ["datasets", "protocols", "importers"])
 def test_planning_words_load_without_torch(kind):
     code = (
         "import sys; sys.modules['torch'] = None\n"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec
-from sista.files import UserError, atomic
+from sista.files import UserError, atomic, sha256
 
 
 def save_checkpoint(
@@ -56,6 +56,33 @@ def load_image_encoder(path: Path) -> tuple[ImageEncoder, dict[str, Any]]:
             f"unexpected {unexpected[:3]}"
         )
     return encoder.eval(), metadata
+
+
+def load_released(template: str, word: str) -> tuple[ImageEncoder, dict[str, Any]]:
+    """Return the encoder that `sista import` made, in eval mode, and what it was made from.
+
+    Args:
+        template: its path; `{encoder}` becomes the encoder's word.
+        word: of the encoder that the grid asks for.
+
+    Raises:
+        UserError: the file is missing, no import, or another kind of encoder.
+    """
+    path = Path(template.replace("{encoder}", word))
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file; make it with `sista import WORD FILE --out {path}` "
+            "(`sista list importers` shows the words)"
+        )
+    encoder, metadata = load_image_encoder(path)
+    if "released" not in metadata:
+        raise UserError(f"{path}: not made by `sista import`, but by method {metadata['method']}")
+    if encoder.word != word:
+        raise UserError(
+            f"{path}: is a {encoder.word}, the grid asks for {word}; write `{{encoder}}` in the "
+            "path and have a file for each encoder, or take this encoder out of the grid"
+        )
+    return encoder, metadata["released"] | {"path": str(path), "encoder_sha256": sha256(path)}
 
 
 def _open(path: Path, weights: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:

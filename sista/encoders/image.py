@@ -16,7 +16,7 @@ class ImageFeatures(NamedTuple):
     """What an image encoder gives for a batch.
 
     Attributes:
-        pooled: `[B, D]`, [CLS] token or average of the last map.
+        pooled: `[B, D]`, [CLS] token or average of the last map, as the timm model pools.
         maps: ResNet: C2 to C5, `[B, C_i, h_i, w_i]` at strides 4 to 32; ViT: one map of the last
             block's tokens.
         attention: `[B, P]` attention of [CLS] to each patch in the last block, mean over heads,
@@ -47,15 +47,18 @@ class ImageEncoder(nn.Module):
         self.word = spec.word
         self.family: Family = spec.family
         self.size = spec.size
-        self.mean = (spec.mean,) * 3
-        self.std = (spec.std,) * 3
+        self.mean = spec.means
+        self.std = spec.stds
         arguments = dict(spec.arguments)
         if spec.family == "vit":
             arguments["img_size"] = spec.size
         if arguments.pop("conv_stem", False):
             arguments["embed_layer"] = ConvStem
+        stages = arguments.pop("stages", 4)
         # timm's models share no typed interface.
         self.body: Any = _create(spec, arguments, pretrained)
+        if stages == 3:
+            _cut_last_stage(self.body)
         self.dim: int = self.body.num_features
         self.map_channels: tuple[int, ...]
         self.map_strides: tuple[int, ...]
@@ -87,7 +90,7 @@ class ImageEncoder(nn.Module):
         side = images.shape[-1] // self.map_strides[0]
         grid = patches.transpose(1, 2).unflatten(2, (side, side))
         looks = _cls_attention(last, seen[0])[:, prefix:] if seen else None
-        pooled = tokens[:, 0] if prefix else patches.mean(1)
+        pooled = tokens[:, 0] if self.body.global_pool == "token" else patches.mean(1)
         return ImageFeatures(pooled, (grid,), looks, tokens)
 
     def patch_map(self, stride: int = 16) -> int:
@@ -147,6 +150,16 @@ def _cls_attention(layer: Any, tokens: Tensor) -> Tensor:
     return scores.softmax(-1).mean(1)
 
 
+def _cut_last_stage(body: Any) -> None:
+    """Replace C5 of a ResNet by C4 averaged over 2×2 (stride 32), for releases without `layer4`.
+
+    The pooled feature is then the average of C4 wherever its sides are even.
+    """
+    body.layer4 = nn.AvgPool2d(2)
+    body.feature_info[-1] = body.feature_info[-1] | {"num_chs": body.feature_info[-2]["num_chs"]}
+    body.num_features = body.feature_info[-2]["num_chs"]
+
+
 def _create(spec: EncoderSpec, arguments: dict[str, Any], pretrained: bool) -> Any:
     name = spec.timm_name
     if not pretrained:
@@ -171,5 +184,11 @@ def _create(spec: EncoderSpec, arguments: dict[str, Any], pretrained: bool) -> A
 
 def normalise(images: Tensor, encoder: ImageEncoder) -> Tensor:
     """Turn grey images in [0, 255] `[B, S, S]` into the encoder's input `[B, 3, S, S]`."""
-    mean, std = 255.0 * encoder.spec.mean, 255.0 * encoder.spec.std
-    return images.to(torch.float32).sub(mean).div_(std).unsqueeze(1).expand(-1, 3, -1, -1)
+    grey = images.to(torch.float32).unsqueeze(1)
+    if len(set(encoder.mean)) == len(set(encoder.std)) == 1:
+        mean, std = 255.0 * encoder.mean[0], 255.0 * encoder.std[0]
+        return grey.sub(mean).div_(std).expand(-1, 3, -1, -1)
+    shape = (1, 3, 1, 1)
+    means = torch.tensor(encoder.mean, device=grey.device).view(shape)
+    stds = torch.tensor(encoder.std, device=grey.device).view(shape)
+    return (grey - 255.0 * means) / (255.0 * stds)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from sista.files import UserError
 
 Family = Literal["resnet", "vit"]
+Channels = float | tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,11 @@ class EncoderSpec:
         family: decides which heads fit.
         timm_name: the model's name in timm.
         size: side of the square input in pixels.
-        arguments: further arguments of `timm.create_model`.
+        arguments: further arguments of `timm.create_model`, and our own `conv_stem` and `stages`
+            (see `sista.encoders.image`).
         initial_weights: timm's pretrained tag to start from ("" = random initialisation).
-        mean: subtracted from pixels in [0, 1], the same for the three channels.
-        std: then divided by this.
+        mean: subtracted from pixels in [0, 1]; one number, or one for each of the three channels.
+        std: then divided by this, likewise.
         text: the text encoder trained with it: `bert_tiny` (random initialisation, vocabulary
             trained on the corpus) or a transformers folder or hub id.
     """
@@ -31,9 +33,24 @@ class EncoderSpec:
     size: int
     arguments: dict[str, Any] = field(default_factory=dict)
     initial_weights: str = ""
-    mean: float = 0.5
-    std: float = 0.5
+    mean: Channels = 0.5
+    std: Channels = 0.5
     text: str = "bert_tiny"
+
+    @property
+    def means(self) -> tuple[float, float, float]:
+        """Return the mean of each channel."""
+        return _three(self.mean)
+
+    @property
+    def stds(self) -> tuple[float, float, float]:
+        """Return the standard deviation of each channel."""
+        return _three(self.std)
+
+
+def _three(value: Channels) -> tuple[float, float, float]:
+    first, second, third = value if not isinstance(value, float | int) else (value,) * 3
+    return first, second, third
 
 
 _CLINICAL = "emilyalsentzer/Bio_ClinicalBERT"

@@ -35,6 +35,7 @@ class Needs:
         momentum: a slowly following copy of image encoder and pixel projection; the objective's
             `after_step` moves it.
         released_weights: the image encoder starts from timm's released weights in any case.
+        weights: the image encoder is read from this file of `sista import`.
         similarity: inter-report similarity by this encoder (`sista.reports.encoders`); "" = none.
         r_text: text that the similarity looks at: `raw` or `cleaned`.
         stop_words: function words count as words.
@@ -61,6 +62,7 @@ class Needs:
     pixels: bool = False
     momentum: bool = False
     released_weights: bool = False
+    weights: str = ""
     similarity: str = ""
     r_text: str = "cleaned"
     stop_words: bool = False

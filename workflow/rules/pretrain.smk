@@ -12,6 +12,9 @@ rule pretrain:
         split="results/prepare/{corpus}/manifest.split.parquet",
         images="results/prepare/{corpus}/manifest.images.npy",
         vocabulary="results/prepare/{corpus}/manifest.vocabulary.json",
+        weights=lambda wildcards: plan.weights(
+            grid.settings_of(wildcards.variant)[1], wildcards.encoder
+        ),
         code=lambda wildcards: plan.code(
             "pretrain", methods=grid.settings_of(wildcards.variant)[0]
         ),

@@ -1,0 +1,1 @@
+"""Importers for released weights: one card per release."""

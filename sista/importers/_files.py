@@ -1,0 +1,216 @@
+"""Reading files of unknown origin: tensors come out, code is never run."""
+
+import pickle
+import warnings
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from sista.files import UserError
+
+MAX_BYTES = 16 << 30
+# Where training code keeps the weights inside its checkpoints.
+WRAPPERS = ("state_dict", "model", "model_state_dict")
+REMEDY = (
+    "if you trust where it comes from, load it once in a container, save only its weights with "
+    "safetensors.torch.save_file and import that file"
+)
+
+
+class _Inert:
+    """Stands for a settings object of a checkpoint: takes whatever the pickle hands it, keeps none.
+
+    The class that the pickle names is not imported.
+    """
+
+    def __new__(cls, *_arguments: object, **_keywords: object) -> "_Inert":
+        return super().__new__(cls)
+
+    def __init__(self, *_arguments: object, **_keywords: object) -> None:
+        pass
+
+    def __setstate__(self, _state: object) -> None:
+        pass
+
+
+class _InertMapping:
+    """The same for classes that the pickle fills key by key, which torch allows in few types."""
+
+    def __new__(cls, *_arguments: object, **_keywords: object) -> Any:
+        return OrderedDict()
+
+
+# Kinds of settings, paths and scores that Lightning, MAE and OmegaConf put beside the weights.
+_INERT = (
+    "argparse.Namespace",
+    "builtins.dict",
+    "builtins.list",
+    "builtins.float",
+    "builtins.int",
+    "builtins.str",
+    "builtins.bool",
+    "builtins.object",
+    "collections.deque",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.dtype",
+    "omegaconf.base.ContainerMetadata",
+    "omegaconf.base.Metadata",
+    "omegaconf.base.SCMode",
+    "omegaconf.dictconfig.DictConfig",
+    "omegaconf.listconfig.ListConfig",
+    "omegaconf.nodes.AnyNode",
+    "omegaconf.nodes.BooleanNode",
+    "omegaconf.nodes.FloatNode",
+    "omegaconf.nodes.IntegerNode",
+    "omegaconf.nodes.StringNode",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
+    "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
+    "pytorch_lightning.callbacks.lr_monitor.LearningRateMonitor",
+    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+    "typing.Any",
+)
+_INERT_MAPPINGS = (
+    "collections.defaultdict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a weights file by key, without wrappers and without `module.`.
+
+    safetensors, or a file of `torch.save` read with `weights_only`: a pickle may only make
+    tensors, containers and the inert stand-ins of a fixed list of settings classes.
+
+    Raises:
+        UserError: there is no such file, it is too large, of another format, damaged, or asks for
+            code; says what to do.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise UserError(f"{path}: {size >> 30} GiB, more than the {MAX_BYTES >> 30} allowed")
+    with path.open("rb") as stream:
+        start = stream.read(64)
+    if start[8:9] == b"{":
+        return _checked(path, _read_safetensors(path))
+    if start.startswith(b"PK\x03\x04"):
+        _check_archive(path)
+    elif not start.startswith(b"\x80"):
+        raise UserError(f"{path}: {_wrong_format(start)}")
+    return _checked(path, _unwrapped(path, _read_pickle(path)))
+
+
+def _wrong_format(start: bytes) -> str:
+    """Return in words what a file is that holds no weights."""
+    text = start.lstrip().lower()
+    if text.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself: run `git lfs pull`"
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page, not weights: the download failed or asked for a login"
+    if not start:
+        return "the file is empty"
+    return "neither safetensors nor a file of torch.save"
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, ValueError, OSError) as error:
+        raise UserError(f"{path}: damaged safetensors file ({error})") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Check a zip before torch opens it: names stay inside, nothing is packed or hidden."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
+        raise UserError(f"{path}: damaged archive ({error}); download it again") from error
+    for entry in entries:
+        parts = entry.filename.replace("\\", "/").split("/")
+        if ".." in parts or parts[0] == "" or ":" in parts[0]:
+            raise UserError(f"{path}: the entry {entry.filename!r} points outside; not opened")
+        if entry.compress_type != zipfile.ZIP_STORED and _is_data(entry.filename):
+            raise UserError(f"{path}: packed entries; torch.save never packs; not opened")
+    if sum(entry.file_size for entry in entries) > MAX_BYTES:
+        raise UserError(f"{path}: claims to unpack to more than {MAX_BYTES >> 30} GiB; not opened")
+    names = [entry.filename for entry in entries]
+    if any("/code/" in f"/{name}" or name.endswith("constants.pkl") for name in names):
+        raise UserError(f"{path}: a TorchScript archive, which holds code; {REMEDY}")
+    if not any(name.endswith("/data.pkl") for name in names):
+        inside = ", ".join(sorted(names)[:3])
+        raise UserError(f"{path}: a zip of {inside}; unpack it and import the weights file in it")
+
+
+def _is_data(name: str) -> bool:
+    return name.endswith("data.pkl") or "/data/" in name
+
+
+def _read_pickle(path: Path) -> Any:
+    allowed: list[Any] = [(_named(_Inert), name) for name in _INERT]
+    allowed += [(_named(_InertMapping), name) for name in _INERT_MAPPINGS]
+    try:
+        with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+            # Of pickle protocols; what cannot be read ends in an error all the same.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        wanted = _wanted(path)
+        reason = str(error).rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
+        why = f"asks for code ({wanted})" if wanted else f"holds more than tensors ({reason})"
+        raise UserError(f"{path}: refused, its pickle {why}; {REMEDY}") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise UserError(f"{path}: damaged, or not a file of torch.save ({reason})") from error
+    except (IndexError, OSError, UnicodeDecodeError, AssertionError) as error:
+        raise UserError(f"{path}: damaged, or not a file of torch.save ({error})") from error
+
+
+def _named(base: type) -> type:
+    """Return a class of its own, so that two names of a pickle stay two classes."""
+    return type(base.__name__, (base,), {})
+
+
+def _wanted(path: Path) -> str:
+    """Return what a pickle would have called, read without running it."""
+    try:
+        found = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    except Exception:
+        # Only files of the zip format can be looked through; the caller then quotes the error.
+        return ""
+    known = {*_INERT, *_INERT_MAPPINGS}
+    return ", ".join(sorted(name for name in found if name not in known)[:5])
+
+
+def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
+    """Return the dictionary of tensors, wherever the training code has put it."""
+    for name in ("", *WRAPPERS):
+        inner = content.get(name) if name and isinstance(content, Mapping) else content
+        if isinstance(inner, Mapping):
+            tensors = {str(k): v for k, v in inner.items() if isinstance(v, Tensor)}
+            if tensors and not (name == "" and any(w in content for w in WRAPPERS)):
+                return tensors
+    raise UserError(
+        f"{path}: no dictionary of tensors in it, nor under {', '.join(WRAPPERS)}; {REMEDY}"
+    )
+
+
+def _checked(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors without the prefix of DataParallel; a key must not stand twice."""
+    found = {key.removeprefix("module."): value for key, value in tensors.items()}
+    if not found:
+        raise UserError(f"{path}: holds no tensors")
+    if len(found) < len(tensors):
+        raise UserError(f"{path}: keys stand twice, with and without `module.`")
+    return found
