@@ -124,7 +124,7 @@ def _pretrain(
         if ranks.first:
             spent = {"wall_s": time.perf_counter() - started, "peak_mb": provenance.peak_mb()}
             record = run | spent | {"plan": asdict(plan), "host": provenance.host()}
-            record |= {name: made[1][name] for name in ("released",) if name in made[1]}
+            record["released"] = made[1].get("released")
             write_json(out.with_name("run.json"), record)
             _finish(out, *made, run)
 

@@ -176,7 +176,7 @@ def test_weights_of_our_own_training_are_no_release(small, tmp_path, monkeypatch
     ("name", "head", "size"),
     [
         ("medklip", "linear", None),
-        ("medklip", "unet", None),
+        pytest.param("medklip", "unet", None, marks=pytest.mark.slow),
         ("medklip", "yolov3", None),
         ("chexzero", "linear", 64),
         ("rad_dino", "setr_pup", 56),
