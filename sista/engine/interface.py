@@ -212,7 +212,9 @@ class Temperature(nn.Module):
 
     def __init__(self, start: float, learned: bool) -> None:
         super().__init__()
-        self.log = nn.Parameter(torch.tensor(math.log(start)), requires_grad=learned)
+        # A start at an end is moved inside by a rounding error, where the clamp has a gradient.
+        inside = min(max(math.log(start), math.log(0.01) + 1e-6), -1e-6)
+        self.log = nn.Parameter(torch.tensor(inside), requires_grad=learned)
 
     def forward(self) -> Tensor:
         """Return the temperature."""

@@ -93,7 +93,7 @@ def gloria_similarity(
 
     For image i and report j: `A = softmax over patches of attention_scale * (softmax over words of
     w_l·p_k)`, `c_l = sum_k A_lk p_k`, `Z_ij = log sum_l exp(match_scale * cos(c_l, w_l))`.
-    Reports are taken in chunks of similar length, so that little padding is computed.
+    Reports are taken in chunks of similar length: little padding is computed.
 
     Args:
         patches: `[N, P, D]` of the images.
@@ -103,12 +103,9 @@ def gloria_similarity(
         attention_scale: of the softmax over patches.
         match_scale: of the cosines.
         aggregate: `mean` divides the sum over words by their number (a setting of the source).
-        chunk: reports compared at a time. Memory grows with `chunk * images`; the result does not
-            depend on it.
-        images: images compared at a time; None = 4 on a CPU, whose caches then hold what is
-            worked on, else all.
-        keep: keep the `c_l` of all pairs, `[N, B, W, D]`, for the backward pass instead of
-            working them out again: an eighth less to compute, 0.5 GB for B = 96 and 111 words.
+        chunk: reports compared at a time; the result does not depend on it, the memory does.
+        images: compared at a time; None = 4 on a CPU, whose caches then hold them, else all.
+        keep: keep the `c_l` of all pairs for the backward pass: an eighth less to compute, 0.5 GB.
 
     Returns:
         `Z`, `[N, B]`.
@@ -121,20 +118,21 @@ def gloria_similarity(
         raise ValueError("every report needs a word: let [CLS] count as one (Needs.cls_word)")
     images = images or (4 if patches.is_cpu else len(patches))
     order = sorted(range(len(counts)), key=counts.__getitem__)
-    columns: list[Tensor] = []
+    columns, scales = list[Tensor](), (attention_scale, match_scale)
     with torch.autocast(patches.device.type, enabled=False):
         wide = torch.promote_types(patches.dtype, torch.float32)
         patches, words = patches.to(wide), words.to(wide)
         for start in range(0, len(order), chunk):
             some = order[start : start + chunk]
+            most = counts[some[-1]]
             rows = torch.tensor(some).to(words.device, non_blocking=True)
-            mask = word_mask[rows, : counts[some[-1]]]
-            given = words[rows, : counts[some[-1]]].masked_fill(~mask.unsqueeze(2), 0.0)
-            parts = torch.split(patches, images)
-            form = (given, mask, (attention_scale, match_scale), keep)
-            columns.append(torch.cat([PairMatch.apply(p, *form) for p in parts]))
-    place = torch.tensor(sorted(range(len(order)), key=order.__getitem__))
-    matches = torch.cat(columns, 1)[:, place.to(words.device, non_blocking=True)]
+            mask = word_mask[rows, :most]
+            given = words[rows, :most].masked_fill(~mask.unsqueeze(2), 0.0)
+            form = (given, mask, scales, keep, counts[some[0]] < most)
+            parts = [PairMatch.apply(p, *form) for p in torch.split(patches, images)]
+            columns.append(torch.cat(parts))
+    back = torch.tensor(sorted(range(len(order)), key=order.__getitem__))
+    matches = torch.cat(columns, 1)[:, back.to(words.device, non_blocking=True)]
     if aggregate == "mean":
         return matches - torch.tensor(counts).to(matches, non_blocking=True).log()
     return matches

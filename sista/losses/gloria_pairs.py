@@ -12,7 +12,9 @@ from torch.autograd.function import once_differentiable
 SMALLEST_NORM = 1e-8
 
 
-def _attend(patches: Tensor, words: Tensor, mask: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+def _attend(
+    patches: Tensor, words: Tensor, mask: Tensor, scale: float, padded: bool
+) -> tuple[Tensor, Tensor]:
     """Return both softmaxes of the words of C reports over T images, `[T, P, M]`, M = C x L.
 
     Returns:
@@ -21,7 +23,7 @@ def _attend(patches: Tensor, words: Tensor, mask: Tensor, scale: float) -> tuple
     """
     scores = patches @ words.flatten(0, 1).T
     apart = scores.view(*scores.shape[:2], *mask.shape)
-    if not mask.is_cpu or not bool(mask.all()):
+    if padded:
         apart = apart.masked_fill_(~mask, -torch.inf)
     over_words = apart.softmax(3).flatten(2)
     return over_words, (over_words * scale).exp_()
@@ -38,9 +40,10 @@ class PairMatch(torch.autograd.Function):
         mask: Tensor,
         scales: tuple[float, float],
         keep: bool,
+        padded: bool,
     ) -> Tensor:
         """Compare patches `[T, P, D]` with words `[C, L, D]`, 0 at padding, mask `[C, L]`."""
-        weights = _attend(patches, words, mask, scales[0])[1]
+        weights = _attend(patches, words, mask, scales[0], padded)[1]
         context = weights.transpose(1, 2) @ patches
         flat = words.flatten(0, 1)
         lengths = context.norm(dim=2).clamp_min_(SMALLEST_NORM)
@@ -49,20 +52,20 @@ class PairMatch(torch.autograd.Function):
         matches = (scales[1] * cosine).view(-1, *mask.shape).masked_fill_(~mask, -torch.inf)
         kept = context if keep else None
         ctx.save_for_backward(patches, words, mask, cosine, lengths, word_lengths, kept)
-        ctx.scales = scales
+        ctx.scales, ctx.padded = scales, padded
         result: Tensor = matches.logsumexp(2)
         return result
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Work the attention out again and go back through it."""
         patches, words, mask, cosine, lengths, word_lengths, context = ctx.saved_tensors
         scale, match_scale = ctx.scales
         flat = words.flatten(0, 1)
         logits = (match_scale * cosine).view(-1, *mask.shape).masked_fill_(~mask, -torch.inf)
         to_cosine = (logits.softmax(2) * (match_scale * gradient).unsqueeze(2)).flatten(1)
-        over_words, weights = _attend(patches, words, mask, scale)
+        over_words, weights = _attend(patches, words, mask, scale, ctx.padded)
         if context is None:
             context = weights.transpose(1, 2) @ patches
         # cos = c·w / (|c| |w|): dc = up w - down c, and likewise for w.
@@ -80,4 +83,4 @@ class PairMatch(torch.autograd.Function):
         rows = flow.flatten(0, 1)
         to_patches.flatten(0, 1).addmm_(rows, flat, alpha=scale)
         to_words.addmm_(rows.T, patches.flatten(0, 1), alpha=scale)
-        return to_patches, to_words.view_as(words), None, None, None
+        return to_patches, to_words.view_as(words), None, None, None, None

@@ -61,13 +61,13 @@ def sia(
         return -(targets * torch.log_softmax(logits, 2)).sum(2).mean()
     if threshold is None:
         raise ValueError(f"mode {mode!r} needs a threshold")
-    same = false_negatives(similarity, threshold)
     if mode == "eliminate":
-        return _eliminate(logits, same)
+        return _eliminate(logits, false_negatives(similarity, threshold))
     if mode == "attract":
-        oneself = torch.eye(len(same), dtype=torch.bool, device=same.device)
-        negative = (similarity <= (threshold if neutral is None else neutral)) & ~oneself
-        return _attract(logits, same | oneself, negative)
+        oneself = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+        positive = (similarity > threshold) | oneself
+        no_negative = (similarity > (threshold if neutral is None else neutral)) | oneself
+        return _attract(logits, positive, no_negative)
     raise ValueError(f"unknown mode {mode!r}; valid: eliminate, attract, soft, infonce")
 
 
@@ -93,12 +93,12 @@ def _eliminate(logits: Tensor, left_out: Tensor | None) -> Tensor:
     return (torch.logsumexp(kept, 2) - logits.diagonal(dim1=1, dim2=2)).mean()
 
 
-def _attract(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+def _attract(logits: Tensor, positive: Tensor, no_negative: Tensor) -> Tensor:
     """Return the mean over rows of the mean over positives of log(e^s + sum of negatives) - s."""
-    negatives = logits.masked_fill(~negative, -torch.inf)
+    negatives = logits.masked_fill(no_negative, -torch.inf)
     # A finite floor instead of -inf: logaddexp of two -inf has no gradient.
     floor = torch.finfo(logits.dtype).min
     total = torch.logsumexp(negatives, 2, keepdim=True).clamp_min(floor)
-    has_negative = negative.any(1, keepdim=True)
-    terms = torch.where(has_negative, torch.logaddexp(logits, total) - logits, 0.0)
+    none_left = no_negative.all(1, keepdim=True)
+    terms = torch.where(none_left, 0.0, torch.logaddexp(logits, total) - logits)
     return ((terms * positive).sum(2) / positive.sum(1)).mean()

@@ -38,7 +38,7 @@ class _Gloria(Objective):
             required(e.patches),
             required(e.words),
             required(e.word_mask),
-            counts=required(e.word_count).tolist(),
+            counts=required(e.word_count).numpy().tolist(),
             attention_scale=attention,
             match_scale=match,
             scale=scale,

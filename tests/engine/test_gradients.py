@@ -26,7 +26,9 @@ def assert_equal(one, other, tolerance=1e-5):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_chunks_give_the_gradients_of_the_whole_batch(method):
-    assert_equal(gradients(method, "vit"), gradients(method, "vit", chunk=3))
+    # PRIOR starts at a temperature of 0.01, which makes rounding errors larger.
+    tolerance = 5e-5 if method == "prior" else 1e-5
+    assert_equal(gradients(method, "vit"), gradients(method, "vit", chunk=3), tolerance)
 
 
 @pytest.mark.parametrize("method", ["clip", "sista"])
