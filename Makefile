@@ -4,11 +4,13 @@ CORES ?= all
 GRID ?= benchmarks/phantom.yaml
 NAME = $(basename $(notdir $(GRID)))
 SCORES = results/score/$(NAME).parquet
+ROW ?= sista/resnet_tiny
+COLUMN ?= chexpert@phantom/10
 UV = .uv/bin/uv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env run test test-slow bench lint lock release clean
+.PHONY: help env run test test-slow verify reproduce bench lint lock release clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -31,6 +33,12 @@ test: env ## run the test suite
 
 test-slow: env ## run the slow tests too (before a release)
 	pytest -m "slow or not slow"
+
+verify: env ## hash all results again and name what was altered
+	python -m sista verify
+
+reproduce: env ## make one released number again (SCORES=results/released/phantom/scores.parquet ROW=sista/resnet_tiny COLUMN=...)
+	python -m sista reproduce $(SCORES) --row $(ROW) --column $(COLUMN) $(ARGS)
 
 bench: env ## measure start-up, planning and no-op times
 	python benchmarks/speed/planning.py

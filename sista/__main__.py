@@ -10,6 +10,7 @@ from sista.files import UserError
 
 _STAGES = Group.create_ordered("Stages, in the order of flow")
 _RELEASED = Group.create_ordered("Weights released by others")
+_PASS = Group.create_ordered("Passing results on")
 _LOOK = Group.create_ordered("Looking, changing nothing")
 
 app = App(
@@ -33,13 +34,20 @@ _VERBS = (
 _RELEASES = (("import", "importing:main", "Turn released weights into an encoder for a grid."),)
 _LOOKS = (
     ("list", "inspection:list_words", "List the words of grids and importers."),
-    ("status", "inspection:status", "Say which files of a grid are there and which are missing."),
+    ("status", "monitor.status:status", "Count jobs done, running, failed and to do; time left."),
+    ("watch", "monitor.status:watch", "Show the state of a grid live, until it is done."),
     ("show", "report.printing:show", "Print the main tables of a grid from its scores."),
     ("compare", "score:compare", "Compare two scores tables value by value."),
     ("ground", "ground:main", "Score where a checkpoint's word maps point, on the phantom."),
     ("retrieve", "retrieve:main", "Score retrieval between films and reports."),
     ("similarity", "similarity:inspect", "Show how alike a corpus' reports are, and a cut."),
-    ("schema", "inspection:schema", "Print the JSON schema of grids, for editors."),
+    ("trace", "lineage.trace:trace", "Follow a number of a table down to the raw data's hash."),
+    ("verify", "lineage.verify:verify", "Hash all results again; name what was altered."),
+    ("schema", "inspection:schema", "Print the JSON schema of grids or of run records."),
+)
+_SHARE = (
+    ("reproduce", "lineage.reproduce:reproduce", "Make one released number again and compare."),
+    ("crate", "lineage.crate:crate", "Write a finished grid as an RO-Crate."),
 )
 _AUDITS = (
     ("split", "split_audit:audit_split", "Audit a split for overlaps, nestedness, class counts."),
@@ -51,6 +59,7 @@ for _parent, _group, _verbs in (
     (app, _STAGES, _VERBS),
     (app, _RELEASED, _RELEASES),
     (app, _LOOK, _LOOKS),
+    (app, _PASS, _SHARE),
     (audit, None, _AUDITS),
 ):
     for _order, (_name, _place, _help) in enumerate(_verbs):

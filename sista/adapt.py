@@ -8,14 +8,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from sista import provenance, registry, tables
-from sista.files import UserError, write_json
+from sista.files import UserError
 from sista.parts import Parts
 from sista.progress import track
 from sista.protocols._base import Protocol, Settings
+from sista.record import Made, recorded
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,7 @@ TASK_CLASSES = {
 FROM_ENCODER = "variant method settings settings_hash family corpus budget seed".split()
 
 
+@recorded("adapt")
 def adapt(
     *,
     protocol: str,
@@ -46,7 +47,7 @@ def adapt(
     settings: str = "{}",
     threads: int = 1,
     device: str = "auto",
-) -> None:
+) -> Made:
     """Train a head at each label fraction and draw; predict the validation and test images.
 
     The frozen encoder sees every image once. A job that was killed goes on with the first head
@@ -70,7 +71,6 @@ def adapt(
     Raises:
         UserError: a word, a file or a setting is wrong; names it and the remedy.
     """
-    started = time.monotonic()
     rules: Protocol = registry.find("protocols", protocol)
     changes = _changes(settings, head)
     job = _open_job(rules, dataset, head, manifest, split, encoder, out, threads, device)
@@ -84,9 +84,12 @@ def adapt(
             begun = time.monotonic()
             frame, reason = job.train(draw, fraction, changes, parts.folder)
             parts.put(draw, fraction, frame, reason, time.monotonic() - begun)
-    told = _write(job, parts, cells, out) | {"draws": draws, "fractions": fractions}
-    write_json(out.with_name("run.json"), told | {"total_s": time.monotonic() - started})
-    parts.remove()
+    facts = _write(job, parts, cells, out)
+    resolved = {str(f): asdict(job.settings(f, changes)) for f in fractions}
+    asked = job.run | {"draws": draws, "fractions": fractions, "resolved": resolved}
+    seeds = {f"head {d},{f}": head_seed(d, f) for d, f in cells} | {"pretrain": job.run["seed"]}
+    read = [manifest, split, manifest.with_suffix(".images.npy"), encoder]
+    return Made([out], read, asked, seeds, facts, parts.remove)
 
 
 main = adapt
@@ -95,11 +98,16 @@ main = adapt
 def _write(job: "Job", parts: Parts, cells: list[tuple[int, int]], out: Path) -> dict[str, Any]:
     """Write the predictions of all parts; return the run's facts."""
     frame, refused, walls = parts.collect(cells, tables.SCHEMAS[job.task.TABLE].columns)
-    run = job.run | {"wall_s": walls, "peak_mb": provenance.peak_mb()}
+    run = job.run | {"wall_s": walls, "peak_mb": provenance.peak_mb(), "host": provenance.host()}
     meta: dict[str, Any] = {"run": run, "refused": refused, "labels": list(job.task.labels)}
     meta |= {"multiclass": bool(job.task.meta.get("multiclass"))}
     tables.write(frame, out, job.task.TABLE, meta)
-    return run | {"refused": refused, "host": provenance.host()}
+    return {"refused": refused, "head_wall_s": walls}
+
+
+def head_seed(draw: int, fraction: int) -> int:
+    """Return the seed of the head that is trained on this subset of the labels."""
+    return 1000 * draw + fraction
 
 
 @dataclass
@@ -132,7 +140,7 @@ class Job:
         if reason:
             return None, reason
         chosen = self.settings(fraction, changes)
-        seed = 1000 * draw + fraction
+        seed = head_seed(draw, fraction)
         torch.manual_seed(seed)
         model = self.build(chosen.head.get(self.head, {}))
         names = {each.name for each in fields(TrainSettings)}
@@ -215,6 +223,7 @@ def _open_job(
     levels = registry.constant("heads", head, "LEVELS")
     place = _start_torch(threads, device)
     from sista.encoders.checkpoint import load_image_encoder
+    from sista.encoders.stored_features import stored_features
     from sista.openmmlab.loading import load_mmengine
 
     # Before the heads import it: without its optional extras.
@@ -233,7 +242,19 @@ def _open_job(
     used = used.sort_values("row").reset_index(drop=True)
     size = rules.image_size or model.size
     task = task_class(used, meta, size, rules.options_for(dataset))
-    task.features = _features(rules, model, task, levels[model.family], kind, manifest, out, place)
+    task.features = stored_features(
+        model,
+        encoder,
+        manifest.with_suffix(".images.npy"),
+        [int(row) for row in task.frame["row"]],
+        levels=levels[model.family],
+        also=_levels_of_other_heads(rules, kind, model.family),
+        size=task.size,
+        resize=round(task.size * rules.settings[kind].zoom),
+        device=place,
+        scratch=out.with_name(f".{out.stem}.parts") / "features",
+        memory_bytes=rules.map_bytes,
+    )
     run = {name: made[name] for name in FROM_ENCODER}
     run |= {"encoder": made["word"], "dataset": dataset, "release": str(meta["release"])}
     run |= {"split_hash": split_meta["hash"], "protocol": rules.word, "head": head, "task": kind}
@@ -257,36 +278,14 @@ def _start_torch(threads: int, device: str) -> "torch.device":
     return torch.device(device)
 
 
-def _features(
-    rules: Protocol,
-    model: "ImageEncoder",
-    task: "HeadTask",
-    levels: Sequence[int],
-    kind: str,
-    manifest: Path,
-    out: Path,
-    device: "torch.device",
-) -> Any:
-    from sista.encoders.features import FeatureStore
-
-    container = manifest.with_suffix(".images.npy")
-    try:
-        images = np.load(container, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{container}: no readable image container; run prepare again") from error
-    if len(images) <= task.frame["row"].max():
-        raise UserError(f"{container}: {len(images)} images, fewer than {manifest} names")
-    return FeatureStore(
-        model,
-        images,
-        [int(row) for row in task.frame["row"]],
-        levels=levels,
-        size=task.size,
-        resize=round(task.size * rules.settings[kind].zoom),
-        device=device,
-        folder=out.with_name(f".{out.stem}.parts") / "features",
-        memory_bytes=rules.map_bytes,
-    )
+def _levels_of_other_heads(rules: Protocol, kind: str, family: str) -> list[int]:
+    """Return the map levels of the protocol's heads that see the images at the same scale."""
+    zoom = rules.settings[kind].zoom
+    heads = [
+        of.get(family) for task, of in rules.heads.items() if rules.settings[task].zoom == zoom
+    ]
+    levels = (registry.constant("heads", head, "LEVELS").get(family, ()) for head in heads if head)
+    return sorted({level for each in levels for level in each})
 
 
 def _positions(used: pd.DataFrame, split: pd.DataFrame) -> dict[tuple[str, int, int], list[int]]:

@@ -3,10 +3,13 @@
 A data set is never downloaded: access and licence are between its user and its owner.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,16 +18,18 @@ from sista.datasets._card import Dataset
 from sista.datasets._source import inside
 from sista.files import UserError, digest, sha256
 from sista.progress import track
+from sista.record import Made, recorded
 
 CACHE = ".hashes.parquet"
-Key = tuple[str, int, int]
+Key = tuple[str, int, int, int]
 
 
-def fetch(word: str, *, out: Path, source: Path | None = None, threads: int = 1) -> None:
+@recorded("fetch")
+def fetch(word: str, *, out: Path, source: Path | None = None, threads: int = 1) -> Made:
     """List the files of a data set into an inventory (path, size, SHA-256).
 
     A phantom data set (`rsna_pneumonia@phantom`) is made first, in the folder `raw` beside the
-    inventory. Hashes of unchanged files (path, size, time of change) are taken from the last run.
+    inventory. Hashes of unchanged files (path, size, times of change) are taken from the last run.
 
     Args:
         word: the data set, e.g. `rsna_pneumonia` (real) or `rsna_pneumonia@phantom`.
@@ -46,12 +51,13 @@ def fetch(word: str, *, out: Path, source: Path | None = None, threads: int = 1)
     hashes = _hashes(root, keys, out.parent / CACHE, threads, word)
     frame = pd.DataFrame(
         {
-            "path": [path for path, _, _ in keys],
-            "size": [size for _, size, _ in keys],
+            "path": [path for path, *_ in keys],
+            "size": [size for _, size, *_ in keys],
             "sha256": hashes,
         }
     )
-    cached = frame.assign(mtime_ns=[time for _, _, time in keys])
+    times = {"mtime_ns": [key[2] for key in keys], "ctime_ns": [key[3] for key in keys]}
+    cached = frame.assign(**times)
     tables.write(cached, out.parent / CACHE, "inventory")
     meta = {
         "dataset": word,
@@ -62,6 +68,22 @@ def fetch(word: str, *, out: Path, source: Path | None = None, threads: int = 1)
         "hash": digest(list(zip(frame.path, frame.sha256, strict=True))),
     }
     tables.write(frame, out, "inventory", meta)
+    facts = {"release": release, "licence": dataset.licence, "n": len(frame)}
+    facts |= {"bytes": int(frame["size"].sum()), "raw_sha256": listing_hash(frame)}
+    return Made([out], [], {"dataset": word, **_preset(origin)}, facts=facts)
+
+
+def listing_hash(inventory: pd.DataFrame) -> str:
+    """Return the SHA-256 of a listing as `sha256sum` prints it, sorted by path."""
+    lines = (f"{row.sha256}  {row.path}\n" for row in inventory.itertuples())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _preset(origin: str) -> dict[str, Any]:
+    """Return what the phantom is made from; nothing for a real data set."""
+    from sista.phantom.presets import PRESETS
+
+    return {"preset": asdict(PRESETS[origin])} if origin else {}
 
 
 def _make_phantom(dataset: Dataset, origin: str, raw: Path, threads: int) -> tuple[Path, str]:
@@ -93,7 +115,7 @@ def _files(root: Path) -> Iterator[Key]:
             if not name.startswith(".") and path.is_file():
                 state = path.stat()
                 relative = path.relative_to(root).as_posix()
-                found.append((relative, state.st_size, state.st_mtime_ns))
+                found.append((relative, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
     yield from sorted(found)
 
 
@@ -102,10 +124,11 @@ def _hashes(root: Path, keys: list[Key], cache: Path, threads: int, word: str) -
     known: dict[Key, str] = {}
     if cache.is_file():
         old, _ = tables.read(cache, "inventory")
-        columns = (old.path, old["size"], old.mtime_ns, old.sha256)
-        known = {
-            (path, size, time): found for path, size, time, found in zip(*columns, strict=True)
-        }
+        # The inode's time too: a file can be changed and given its old time of change back.
+        names = ("path", "size", "mtime_ns", "ctime_ns", "sha256")
+        if set(names) <= set(old):
+            columns = (old[name] for name in names)
+            known = {tuple(key): found for *key, found in zip(*columns, strict=True)}  # type: ignore[misc]
 
     def one(key: Key) -> str:
         try:

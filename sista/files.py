@@ -1,12 +1,13 @@
 """Atomic writes, content hashes and the error that is shown to users without a traceback."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ def atomic(path: Path | str) -> Iterator[Path]:
 
     The temporary path may be written as a file or made as a folder. A reader never sees a
     half-written result, whenever the process is killed.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept: many writers choose the format by it.
     temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.tmp{target.suffix}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if temporary.is_file():
             # Some writers make private files; results are for the whole group of a cluster.
@@ -37,11 +41,34 @@ def atomic(path: Path | str) -> Iterator[Path]:
         if temporary.is_dir() and target.is_dir():
             shutil.rmtree(target)
         os.replace(temporary, target)
+    except UserError:
+        raise
+    except Exception as error:
+        elsewhere = getattr(error, "filename", None) not in (None, str(temporary))
+        reason = unwritable(error)
+        if reason is None or (elsewhere and isinstance(error, PermissionError)):
+            raise
+        raise UserError(f"{target}: {reason}") from error
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
         else:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def unwritable(error: Exception) -> str | None:
+    """Return the remedy where an error means a full disk or a folder without rights, else None.
+
+    Writers in C and Rust pass the system's error on as text only.
+    """
+    text = str(error)
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text:
+        return "no space left on the disk; free some and run again, finished work is kept"
+    number = getattr(error, "errno", None)
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM) or "Read-only file system" in text:
+        return "cannot be written; give write permission to the folder of results and run again"
+    return None
 
 
 def write_json(path: Path | str, value: object) -> None:

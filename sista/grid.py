@@ -194,14 +194,18 @@ class Grid(_Strict):
 
     def adapt_runs(self) -> Iterator[AdaptRun]:
         """Yield one job for each entry of `adapt` and each encoder that is made."""
+        made = list(self.pretrain_runs())
+        families = dict.fromkeys(run.family for run in made)
         for entry in self.adapt:
-            for run in self.pretrain_runs():
-                head = entry.head_for(run.family)
-                task = str(registry.constant("heads", head, "TASK"))
+            # Once a family, not once a run: the registry looks at files.
+            heads = {family: entry.head_for(family) for family in families}
+            tasks = {h: str(registry.constant("heads", h, "TASK")) for h in heads.values()}
+            for run in made:
+                head = heads[run.family]
                 yield AdaptRun(
                     entry.protocol,
                     entry.dataset,
-                    task,
+                    tasks[head],
                     head,
                     run,
                     tuple(self.draws),

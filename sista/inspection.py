@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sista import plan, registry
+from sista import registry
 from sista.budgets import BUDGETS
 from sista.encoders.specs import ENCODERS
 from sista.files import UserError, atomic
 from sista.grid import Grid
+from sista.record import Record
 
 Kind = Literal["datasets", "methods", "heads", "protocols", "encoders", "budgets", "importers"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -69,29 +70,15 @@ def _terms(dataset: str) -> str:
     return f"{card.access}; {card.licence}"
 
 
-def status(grid: Path = Path("benchmarks/phantom.yaml")) -> None:
-    """Print for each stage how many files of a grid are there and which are missing.
-
-    Only looks whether files exist; `snakemake -n` also knows which are out of date.
-
-    Args:
-        grid: the grid file.
-    """
-    table = Table("stage", "there", "missing", "first missing", title=str(grid), box=None)
-    for stage, files in plan.targets(Grid.load(grid), grid.stem).items():
-        missing = [file for file in files if not Path(file).exists()]
-        counts = (str(len(files) - len(missing)), str(len(missing)))
-        table.add_row(stage, *counts, missing[0] if missing else "")
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def schema(out: Path | None = None) -> None:
-    """Print the JSON schema of grids, or write it to a file.
+def schema(out: Path | None = None, *, of: Literal["grid", "run"] = "grid") -> None:
+    """Print the JSON schema of grids or of run records, or write it to a file.
 
     Args:
         out: file to write, e.g. workflow/schemas/grid.schema.json.
+        of: `grid` files or `run` records (run.json).
     """
-    text = json.dumps(Grid.model_json_schema(), indent=1, sort_keys=True) + "\n"
+    model = Grid if of == "grid" else Record
+    text = json.dumps(model.model_json_schema(), indent=1, sort_keys=True) + "\n"
     if out is None:
         print(text, end="")
         return

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sista import registry
+from sista.files import digest, sha256
 from sista.grid import Grid
 
 STAGES = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
@@ -50,6 +51,20 @@ def weights(settings: Mapping[str, Any], encoder: str) -> list[str]:
     return [path] if path and Path(path).is_file() else []
 
 
+@cache
+def code_hash(stage: str, **words: str) -> str:
+    """Return 12 hex digits of the text of these files: another text, another job.
+
+    A touched file changes nothing. See `code` for the arguments.
+    """
+    return digest([[file, _hash(file)] for file in code(stage, **words)])
+
+
+@cache
+def _hash(file: str) -> str:
+    return sha256(registry.PACKAGE.parent / file)
+
+
 def covered(folder: str, name: str, asked: Iterable[int]) -> list[int]:
     """Return the draws or fractions of an adapt job: those asked for and those it already has.
 
@@ -62,8 +77,8 @@ def covered(folder: str, name: str, asked: Iterable[int]) -> list[int]:
         asked: what the grid wants.
     """
     try:
-        made = json.loads((Path(folder) / "run.json").read_text()).get(name, [])
-    except (FileNotFoundError, json.JSONDecodeError):
+        made = json.loads((Path(folder) / "run.json").read_text())["run"].get(name, [])
+    except (FileNotFoundError, json.JSONDecodeError, KeyError):
         made = []
     return sorted({*asked, *made})
 

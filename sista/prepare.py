@@ -26,6 +26,7 @@ from sista.files import UserError, digest
 from sista.labels import apply_policy
 from sista.progress import track
 from sista.radiograph import Radiograph, fit, load
+from sista.record import Made, recorded
 from sista.reports.vocabulary import train_vocabulary
 
 ENDINGS = (".images.npy", ".split.parquet", ".vocabulary.json", ".parquet")
@@ -44,6 +45,7 @@ class _Job:
     record: Record
 
 
+@recorded("prepare")
 def prepare(
     word: str,
     *,
@@ -53,7 +55,7 @@ def prepare(
     draws: int = 5,
     threads: int = 1,
     inventory: Path | None = None,
-) -> None:
+) -> Made:
     """Read a data set into a manifest, one container of images, a split by patient, a vocabulary.
 
     Args:
@@ -69,20 +71,17 @@ def prepare(
     Raises:
         UserError: names the file and row that is wrong; nothing is written then.
     """
+    _check_words(word, out, source, min(size, draws, threads))
     dataset: Dataset = registry.find("datasets", word.partition("@")[0])
-    if out.suffix != ".parquet":
-        raise UserError(f"{out}: the manifest's name must end in .parquet")
-    if size < 1 or draws < 1 or threads < 1:
-        raise UserError("size, draws and threads must be at least 1")
-    if "@" in word and source is None:
-        raise UserError(f"{word}: name the folder that `sista fetch {word}` made with --source")
     root, release = dataset.find(source)
     records = _records(dataset, root)
     if inventory is not None:
         _check_inventory(records, dataset.word, inventory)
     out.parent.mkdir(parents=True, exist_ok=True)
     names = [out.stem + end for end in ENDINGS]
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.stem}.") as folder:
+    with tempfile.TemporaryDirectory(
+        dir=out.parent, prefix=f".{out.stem}.", suffix=".tmp"
+    ) as folder:
         images, split, vocabulary, manifest = (Path(folder) / name for name in names)
         shape = (len(records), size, size)
         np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()
@@ -102,6 +101,20 @@ def prepare(
         out.unlink(missing_ok=True)
         for path in (images, split, vocabulary, manifest):
             os.replace(path, out.with_name(path.name))
+    run = {"dataset": word, "size": size, "draws": draws, "split_seed": word}
+    outputs = [out.with_name(name) for name in names]
+    facts = {"release": release, "n": len(frame), "split_hash": made.meta["hash"]}
+    return Made(outputs, [inventory] if inventory else [], run, facts=facts)
+
+
+def _check_words(word: str, out: Path, source: Path | None, least: int) -> None:
+    registry.path("datasets", word.partition("@")[0])
+    if out.suffix != ".parquet":
+        raise UserError(f"{out}: the manifest's name must end in .parquet")
+    if least < 1:
+        raise UserError("size, draws and threads must be at least 1")
+    if "@" in word and source is None:
+        raise UserError(f"{word}: name the folder that `sista fetch {word}` made with --source")
 
 
 def _records(dataset: Dataset, root: Path) -> list[Record]:

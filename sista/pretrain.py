@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sista import provenance, registry
 from sista.budgets import Budget, Precision, find_budget
 from sista.encoders.specs import encoder_spec
-from sista.files import UserError, atomic, digest, sha256, write_json
+from sista.files import UserError, atomic, digest, sha256
+from sista.record import Made, recorded
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +33,7 @@ class _Machine:
     save_every: int
 
 
+@recorded("pretrain")
 def main(
     *,
     method: str,
@@ -52,7 +53,7 @@ def main(
     patience: int | None = None,
     compiled: bool = False,
     save_every: int = 500,
-) -> None:
+) -> Made | None:
     """Pre-train one encoder and write it as safetensors, its log beside it; resumes when killed.
 
     `torchrun --nproc-per-node N -m sista pretrain ...` shares each contrastive batch among N
@@ -90,7 +91,7 @@ def main(
     }
     changes = {"precision": precision, "chunk": chunk, "patience": patience}
     plan = replace(find_budget(budget), **{k: v for k, v in changes.items() if v is not None})  # type: ignore[arg-type]
-    _pretrain(facts, plan, _settings(settings), (manifest, split), out, (device, save_every))
+    return _pretrain(facts, plan, _settings(settings), (manifest, split), out, (device, save_every))
 
 
 def _pretrain(
@@ -100,12 +101,12 @@ def _pretrain(
     corpus: tuple[Path, Path],
     out: Path,
     machine: tuple[str, int],
-) -> None:
-    """Train in one or more processes; the first one writes."""
+) -> Made | None:
+    """Train in one or more processes; the first one writes and returns what it made."""
     # Imported when called, so that help costs no torch.
+    from sista.encoders.checkpoint import save_checkpoint
     from sista.engine.distributed import processes
 
-    started = time.perf_counter()
     device = _start(facts["seed"], facts["threads"], machine[0])
     objective: Objective = registry.find("methods", facts["method"])(**settings)
     with processes(device) as ranks:
@@ -120,13 +121,33 @@ def _pretrain(
             "lock_hash": provenance.lock_hash(),
         }
         how = _Machine(device, ranks, facts["compiled"], machine[1])
-        made = _train(objective, plan, run, corpus, out, how)
-        if ranks.first:
-            spent = {"wall_s": time.perf_counter() - started, "peak_mb": provenance.peak_mb()}
-            record = run | spent | {"plan": asdict(plan), "host": provenance.host()}
-            record["released"] = made[1].get("released")
-            write_json(out.with_name("run.json"), record)
-            _finish(out, *made, run)
+        modules, learned = _train(objective, plan, run, corpus, out, how)
+        if not ranks.first:
+            return None
+        save_checkpoint(out, modules, run | learned)
+        return _made(run | {"plan": asdict(plan)}, learned, corpus, out)
+
+
+def _made(
+    run: dict[str, Any], learned: dict[str, Any], corpus: tuple[Path, Path], out: Path
+) -> Made:
+    """Return what the record of the run says; only then the state of a killed run may go."""
+    from sista.engine.state import discard
+
+    defaults = {k: each.default for k, each in registry.settings("methods", run["method"]).items()}
+    images, vocabulary = (corpus[0].with_suffix(s) for s in (".images.npy", ".vocabulary.json"))
+    read = [path for path in (*corpus, images, vocabulary) if path.is_file()]
+    made = [
+        path for name in ("log.csv", "word_maps.npz") if (path := out.with_name(name)).is_file()
+    ]
+    return Made(
+        [out, *made],
+        read,
+        run | {"resolved": defaults | run["settings"]},
+        {"pretrain": run["seed"]},
+        {"released": learned.get("released")},
+        tidy=lambda: discard(out.with_name(STATE)),
+    )
 
 
 def _start(seed: int, threads: int, device: str) -> "torch.device":
@@ -196,17 +217,6 @@ def _train(
         with atomic(out.with_name("log.csv")) as temporary:
             pd.DataFrame(log).to_csv(temporary, index=False)
     return modules, learned
-
-
-def _finish(
-    out: Path, modules: dict[str, "nn.Module"], learned: dict[str, Any], run: dict[str, Any]
-) -> None:
-    """Write the checkpoint; only then the state that a killed run needs may go."""
-    from sista.encoders.checkpoint import save_checkpoint
-    from sista.engine.state import discard
-
-    save_checkpoint(out, modules, run | learned)
-    discard(out.with_name(STATE))
 
 
 def _settings(text: str) -> dict[str, Any]:

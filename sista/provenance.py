@@ -41,8 +41,9 @@ def lock_hash() -> str:
 
 
 def peak_mb() -> float:
-    """Return this process's peak resident memory in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the peak resident memory in MB of this process or its largest finished child."""
+    both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(who).ru_maxrss for who in both) / 1024
 
 
 def host() -> dict[str, Any]:
@@ -51,5 +52,14 @@ def host() -> dict[str, Any]:
         "machine": platform.machine(),
         "system": platform.system(),
         "python": platform.python_version(),
-        "cores": os.cpu_count(),
+        "cpu": _cpu(),
+        "cores": os.cpu_count() or 1,
     }
+
+
+def _cpu() -> str:
+    """Return the model of the processor, whose instructions decide the last bits of a sum."""
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text().splitlines() if listed.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"

@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 
 from sista import registry, tables
+from sista.encoders.feature_cache import discard
 from sista.files import UserError
 from sista.grid import AdaptRun, Grid
 from sista.metrics.cached import FileScores, score_file
 from sista.metrics.evaluate import OVERALL
 from sista.metrics.intervals import holm, paired_bootstrap_p, percentile_interval
 from sista.progress import track
+from sista.record import Made, recorded
 
 BASELINES = ("random_init", "clip")
 # Differ between two equal runs, or name where they were made.
@@ -27,6 +29,7 @@ RUN_COLUMNS = (
 ).split()
 
 
+@recorded("score")
 def score(
     *,
     grid: Path,
@@ -34,7 +37,7 @@ def score(
     results: Path = Path("results"),
     bootstrap: int = 1000,
     threads: int = 1,
-) -> None:
+) -> Made:
     """Compute all metrics of all runs of a grid, with 95 % intervals.
 
     Args:
@@ -54,8 +57,19 @@ def score(
         "bootstrap": bootstrap,
         "main_metrics": {run.predictions: scores.main for run, scores in scored},
         "comparisons": comparisons(scored),
+        "hosts": _hosts(scored),
     }
     tables.write(frame, out, "scores", meta=meta)
+    for run in runs:
+        discard(results / Path(run.checkpoint).relative_to("results"))
+    read = [grid, *(predictions_path(run, results) for run in runs)]
+    return Made([out], read, {"grid": grid.stem, "bootstrap": bootstrap}, facts={"n": len(frame)})
+
+
+def _hosts(scored: Iterable[tuple[AdaptRun, FileScores]]) -> list[dict[str, Any]]:
+    """Return the kinds of machines behind the predictions, each once."""
+    found = [scores.meta["run"].get("host") for _, scores in scored]
+    return [host for place, host in enumerate(found) if host and host not in found[:place]]
 
 
 def score_runs(

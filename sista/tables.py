@@ -50,6 +50,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "size": _integer(checks=pa.Check.ge(0)),
             "sha256": _text(),
             "mtime_ns": _integer(required=False),
+            "ctime_ns": _integer(required=False),
         },
         strict=True,
     ),

@@ -31,4 +31,4 @@ if verb == "prepare":
         out.with_suffix(suffix).write_text(text)
 if verb == "adapt":
     made = {name: [int(v) for v in options[name]] for name in ("draws", "fractions")}
-    out.with_name("run.json").write_text(json.dumps(made))
+    out.with_name("run.json").write_text(json.dumps({"run": made}))

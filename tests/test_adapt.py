@@ -37,7 +37,7 @@ def run(place, out, head="linear", encoder="resnet_tiny", changes=None, **words)
         settings=json.dumps(changes or {}),
         **given,
     )
-    made = json.loads(out.with_name("run.json").read_text())
+    made = json.loads(out.with_name("run.json").read_text())["run"]
     return tables.read(out, f"predictions_{made['task']}"), made
 
 

@@ -13,6 +13,7 @@ FORBIDDEN = {"utils", "util", "helpers", "helper", "common", "misc"}
 # From top to bottom: a module imports only from layers below its own, or from its own package.
 LAYERS = (
     ("__main__",),
+    ("lineage",),
     (
         "fetch",
         "prepare",
@@ -25,13 +26,15 @@ LAYERS = (
         "ground",
         "retrieve",
         "similarity",
+        "monitor",
     ),
     ("datasets", "methods", "heads", "protocols", "metrics", "report", "splits", "importers"),
     ("engine", "openmmlab", "split_audit"),
     ("encoders", "losses", "reports", "phantom", "masks", "labels", "radiograph", "plan"),
-    ("grid", "parts"),
-    ("registry", "tables", "provenance", "progress", "budgets", "openi"),
-    ("encoders.specs", "phantom.presets"),
+    ("chain",),
+    ("grid", "parts", "record"),
+    ("registry", "tables", "provenance", "progress", "budgets", "openi", "running"),
+    ("encoders.specs", "phantom.presets", "energy"),
     ("files",),
 )
 

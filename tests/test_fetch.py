@@ -4,6 +4,7 @@ import pytest
 
 from sista import fetch, tables
 from sista.files import UserError, sha256
+from sista.record import read_record
 from tests import raw_trees
 
 
@@ -27,6 +28,21 @@ def test_inventory_lists_every_file_and_the_second_run_hashes_none(tmp_path, mon
     (root / "nih_patients.csv").write_text("changed")
     fetch.fetch("rsna_pneumonia", out=out)
     assert hashed == ["nih_patients.csv"]
+
+
+def test_a_change_is_seen_in_a_file_that_got_its_old_time_back(tmp_path):
+    root = raw_trees.rsna(tmp_path / "rsna_pneumonia")
+    out = tmp_path / "fetch/inventory.parquet"
+    fetch.fetch("rsna_pneumonia", source=tmp_path, out=out)
+    file = root / "stage_2_train_labels.csv"
+    state = file.stat()
+    file.write_bytes(file.read_bytes().swapcase())
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    fetch.fetch("rsna_pneumonia", source=tmp_path, out=out)
+    frame, _ = tables.read(out, "inventory")
+    assert frame.set_index("path").loc[file.name].sha256 == sha256(file)
+    record = read_record(out.with_name("run.json"))
+    assert record.facts["raw_sha256"] == fetch.listing_hash(frame)
 
 
 def test_missing_data_is_explained(tmp_path, monkeypatch):

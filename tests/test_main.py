@@ -11,17 +11,9 @@ from sista import __main__, __version__, registry
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
-LOOKING = (
-    "import",
-    "list",
-    "similarity",
-    "show",
-    "compare",
-    "status",
-    "schema",
-    "audit split",
-    "audit phantom",
-)
+PASSING = ("reproduce", "crate")
+LOOKING = ("import", "list", "similarity", "show", "compare", "status", "watch", "trace", "verify")
+AUDITS = ("schema", "audit split", "audit phantom")
 BLOCKED = "import sys; sys.modules['torch'] = None; from sista.__main__ import main; "
 
 
@@ -49,7 +41,7 @@ def test_help_of_a_stage_needs_no_torch(verb):
     assert "--out" in done.stdout
 
 
-@pytest.mark.parametrize("verb", [*VERBS, *LOOKING])
+@pytest.mark.parametrize("verb", [*VERBS, *LOOKING, *AUDITS, *PASSING])
 def test_every_parameter_of_every_verb_has_a_help_text(verb, capsys):
     app = __main__.app
     for word in verb.split():

@@ -59,7 +59,7 @@ def test_stages_without_a_gpu_never_import_torch(stage):
 
 def test_a_job_covers_what_is_asked_and_what_it_has(tmp_path):
     assert plan.covered(str(tmp_path), "draws", (1, 0)) == [0, 1]
-    (tmp_path / "run.json").write_text(json.dumps({"draws": [0, 4], "fractions": [100]}))
+    (tmp_path / "run.json").write_text(json.dumps({"run": {"draws": [0, 4], "fractions": [100]}}))
     assert plan.covered(str(tmp_path), "draws", (0, 1)) == [0, 1, 4]
     assert plan.covered(str(tmp_path), "fractions", (1, 100)) == [1, 100]
     (tmp_path / "run.json").write_text("{half")

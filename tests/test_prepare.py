@@ -47,6 +47,7 @@ def test_every_layout_becomes_a_valid_table(word, tmp_path):
         "m.parquet",
         "m.split.parquet",
         "m.vocabulary.json",
+        "run.json",
     ]
 
 

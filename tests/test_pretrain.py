@@ -182,7 +182,9 @@ def test_what_a_run_leaves(tmp_path):
     assert list(log["epoch"]) == [1, 2]
     assert {"loss", "sia", "sta", "val_loss", "val_sta", "val_sta_swapped"} <= set(log)
     facts = json.loads(out.with_name("run.json").read_text())
-    assert facts["settings"] == {"theta": 0.8}
+    assert facts["run"]["settings"] == {"theta": 0.8}
+    assert facts["run"]["resolved"]["theta"] == 0.8
+    assert set(facts["outputs"]) == {"encoder.safetensors", "log.csv", "word_maps.npz"}
     assert facts["wall_s"] > 0
     encoder, metadata = load_image_encoder(out)
     assert metadata["variant"] == "sista_08"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from sista.encoders.feature_cache import POOLED, FeatureCache, map_name, new_array
 from sista.encoders.image import ImageEncoder
-from sista.files import UserError
+from sista.files import UserError, unwritable
 from sista.progress import track
 
 Images = NDArray[np.uint8]
+Arrays = tuple[NDArray[np.float32], list[NDArray[np.float16]]]
 
 
 def prepare_images(
@@ -44,7 +47,7 @@ class FeatureStore:
 
     Maps are kept in memory up to `memory_bytes`, then in one file a map under `folder` up to
     `disk_bytes`; beyond that only the prepared images are read and the backbone encodes every
-    batch anew.
+    batch anew. With a cache the files lie there, and a second job reads them.
 
     Args:
         encoder: frozen, in eval mode, on `device`.
@@ -58,6 +61,7 @@ class FeatureStore:
         memory_bytes: budget of the maps in memory.
         disk_bytes: budget of the maps on disk.
         batch: images encoded at a time.
+        cache: shared with other jobs.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class FeatureStore:
         memory_bytes: int = 2 << 30,
         disk_bytes: int = 64 << 30,
         batch: int = 32,
+        cache: FeatureCache | None = None,
     ) -> None:
         _check_size(encoder, size)
         self.encoder, self.images, self.rows = encoder, images, list(rows)
@@ -81,9 +86,11 @@ class FeatureStore:
         self.device = device or torch.device("cpu")
         self.pooled = torch.zeros(len(self.rows), encoder.dim)
         self.maps: list[Tensor] | None = None
-        self._budgets = (folder, memory_bytes, disk_bytes)
-        if not self.levels or self._allocate():
-            self._encode_all(batch)
+        self._folder, self._memory, self._batch = folder, memory_bytes, batch
+        if self._bytes(self.levels) <= disk_bytes:
+            pooled, maps = self._shared(cache) if cache else self._own()
+            self.pooled = torch.from_numpy(pooled)
+            self.maps = [torch.from_numpy(each) for each in maps] if self.levels else None
 
     def inputs(self, positions: Sequence[int]) -> Tensor | tuple[Tensor, ...]:
         """Return what a head's model takes for these positions.
@@ -102,35 +109,60 @@ class FeatureStore:
         pixels = self.images[[self.rows[i] for i in positions]]
         return prepare_images(pixels, self.encoder, self.size, self.resize).to(self.device)
 
-    def _allocate(self) -> bool:
-        """Make room for the maps; False if they exceed both budgets."""
-        folder, memory, disk = self._budgets
-        shapes = []
-        for level in self.levels:
-            side = -(-self.size // self.encoder.map_strides[level])
-            shapes.append((len(self.rows), self.encoder.map_channels[level], side, side))
-        total = sum(2 * int(np.prod(shape)) for shape in shapes)
-        if total <= memory:
-            self.maps = [torch.zeros(shape, dtype=torch.float16) for shape in shapes]
-        elif total <= disk:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.maps = [
-                torch.from_numpy(np.memmap(folder / f"map{i}.f16", np.float16, "w+", shape=shape))
-                for i, shape in enumerate(shapes)
-            ]
-        return self.maps is not None
+    def _shape(self, level: int) -> tuple[int, int, int, int]:
+        side = -(-self.size // self.encoder.map_strides[level])
+        return len(self.rows), self.encoder.map_channels[level], side, side
+
+    def _bytes(self, levels: Sequence[int]) -> int:
+        return sum(2 * int(np.prod(self._shape(level))) for level in levels)
+
+    def _own(self) -> Arrays:
+        """Encode for this job alone."""
+        fits = self._bytes(self.levels) <= self._memory
+        return self._encode_all(self.levels, None if fits else self._folder)
+
+    def _shared(self, cache: FeatureCache) -> Arrays:
+        """Read what another job has encoded, or encode and leave it to the others."""
+        fits = self._bytes(self.levels) <= self._memory
+        with cache.locked():
+            if not cache.has(self.levels):
+                every = tuple(sorted({*self.levels, *cache.also}))
+                levels = every if self._bytes(every) <= self._memory else self.levels
+                try:
+                    with cache.filling() as folder:
+                        self._encode_all(levels, folder)
+                except OSError as error:
+                    if not fits or unwritable(error) is None:
+                        raise UserError(f"{cache.folder}: {unwritable(error) or error}") from error
+                    return self._own()
+            return cache.read(self.levels, fits)
 
     @torch.no_grad()
-    def _encode_all(self, batch: int) -> None:
-        starts = range(0, len(self.rows), batch)
+    def _encode_all(self, levels: Sequence[int], folder: Path | None) -> Arrays:
+        """Return pooled features and maps, in files of `folder` or in memory."""
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+        def new(name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+            return (
+                np.zeros(shape, dtype) if folder is None else new_array(folder / name, shape, dtype)
+            )
+
+        pooled = new(POOLED, (len(self.rows), self.encoder.dim), np.float32)
+        maps = [new(map_name(level), self._shape(level), np.float16) for level in levels]
+        starts = range(0, len(self.rows), self._batch)
         for start in track(starts, "encode images (batches)"):
-            positions = range(start, min(start + batch, len(self.rows)))
+            positions = range(start, min(start + self._batch, len(self.rows)))
             features = self.encoder(self._images(positions))
             part = slice(positions.start, positions.stop)
-            self.pooled[part] = features.pooled.float().cpu()
-            for kept, level in zip(self.maps or (), self.levels, strict=False):
+            pooled[part] = features.pooled.float().cpu().numpy()
+            for kept, level in zip(maps, levels, strict=True):
                 # Half precision ends at 65504; an outlier must not become infinite.
-                kept[part] = features.maps[level].clamp(-6e4, 6e4).half().cpu()
+                kept[part] = features.maps[level].clamp(-6e4, 6e4).half().cpu().numpy()
+        for kept in (pooled, *maps):
+            if isinstance(kept, np.memmap):
+                kept.flush()
+        return pooled, maps
 
 
 def _check_size(encoder: ImageEncoder, size: int) -> None:

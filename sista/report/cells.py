@@ -1,11 +1,13 @@
 """The main tables as data: mean and standard deviation over draws, best per block, footnotes."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from sista.files import digest
 
 TITLES = {
     "auroc": "AUROC",
@@ -57,6 +59,7 @@ class Cell:
         runs: number of draws × seeds behind it.
         note: reason of what is missing.
         best: the best of its block.
+        predictions: files behind it.
     """
 
     mean: float
@@ -64,6 +67,12 @@ class Cell:
     runs: int
     note: str | None = None
     best: bool = False
+    predictions: tuple[str, ...] = ()
+
+    @property
+    def anchor(self) -> str:
+        """Where the page tells about the first of its runs; its other seeds follow there."""
+        return run_anchor(self.predictions[0]) if self.predictions else ""
 
     @property
     def text(self) -> str:
@@ -117,6 +126,11 @@ class TaskTable:
             else:
                 found.append((column.group, 1))
         return found
+
+
+def run_anchor(predictions: str) -> str:
+    """Return the HTML id of a run in the page's list of runs."""
+    return f"run-{digest(predictions)}"
 
 
 def _letter(index: int) -> str:
@@ -191,7 +205,7 @@ def _block(part: pd.DataFrame, columns: Iterable[Column]) -> Block:
         shown = [sign * round(c.mean, 3) for c in cells.values() if not np.isnan(c.mean)]
         for name, cell in cells.items():
             if len(set(shown)) > 1 and sign * round(cell.mean, 3) == max(shown):
-                block.rows[name][column] = Cell(cell.mean, cell.std, cell.runs, cell.note, True)
+                block.rows[name][column] = replace(cell, best=True)
     return block
 
 
@@ -207,12 +221,14 @@ def _cell(rows: pd.DataFrame, column: Column) -> Cell:
     if chosen.empty:
         return Cell(float("nan"), float("nan"), 0, "not run")
     values = chosen["value"].dropna().to_numpy()
+    made = tuple(dict.fromkeys(map(str, chosen["predictions"])))
     reasons = "; ".join(dict.fromkeys(chosen.loc[chosen["value"].isna(), "note"].dropna()))
     if len(values) == 0:
-        return Cell(float("nan"), float("nan"), 0, reasons or "not defined")
+        nothing = float("nan")
+        return Cell(nothing, nothing, 0, reasons or "not defined", predictions=made)
     note = f"{len(values)} of {len(chosen)} runs; the others: {reasons}" if reasons else None
     std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    return Cell(float(np.mean(values)), std, len(values), note)
+    return Cell(float(np.mean(values)), std, len(values), note, predictions=made)
 
 
 def _caption(rows: pd.DataFrame, task: str) -> str:

@@ -2,10 +2,12 @@
 
 import csv
 import io
+from collections.abc import Sequence
 
 import numpy as np
 
 from sista.report.cells import NOT_AVAILABLE, Cell, TaskTable
+from sista.report.runs import RUN_COLUMNS, RunRow
 from sista.report.templates import render
 
 _LATEX = {
@@ -143,6 +145,8 @@ def _latex(table: TaskTable, cell: Cell) -> str:
     return rf"{text}\textsuperscript{{{table.mark(cell)}}}" if cell.note else text
 
 
-def to_html(table: TaskTable) -> str:
-    """Return a page of its own, without any external resource."""
-    return render("table.html.j2", title=f"{table.task.capitalize()} table", table=table)
+def to_html(table: TaskTable, runs: Sequence[RunRow] = ()) -> str:
+    """Return a page of its own, without any external resource; each number leads to its run."""
+    title = f"{table.task.capitalize()} table"
+    rows = {"runs": list(runs), "run_columns": RUN_COLUMNS}
+    return render("table.html.j2", title=title, table=table, **rows)

@@ -131,18 +131,5 @@ def dataset_rows(scores: pd.DataFrame) -> list[tuple[str, ...]]:
     return found
 
 
-def run_rows(scores: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return one row for each predictions file: what it is, what it cost, where it lies."""
-    found: list[tuple[str, ...]] = []
-    for path, part in scores.groupby("predictions", sort=False):
-        first = part.iloc[0]
-        seconds = part.drop_duplicates(["fraction", "draw"])["wall_s"].sum()
-        peak = "" if pd.isna(first["peak_mb"]) else f"{first['peak_mb']:.0f}"
-        names = (first["variant"], first["encoder"], first["seed"], first["dataset"], first["head"])
-        digits = str(first["predictions_sha256"])[:12]
-        found.append((*map(str, names), f"{seconds:.1f}", peak, str(path), digits))
-    return found
-
-
 def _unique(values: Iterable[Any]) -> str:
     return ", ".join(dict.fromkeys(map(str, values)))

@@ -11,18 +11,21 @@ from sista import tables
 from sista.files import UserError, atomic
 from sista.grid import AdaptRun, Grid
 from sista.progress import track
+from sista.record import Made, recorded
 from sista.report import figures, formats, page, sheets
-from sista.report.cells import main_rows, task_table
+from sista.report.cells import main_rows, run_anchor, task_table
 from sista.report.curves import learning_curves
 from sista.report.printing import print_tables
+from sista.report.runs import RUN_COLUMNS, run_rows
 from sista.report.templates import render
 
 FORMATS = {
     "csv": formats.to_csv,
     "md": formats.to_markdown,
     "tex": formats.to_latex,
-    "html": formats.to_html,
 }
+# Of a released folder: not made by this stage.
+KEPT = ("run.json", "README.md", "scores.parquet")
 EFFICIENCY = (
     "Label efficiency: mean over draws and seeds; bars are the means of the 95 % bootstrap "
     "intervals over test patients. Dashed: controls."
@@ -42,6 +45,7 @@ WORDS = (
 )
 
 
+@recorded("report")
 def report(
     *,
     grid: Path,
@@ -50,7 +54,7 @@ def report(
     results: Path = Path("results"),
     sheets: Literal["phantom", "all"] = "phantom",
     show: Annotated[bool, Parameter(name="--print")] = False,
-) -> None:
+) -> Made:
     """Make the tables, figures and the HTML page of a grid.
 
     Args:
@@ -73,6 +77,8 @@ def report(
         temporary.write_text(text)
     if show:
         print_tables(made.tables.values(), out / "index.html")
+    files = [p for p in sorted(out.rglob("*")) if p.is_file() and p.name not in KEPT]
+    return Made(files, [grid, scores], {"grid": grid.stem, "sheets": sheets})
 
 
 def _settings(plan: Grid) -> Iterator[tuple[str, tuple[str, dict[str, Any]]]]:
@@ -108,13 +114,17 @@ class Report:
         self.tables = {task: task_table(self.rows, task) for task in tasks}
         self.looks = figures.looks(list(map(str, dict.fromkeys(self.rows["variant"]))))
         self.comparisons = pd.DataFrame(meta.get("comparisons", []))
+        self.listed = run_rows(scores, results)
 
     def write_tables(self) -> None:
         """Write every main table in every format, and the paired tests."""
         for task, table in self.tables.items():
-            for suffix, convert in FORMATS.items():
+            texts = {suffix: convert(table) for suffix, convert in FORMATS.items()}
+            own = {run_anchor(path) for path in self.rows["predictions"][self.rows["task"] == task]}
+            texts["html"] = formats.to_html(table, [r for r in self.listed if r.anchor in own])
+            for suffix, text in texts.items():
                 with atomic(self.out / f"{task}.{suffix}") as temporary:
-                    temporary.write_text(convert(table))
+                    temporary.write_text(text)
         with atomic(self.out / "comparisons.csv") as temporary:
             self.comparisons.to_csv(temporary, index=False, lineterminator="\n")
 
@@ -138,7 +148,8 @@ class Report:
             variants=page.variant_rows(self.scores, settings),
             facts=page.fact_rows(self.scores, self.meta["bootstrap"]),
             datasets=page.dataset_rows(self.scores),
-            runs=page.run_rows(self.scores),
+            runs=self.listed,
+            run_columns=RUN_COLUMNS,
         )
 
     def section(self, task: str) -> page.TaskSection:

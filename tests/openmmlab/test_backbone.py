@@ -38,7 +38,7 @@ def test_images_and_cached_maps_give_the_same(tmp_path):
     backbone = FrozenEncoder()
     backbone.attach(encoder, (1, 3))
     assert isinstance(anew.inputs([1]), torch.Tensor)
-    assert (tmp_path / "map0.f16").is_file()
+    assert (tmp_path / "map1.npy").is_file()
     maps = [backbone(store.inputs([1])) for store in (kept, on_disk, anew)]
     for left, middle, right in zip(*maps, strict=True):
         assert torch.equal(left, middle)

@@ -5,6 +5,7 @@ import base64
 import pytest
 
 from sista.report import page
+from sista.report.runs import run_rows
 
 
 def test_picture_holds_the_file(tmp_path):
@@ -38,7 +39,7 @@ def test_provenance_rows(scores):
     assert facts["Lock of the environment"] == "def"
     # 24 runs with 2 draws × 3 fractions, 1.5 s each.
     assert facts["Adaptation, all runs"] == page.duration(24 * 6 * 1.5)
-    assert len(page.run_rows(frame)) == 24
+    assert len(run_rows(frame)) == 24
     assert page.dataset_rows(frame)[0] == ("chexpert@phantom", "1.0", "quick_v1", "abc", "24")
 
 

@@ -51,7 +51,7 @@ class _Page(HTMLParser):
 
 def test_files(folder):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"index.html", "comparisons.csv", "figures"} | {
+    assert names == {"index.html", "comparisons.csv", "figures", "run.json"} | {
         f"{task}.{suffix}"
         for task in ("classification", "segmentation", "detection")
         for suffix in ("csv", "md", "tex", "html")

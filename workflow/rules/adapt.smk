@@ -11,9 +11,6 @@ rule adapt:
         manifest="results/prepare/{dataset}/manifest.parquet",
         split="results/prepare/{dataset}/manifest.split.parquet",
         images="results/prepare/{dataset}/manifest.images.npy",
-        code=lambda wildcards: plan.code(
-            "adapt", heads=wildcards.head, protocols=wildcards.protocol
-        ),
     output:
         predictions=f"{ADAPTED}/predictions.parquet",
     log:
@@ -35,6 +32,9 @@ rule adapt:
             ADAPTED.format(**wildcards), "fractions", grid.fractions
         ),
         threads=grid.threads,
+        code=lambda wildcards: plan.code_hash(
+            "adapt", heads=wildcards.head, protocols=wildcards.protocol
+        ),
     message:
         "adapt {wildcards.variant} {wildcards.encoder} with {wildcards.head} to {wildcards.dataset},"
         " seed {wildcards.seed}"

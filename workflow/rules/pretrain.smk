@@ -15,9 +15,6 @@ rule pretrain:
         weights=lambda wildcards: plan.weights(
             grid.settings_of(wildcards.variant)[1], wildcards.encoder
         ),
-        code=lambda wildcards: plan.code(
-            "pretrain", methods=grid.settings_of(wildcards.variant)[0]
-        ),
     output:
         encoder=f"{PRETRAINED}/encoder.safetensors",
     log:
@@ -37,6 +34,9 @@ rule pretrain:
         ),
         # Not {threads}, which Snakemake cuts to --cores: threads are part of a result's bits.
         threads=grid.threads,
+        code=lambda wildcards: plan.code_hash(
+            "pretrain", methods=grid.settings_of(wildcards.variant)[0]
+        ),
     message:
         "pretrain {wildcards.variant} {wildcards.encoder} on {wildcards.corpus}, "
         "{wildcards.budget}, seed {wildcards.seed}"

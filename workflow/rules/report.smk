@@ -11,7 +11,6 @@ rule score:
     input:
         grid=GRID,
         predictions=targets["adapt"],
-        code=plan.code("score"),
     output:
         scores=f"results/score/{NAME}.parquet",
     log:
@@ -24,6 +23,8 @@ rule score:
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        code=plan.code_hash("score"),
     message:
         f"score {NAME}"
     shell:
@@ -40,7 +41,6 @@ rule report:
     input:
         grid=GRID,
         scores=f"results/score/{NAME}.parquet",
-        code=plan.code("report.stage"),
         templates=sorted(
             path.as_posix() for path in Path("sista/report/html").iterdir()
         ),
@@ -66,6 +66,7 @@ rule report:
         ),
     params:
         folder=PAGE,
+        code=plan.code_hash("report.stage"),
     message:
         f"report {NAME}"
     shell:

@@ -1,0 +1,1 @@
+"""Following a number back, checking results against their records, passing them on."""

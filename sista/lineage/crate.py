@@ -1,0 +1,161 @@
+"""Verb `crate`: a finished grid as an RO-Crate 1.1, a folder that describes itself in JSON-LD.
+
+Specification: https://www.researchobject.org/ro-crate/specification/1.1/. Encoders, predictions
+and prepared images may hold words of reports and ids: they are described, not copied.
+"""
+
+import mimetypes
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sista import __version__
+from sista.chain import Link, follow, resolve, walk
+from sista.files import UserError, write_json
+from sista.grid import Grid
+from sista.record import Record
+
+CONTEXT = "https://w3id.org/ro/crate/1.1/context"
+PROFILE = "https://w3id.org/ro/crate/1.1"
+METADATA = "ro-crate-metadata.json"
+LICENCE = "https://spdx.org/licenses/Apache-2.0"
+TYPES = {".parquet": "application/vnd.apache.parquet", ".yaml": "application/yaml"}
+Entity = dict[str, Any]
+
+
+def crate(*, grid: Path, out: Path, results: Path = Path("results")) -> None:
+    """Write a finished grid as an RO-Crate: scores, tables, page, grid and the record of each run.
+
+    Args:
+        grid: the grid file.
+        out: folder to make; must not exist.
+        results: folder of all results.
+
+    Raises:
+        UserError: the grid is not finished, or its page shows real films.
+    """
+    if out.exists():
+        raise UserError(f"{out}: exists; name a new folder")
+    plan = Grid.load(grid)
+    scores = results / "score" / f"{grid.stem}.parquet"
+    page = results / "report" / grid.stem / "index.html"
+    if not scores.is_file() or not page.is_file():
+        raise UserError(f"{scores}, {page}: the grid is not finished; run snakemake first")
+    links = {link.path: link for start in (page, scores) for link in walk(follow(start))}
+    report = links[page].record
+    if report is None or links[scores].record is None:
+        raise UserError(f"{page.parent}: has no record; run `sista report` again")
+    if report.run.get("sheets") != "phantom":
+        raise UserError(f"{page}: shows real films; run `sista report` again without --sheets all")
+    copied = dict(_copied(links, grid, page))
+    for path, name in copied.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, out / name)
+    title = plan.title or grid.stem
+    write_json(out / METADATA, document(title, links, copied, report))
+    print(f"{out}: RO-Crate 1.1 with {len(copied)} files")
+
+
+def _copied(links: dict[Path, Link], grid: Path, page: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files that are passed on and their names in the crate."""
+    yield grid, f"grid/{grid.name}"
+    for name in links[page].record.outputs if links[page].record else ():  # type: ignore[union-attr]
+        yield page.parent / name, f"report/{name}"
+    for path, link in links.items():
+        if path.parent.name == "score":
+            yield path, f"score/{path.name}"
+        if link.record_path is not None:
+            yield link.record_path, f"records/{link.record_path.as_posix().lstrip('./')}"
+
+
+def document(
+    title: str, links: dict[Path, Link], copied: dict[Path, str], report: Record
+) -> dict[str, Any]:
+    """Return the JSON-LD: descriptor, root, files, data sets, software, and an action a run."""
+    names = {**{path: f"#{path.as_posix()}" for path in links}, **copied}
+    files = [_file(path, name, links.get(path)) for path, name in copied.items()]
+    parts = [{"@id": each["@id"]} for each in files]
+    others = [_described(link, names[path]) for path, link in links.items() if path not in copied]
+    actions, raw = {}, {}
+    for link in links.values():
+        if link.record is not None and link.record_path is not None:
+            actions[link.record_path] = _action(link, names)
+            if link.record.stage == "fetch":
+                raw[str(link.record.run["dataset"])] = _raw(link.record)
+    root = {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": f"SISTA-Bench: {title}",
+        "description": "Scores, tables and page of a benchmark grid, with the record of every run "
+        "from the raw data on. Encoders and predictions are described by their hashes only.",
+        "datePublished": report.started.date().isoformat(),
+        "license": {"@id": LICENCE},
+        "hasPart": parts,
+        "mentions": [{"@id": each["@id"]} for each in actions.values()],
+    }
+    descriptor = {
+        "@id": METADATA,
+        "@type": "CreativeWork",
+        "conformsTo": {"@id": PROFILE},
+        "about": {"@id": "./"},
+    }
+    licence = {"@id": LICENCE, "@type": "CreativeWork", "name": "Apache License 2.0"}
+    code = {
+        "@id": "#code",
+        "@type": "SoftwareApplication",
+        "name": "SISTA-Bench",
+        "version": __version__,
+        "softwareVersion": report.code_version,
+        "softwareRequirements": f"envs/requirements.lock, sha256 {report.lock_hash}",
+    }
+    graph = [descriptor, root, licence, code, *files, *others, *actions.values(), *raw.values()]
+    return {"@context": CONTEXT, "@graph": graph}
+
+
+def _file(path: Path, name: str, link: Link | None) -> Entity:
+    kind = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
+    found: Entity = {"@id": name, "@type": "File", "name": path.name}
+    found |= {"contentSize": str(path.stat().st_size)}
+    found |= {"encodingFormat": kind or "application/octet-stream"}
+    return found | ({"identifier": f"sha256:{link.sha256}"} if link and link.sha256 else {})
+
+
+def _described(link: Link, name: str) -> Entity:
+    """Return a file that is not in the crate."""
+    text = "not in this crate"
+    found: Entity = {"@id": name, "@type": "CreativeWork", "name": link.path.as_posix()}
+    return found | {"identifier": f"sha256:{link.sha256}", "description": text}
+
+
+def _action(link: Link, names: dict[Path, str]) -> Entity:
+    """Return the run that made a file."""
+    record, place = link.record, link.record_path
+    if record is None or place is None:
+        raise UserError(f"{link.path}: has no record")
+    made = [resolve(place, name) for name in record.outputs]
+    return {
+        "@id": f"#run/{place.parent.as_posix()}",
+        "@type": "CreateAction",
+        "name": f"{record.stage} {place.parent.name}",
+        "instrument": {"@id": "#code"},
+        "startTime": record.started.isoformat(),
+        "endTime": (record.started + timedelta(seconds=record.wall_s)).isoformat(),
+        "object": [{"@id": names[each.path]} for each in link.below if each.path in names]
+        + ([{"@id": f"#raw/{record.run['dataset']}"}] if record.stage == "fetch" else []),
+        "result": [{"@id": names[path]} for path in made if path in names],
+        "description": names.get(place, place.as_posix()),
+    }
+
+
+def _raw(record: Record) -> Entity:
+    word = str(record.run["dataset"])
+    return {
+        "@id": f"#raw/{word}",
+        "@type": "Dataset",
+        "name": word,
+        "version": str(record.facts["release"]),
+        "description": f"Raw data, not in this crate. Licence: {record.facts['licence']}",
+        "identifier": f"sha256:{record.facts['raw_sha256']}",
+    }

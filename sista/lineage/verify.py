@@ -1,0 +1,149 @@
+"""Verb `verify`: hash every result again and name what differs from its record, and the remedy."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sista import registry, tables
+from sista.chain import hash_of, resolve
+from sista.datasets._card import Dataset
+from sista.fetch import CACHE
+from sista.files import UserError, sha256
+from sista.progress import track
+from sista.record import LEFTOVER, Record, read_record, record_of
+
+RESULTS = ("encoder.safetensors", "predictions.parquet", "inventory.parquet", "manifest.parquet")
+# Clocks of a cluster differ by seconds.
+FUTURE_SECONDS = 60.0
+AGAIN = "delete it and run snakemake again, which makes it and nothing that is still good"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it was recorded.
+
+    Attributes:
+        kind: altered, missing, no record, outdated, raw data, clock or left over.
+        path: of the file.
+        text: what is wrong.
+        remedy: what to do.
+    """
+
+    kind: str
+    path: Path
+    text: str
+    remedy: str
+
+
+def verify(*, results: Path = Path("results"), raw: bool = False) -> None:
+    """Hash all results again; name what was altered, and how to repair it. Exits with 1 then.
+
+    Times of change play no part: a file that was damaged and has its old time is found too. Raw
+    data below `results` (the phantom's) are hashed as well; others are compared by size and time.
+
+    Args:
+        results: folder of all results.
+        raw: hash the raw data below SISTA_DATA too.
+    """
+    records = list(record_paths(results))
+    findings = list(check(results, records, raw))
+    for each in findings:
+        print(f"{each.kind}: {each.path}: {each.text}\n    remedy: {each.remedy}")
+    print(f"{results}: {len(records)} records checked, {len(findings)} findings")
+    if findings:
+        raise SystemExit(1)
+
+
+def record_paths(results: Path) -> Iterator[Path]:
+    """Yield the records below a folder, sorted; raw data are not looked through."""
+    for folder, names, files in os.walk(results):
+        names[:] = sorted(n for n in names if not n.startswith(".") and n != "raw")
+        for name in sorted(files):
+            if name == "run.json" or name.endswith(".run.json"):
+                yield Path(folder) / name
+
+
+def check(results: Path, records: list[Path], raw: bool = False) -> Iterator[Finding]:
+    """Yield all findings."""
+    for path in track(records, "verify"):
+        try:
+            record = read_record(path)
+        except UserError as error:
+            yield Finding("altered", path, str(error), "run its job again: delete its results")
+            continue
+        outputs = list(_outputs(path, record))
+        yield from outputs
+        if not outputs and "released" not in path.parts:
+            yield from _inputs(path, record)
+        if record.stage == "fetch" and not outputs:
+            yield from _raw(path, record, results, raw)
+    yield from _without_record(results)
+
+
+def _outputs(path: Path, record: Record) -> Iterator[Finding]:
+    for name, fact in record.outputs.items():
+        file = resolve(path, name)
+        if not file.is_file():
+            yield Finding("missing", file, f"{record.stage} made it", "run snakemake again")
+        elif (found := hash_of(file)) != fact.sha256:
+            text = f"recorded sha256 {fact.sha256[:12]}, found {found[:12]}"
+            yield Finding("altered", file, text, AGAIN)
+        elif file.stat().st_mtime > time.time() + FUTURE_SECONDS:
+            text = "its time of change lies in the future; a clock was wrong"
+            remedy = "set the clock, then `snakemake --cores 1 --touch`; the bits are right"
+            yield Finding("clock", file, text, remedy)
+
+
+def _inputs(path: Path, record: Record) -> Iterator[Finding]:
+    """Yield a finding where a run read other bits than are there now."""
+    for name, fact in record.inputs.items():
+        file = resolve(path, name)
+        if not file.is_file():
+            continue
+        beside = record_of(file)
+        made = read_record(beside).outputs.get(file.name) if beside else None
+        now = made.sha256 if made else hash_of(file)
+        if now != fact.sha256:
+            text = f"made from another {name} ({fact.sha256[:12]}, now {now[:12]})"
+            yield Finding("outdated", path, text, "run snakemake again")
+
+
+def _raw(path: Path, record: Record, results: Path, everything: bool) -> Iterator[Finding]:
+    """Compare the raw files with the inventory."""
+    word = str(record.run["dataset"])
+    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
+    own = "@" in word
+    try:
+        root, _ = dataset.find(path.parent / "raw" if own else None)
+    except UserError:
+        return
+    listing = path.with_name("inventory.parquet")
+    again = f"get the file again; if the change is meant, `rm {listing}` and run snakemake again"
+    if own:
+        again = f"`rm -r {path.parent}` and run snakemake again, which makes the phantom anew"
+    with_times = path.with_name(CACHE)
+    listed, _ = tables.read(with_times if with_times.is_file() else listing, "inventory")
+    for row in listed.to_dict("records"):
+        file = root / str(row["path"])
+        if not file.is_file():
+            yield Finding("raw data", file, "is gone", again)
+            continue
+        state = file.stat()
+        times = (row.get("mtime_ns"), row.get("ctime_ns"))
+        same = state.st_size == row["size"] and (state.st_mtime_ns, state.st_ctime_ns) == times
+        if (own or everything or not same) and sha256(file) != row["sha256"]:
+            yield Finding("raw data", file, "has changed since `sista fetch`", again)
+
+
+def _without_record(results: Path) -> Iterator[Finding]:
+    for folder, names, files in os.walk(results):
+        names[:] = sorted(n for n in names if n not in ("raw", ".features"))
+        for name in list(names) + sorted(files):
+            path = Path(folder) / name
+            if LEFTOVER.match(name):
+                remedy = "delete it; the next run of its job does so too"
+                yield Finding("left over", path, "of a run that was killed", remedy)
+            elif name in RESULTS and record_of(path) is None:
+                yield Finding("no record", path, "has no run.json beside it", AGAIN)

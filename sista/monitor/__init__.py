@@ -1,0 +1,1 @@
+"""Where a grid stands: jobs done, running, failed and to do."""

@@ -1,0 +1,72 @@
+"""The list of runs of a report: what each number was made by, from the records of the results."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from sista.chain import below_of, raw_data
+from sista.report.cells import run_anchor
+
+RUN_COLUMNS = (
+    "Variant",
+    "Encoder",
+    "Seed",
+    "Data set",
+    "Head",
+    "Settings",
+    "Split",
+    "Seconds",
+    "Peak MB",
+    "Code",
+    "Predictions",
+    "SHA-256",
+    "Encoder SHA-256",
+    "Raw data SHA-256",
+    "Record",
+)
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run in the list: the id that numbers lead to, and its columns as text."""
+
+    anchor: str
+    values: tuple[str, ...]
+
+
+def run_rows(scores: pd.DataFrame, results: Path = Path("results")) -> list[RunRow]:
+    """Return one row for each predictions file: what it is, what it cost, what it was made from.
+
+    Args:
+        scores: scores table.
+        results: folder of all results; without the records there the last columns stay empty.
+    """
+    found: list[RunRow] = []
+    for path, part in scores.groupby("predictions", sort=False):
+        first = part.iloc[0]
+        seconds = part.drop_duplicates(["fraction", "draw"])["wall_s"].sum()
+        peak = "" if pd.isna(first["peak_mb"]) else f"{first['peak_mb']:.0f}"
+        names = ("variant", "encoder", "seed", "dataset", "head", "settings_hash", "split_hash")
+        values = [str(first[name]) for name in names]
+        values += [f"{seconds:.1f}", peak, str(first["code_version"]), str(path)]
+        values += [str(first["predictions_sha256"])[:12]]
+        made = _made_from(results / Path(str(path)).relative_to("results"))
+        values += [made.get(name, "") for name in ("encoder", "raw", "record")]
+        found.append(RunRow(run_anchor(str(path)), tuple(values)))
+    return found
+
+
+def _made_from(predictions: Path) -> Mapping[str, str]:
+    """Return hashes of the encoder and of the raw data, and the place of the record."""
+    link = below_of(predictions)
+    if link is None or link.record_path is None:
+        return {}
+    encoders = [each.sha256 or "" for each in link.below if each.path.suffix == ".safetensors"]
+    raw = [f"{word} {value[:12]}" for word, value in raw_data(link).items()]
+    return {
+        "encoder": ", ".join(value[:12] for value in encoders),
+        "raw": ", ".join(raw),
+        "record": link.record_path.as_posix(),
+    }

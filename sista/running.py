@@ -1,0 +1,149 @@
+"""A run under way: a small state file beside its result, with a heart beat, for `sista status`."""
+
+import hashlib
+import os
+import platform
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+from sista.energy import EnergyMeter
+from sista.files import UserError, read_json, write_json
+
+BEAT_SECONDS = 15.0
+# Clocks of a cluster differ, and a file server may be slow.
+SILENCE_SECONDS = 120.0
+WAIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class State:
+    """Who makes a result.
+
+    Attributes:
+        stage: of the run.
+        pid: process.
+        machine: names the machine without telling its name.
+        process_started: seconds since 1970; with the pid it is unique.
+        started: when the stage began, seconds since 1970.
+    """
+
+    stage: str
+    pid: int
+    machine: str
+    process_started: float
+    started: float
+
+
+def state_path(out: Path) -> Path:
+    """Return the state file of a result."""
+    return out.with_name(f".{out.stem}.state.json")
+
+
+def machine() -> str:
+    """Return 12 digits that differ between machines and between their starts."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    text = platform.node() + (boot.read_text() if boot.is_file() else "")
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def state_of(out: Path) -> State | None:
+    """Return who makes `out` now; None where nobody does or the process has died.
+
+    A process of another machine counts as alive while its heart beats; the time is taken from the
+    file system of the result, so the clocks of the two machines may differ.
+    """
+    path = state_path(out)
+    try:
+        state = State(**read_json(path))
+    except (UserError, TypeError):
+        return None
+    if state.machine == machine():
+        return state if _alive(state) else None
+    return state if _now(path.parent) - path.stat().st_mtime < SILENCE_SECONDS else None
+
+
+def _alive(state: State) -> bool:
+    import psutil
+
+    try:
+        found = psutil.Process(state.pid)
+        same = abs(float(found.create_time()) - state.process_started) < 1.0
+        return same and str(found.status()) != "zombie"
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _now(folder: Path) -> float:
+    """Return the time by the clock of the file system."""
+    probe = folder / f".{os.getpid()}.clock"
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    except OSError:
+        return time.time()
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _wait_for(out: Path) -> None:
+    """Return when no other process of this machine makes `out`; two would write over each other."""
+    said = False
+    while (other := state_of(out)) is not None:
+        # A process may begin again what it has stopped itself.
+        if other.machine != machine() or other.pid == os.getpid():
+            return
+        if not said:
+            print(f"{out}: process {other.pid} makes it at the moment; waiting", file=sys.stderr)
+            said = True
+        time.sleep(WAIT_SECONDS)
+
+
+class Running:
+    """Context of a run: holds its state file, beats, measures its energy.
+
+    Attributes:
+        started: seconds since 1970.
+        clock: monotonic seconds at the start.
+        startup_s: seconds since the process began.
+        energy: of the machine since the start.
+
+    A job that a killed scheduler left behind may still make the same result: then this one waits.
+    """
+
+    def __init__(self, stage: str, out: Path) -> None:
+        import psutil
+
+        _wait_for(out)
+        process_started = psutil.Process().create_time()
+        self.started, self.clock = time.time(), time.monotonic()
+        self.startup_s = max(0.0, self.started - process_started)
+        self.energy = EnergyMeter()
+        self.path = state_path(out)
+        self._state = State(stage, os.getpid(), machine(), process_started, self.started)
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def _beat(self) -> None:
+        while not self._end.wait(BEAT_SECONDS):
+            self.energy.poll()
+            if self.path.is_file():
+                os.utime(self.path)
+
+    def __enter__(self) -> "Running":
+        write_json(self.path, asdict(self._state))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end.set()
+        self._thread.join()
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,93 @@
+"""The RO-Crate against the requirements of its specification, version 1.1."""
+
+import json
+import re
+
+import pytest
+
+from sista.files import UserError, sha256
+from sista.lineage.crate import METADATA, crate
+
+
+@pytest.fixture
+def graph(tree, tmp_path):
+    crate(grid=tree.root / "suite.yaml", out=tmp_path / "crate", results=tree.results)
+    value = json.loads((tmp_path / "crate" / METADATA).read_text())
+    assert value["@context"] == "https://w3id.org/ro/crate/1.1/context"
+    return value["@graph"]
+
+
+def by_id(graph):
+    found = {entity["@id"]: entity for entity in graph}
+    assert len(found) == len(graph), "an @id stands twice"
+    return found
+
+
+def references(value):
+    if isinstance(value, dict):
+        return [value["@id"]]
+    return [name for each in value for name in references(each)] if isinstance(value, list) else []
+
+
+def test_descriptor_and_root_have_what_the_specification_demands(graph):
+    entities = by_id(graph)
+    descriptor, root = entities[METADATA], entities["./"]
+    assert descriptor["@type"] == "CreativeWork"
+    assert descriptor["conformsTo"] == {"@id": "https://w3id.org/ro/crate/1.1"}
+    assert descriptor["about"] == {"@id": "./"}
+    assert root["@type"] == "Dataset"
+    for name in ("name", "description", "license", "datePublished"):
+        assert root[name]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", root["datePublished"])
+    assert root["license"]["@id"] in entities
+
+
+def test_the_graph_is_flat_and_closed(graph):
+    entities = by_id(graph)
+    for entity in graph:
+        assert entity["@type"]
+        for name, value in entity.items():
+            if isinstance(value, dict):
+                assert set(value) == {"@id"}, f"{entity['@id']} {name} is nested"
+            for wanted in references(value):
+                assert wanted in entities or wanted == "https://w3id.org/ro/crate/1.1", wanted
+
+
+def test_files_are_there_listed_and_as_described(graph, tmp_path):
+    folder = tmp_path / "crate"
+    parts = {part["@id"] for part in by_id(graph)["./"]["hasPart"]}
+    files = {entity["@id"]: entity for entity in graph if entity["@type"] == "File"}
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert set(files) == parts == there - {METADATA}
+    for name, entity in files.items():
+        assert int(entity["contentSize"]) == (folder / name).stat().st_size
+        if "identifier" in entity:
+            assert entity["identifier"] == f"sha256:{sha256(folder / name)}"
+    assert {"score/suite.parquet", "report/index.html", "grid/suite.yaml"} <= parts
+
+
+def test_every_run_is_an_action_and_encoders_stay_out(graph):
+    actions = [entity for entity in graph if entity["@type"] == "CreateAction"]
+    # 2 fetch, 2 prepare, 4 pretrain, 4 adapt, score, report.
+    assert len(actions) == 14
+    assert all(a["instrument"] == {"@id": "#code"} and a["result"] for a in actions)
+    encoders = [e for e in graph if e["@id"].endswith(".safetensors")]
+    assert len(encoders) == 4
+    assert all(e["@type"] == "CreativeWork" and e["@id"].startswith("#") for e in encoders)
+    raw = [e for e in graph if e["@id"].startswith("#raw/")]
+    assert len(raw) == 2
+    assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", e["identifier"]) for e in raw)
+
+
+def test_what_is_not_finished_or_shows_films_is_refused(tree, tmp_path):
+    grid, results = tree.root / "suite.yaml", tree.results
+    record = tree.page / "run.json"
+    before = record.read_text()
+    record.write_text(before.replace('"sheets": "phantom"', '"sheets": "all"'))
+    with pytest.raises(UserError, match="shows real films"):
+        crate(grid=grid, out=tmp_path / "crate", results=results)
+    record.write_text(before)
+    (tree.page / "index.html").unlink()
+    with pytest.raises(UserError, match="not finished"):
+        crate(grid=grid, out=tmp_path / "crate", results=results)
+    assert not (tmp_path / "crate").exists()

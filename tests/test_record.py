@@ -1,0 +1,174 @@
+"""Run records: complete, validated, without double hashing, cleaned of what a killed run left."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sista import record, running
+from sista.files import UserError, sha256
+from sista.record import FileFact, Made, Record, fact, known, read_record, recorded
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@recorded("prepare")
+def made_up(*, out: Path, source: Path, text: str = "result") -> Made:
+    out.write_text(text)
+    return Made([out], [source], {"text": text}, {"draw": 7}, {"n": 1})
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "fetch" / "inventory.parquet"
+    path.parent.mkdir()
+    path.write_text("raw")
+    return path
+
+
+def test_a_record_says_what_was_read_made_asked_and_spent(tmp_path, source):
+    out = tmp_path / "prepare" / "manifest.parquet"
+    made_up(out=out, source=source)
+    made = read_record(out.with_name("run.json"))
+    assert (made.stage, made.run, made.seeds, made.facts) == (
+        "prepare",
+        {"text": "result"},
+        {"draw": 7},
+        {"n": 1},
+    )
+    assert made.outputs == {"manifest.parquet": fact(out)}
+    assert made.inputs == {"../fetch/inventory.parquet": fact(source)}
+    assert made.wall_s >= 0
+    assert made.startup_s > 0
+    assert made.peak_mb > 10
+    assert made.host.cpu
+    assert (made.energy_j is None) == ("RAPL," not in made.energy_note)
+    assert sorted(p.name for p in out.parent.iterdir()) == ["manifest.parquet", "run.json"]
+
+
+def test_the_schema_of_records_has_not_drifted():
+    file = ROOT / "workflow" / "schemas" / "run.schema.json"
+    made = json.dumps(Record.model_json_schema(), indent=1, sort_keys=True) + "\n"
+    assert file.read_text() == made, f"run: python -m sista schema --of run --out {file}"
+
+
+def test_a_broken_record_is_named_with_its_field(tmp_path, source):
+    out = tmp_path / "prepare" / "manifest.parquet"
+    made_up(out=out, source=source)
+    path = out.with_name("run.json")
+    value = json.loads(path.read_text())
+    del value["code_version"]
+    path.write_text(json.dumps(value))
+    with pytest.raises(UserError, match=r"run\.json: not a run record: code_version"):
+        read_record(path)
+
+
+def test_a_recorded_hash_spares_reading_only_while_the_file_is_untouched(
+    tmp_path, source, monkeypatch
+):
+    out = tmp_path / "prepare" / "manifest.parquet"
+    made_up(out=out, source=source)
+    hashed = []
+
+    def counted(path):
+        hashed.append(path)
+        return sha256(path)
+
+    monkeypatch.setattr(record, "sha256", counted)
+    assert known(out).sha256 == sha256(out)
+    assert hashed == []
+    out.write_text("edited")
+    assert known(out).sha256 == sha256(out)
+    assert hashed == [out]
+    assert isinstance(known(source), FileFact)
+
+
+def test_what_a_killed_run_left_goes_and_other_files_stay(tmp_path, source):
+    out = tmp_path / "prepare" / "manifest.parquet"
+    out.parent.mkdir()
+    (out.parent / ".manifest.0a1b2c3d.tmp.parquet").write_text("half")
+    (out.parent / ".raw.0a1b2c3d.tmp").mkdir()
+    (out.parent / ".raw.0a1b2c3d.tmp" / "film").write_text("half")
+    (out.parent / ".hashes.parquet").write_text("kept")
+    running.state_path(out).write_text('{"stage": "prepare", "pid": ')
+    made_up(out=out, source=source)
+    names = sorted(p.name for p in out.parent.iterdir())
+    assert names == [".hashes.parquet", "manifest.parquet", "run.json"]
+
+
+def test_a_failed_run_leaves_no_record_and_no_state(tmp_path):
+    @recorded("prepare")
+    def failing(*, out: Path) -> Made:
+        assert running.state_of(out) is not None
+        raise UserError("no film")
+
+    with pytest.raises(UserError, match="no film"):
+        failing(out=tmp_path / "new" / "manifest.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_first_of_several_processes_writes(tmp_path, source, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    out = tmp_path / "manifest.parquet"
+    made_up(out=out, source=source)
+    assert not out.with_name("run.json").exists()
+
+
+WAITS = """
+import sys, time
+from pathlib import Path
+from sista.record import Made, recorded
+
+@recorded("prepare")
+def stage(*, out: Path, told: Path) -> Made:
+    with told.open("a") as stream:
+        stream.write("start ")
+        stream.flush()
+        time.sleep(1.0)
+        stream.write("end ")
+    out.write_text("result")
+    return Made([out], [], {})
+
+stage(out=Path(sys.argv[1]), told=Path(sys.argv[2]))
+"""
+
+
+def test_a_second_process_waits_for_the_first(tmp_path):
+    out, told = tmp_path / "manifest.parquet", tmp_path / "told"
+    command = [sys.executable, "-c", WAITS, str(out), str(told)]
+    first = subprocess.Popen(command, cwd=ROOT)
+    while not told.exists():
+        assert first.poll() is None
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert first.wait() == 0
+    assert told.read_text() == "start end start end "
+    assert f"process {first.pid} makes it at the moment" in second.stderr
+
+
+def test_a_killed_process_is_not_waited_for(tmp_path):
+    out, told = tmp_path / "manifest.parquet", tmp_path / "told"
+    command = [sys.executable, "-c", WAITS, str(out), str(told)]
+    first = subprocess.Popen(command, cwd=ROOT)
+    while not told.exists():
+        assert first.poll() is None
+    first.kill()
+    first.wait()
+    assert running.state_path(out).is_file()
+    assert running.state_of(out) is None
+    subprocess.run(command, cwd=ROOT, check=True)
+    assert told.read_text() == "start start end "
+
+
+def test_another_machine_is_alive_while_its_heart_beats_whatever_its_clock(tmp_path):
+    out = tmp_path / "manifest.parquet"
+    state = {"stage": "adapt", "pid": 1, "machine": "elsewhere", "process_started": 0.0}
+    path = running.state_path(out)
+    # Its own clock is years behind; the file's time is the file system's.
+    path.write_text(json.dumps({**state, "started": 1e9}))
+    assert running.state_of(out) is not None
+    old = path.stat().st_mtime - 10 * running.SILENCE_SECONDS
+    os.utime(path, (old, old))
+    assert running.state_of(out) is None
