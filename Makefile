@@ -55,7 +55,7 @@ release: env ## copy the scores of GRID and draw its tables and figures afresh i
 	cp $(SCORES) results/released/$(NAME)/scores.parquet
 	cd results/released/$(NAME) && rm -rf figures *.csv *.tex *.html
 	python -m sista report --grid $(GRID) --scores $(SCORES) --out results/released/$(NAME)
-	rm -f results/released/$(NAME)/index.html
+	cd results/released/$(NAME) && rm -f index.html run.json
 
 lock: env ## resolve pyproject.toml again into the lock
 	$(UV) pip compile --quiet --all-extras --python-version 3.11 --generate-hashes --no-header \

@@ -75,7 +75,7 @@ def check(results: Path, records: list[Path], raw: bool = False) -> Iterator[Fin
             continue
         outputs = list(_outputs(path, record))
         yield from outputs
-        if not outputs and "released" not in path.parts:
+        if not outputs:
             yield from _inputs(path, record)
         if record.stage == "fetch" and not outputs:
             yield from _raw(path, record, results, raw)
