@@ -14,7 +14,7 @@ NAME = Path(GRID).stem
 grid = Grid.load(GRID)
 targets = plan.targets(grid, NAME)
 
-# Thousands of jobs are millions of objects that stay: looking for garbage takes a quarter of the time.
+# Thousands of jobs are millions of objects that stay: looking for garbage costs a quarter of a plan.
 gc.freeze()
 gc.set_threshold(200_000, 100, 100)
 

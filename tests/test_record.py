@@ -123,43 +123,59 @@ from pathlib import Path
 from sista.record import Made, recorded
 
 @recorded("prepare")
-def stage(*, out: Path, told: Path) -> Made:
+def stage(*, out: Path, told: Path, go: Path) -> Made:
     with told.open("a") as stream:
         stream.write("start ")
         stream.flush()
-        time.sleep(1.0)
+        while not go.exists():
+            time.sleep(0.02)
         stream.write("end ")
     out.write_text("result")
     return Made([out], [], {})
 
-stage(out=Path(sys.argv[1]), told=Path(sys.argv[2]))
+stage(out=Path(sys.argv[1]), told=Path(sys.argv[2]), go=Path(sys.argv[3]))
 """
 
 
-def test_a_second_process_waits_for_the_first(tmp_path):
-    out, told = tmp_path / "manifest.parquet", tmp_path / "told"
-    command = [sys.executable, "-c", WAITS, str(out), str(told)]
-    first = subprocess.Popen(command, cwd=ROOT)
-    while not told.exists():
-        assert first.poll() is None
-    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert first.wait() == 0
-    assert told.read_text() == "start end start end "
-    assert f"process {first.pid} makes it at the moment" in second.stderr
+@pytest.fixture
+def stage(tmp_path):
+    """Return what starts a process that makes a result once the file `go` is there."""
+    files = [tmp_path / name for name in ("manifest.parquet", "told", "go")]
+    command = [sys.executable, "-c", WAITS, *map(str, files)]
+    return lambda: subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_killed_process_is_not_waited_for(tmp_path):
-    out, told = tmp_path / "manifest.parquet", tmp_path / "told"
-    command = [sys.executable, "-c", WAITS, str(out), str(told)]
-    first = subprocess.Popen(command, cwd=ROOT)
-    while not told.exists():
-        assert first.poll() is None
+def finish(process):
+    process.stderr.close()
+    return process.wait()
+
+
+def wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None
+
+
+def test_a_second_process_waits_for_the_first(tmp_path, stage):
+    first = stage()
+    wait_for(tmp_path / "told", first)
+    second = stage()
+    assert f"process {first.pid} makes it at the moment" in second.stderr.readline()
+    (tmp_path / "go").touch()
+    assert (finish(first), finish(second)) == (0, 0)
+    assert (tmp_path / "told").read_text() == "start end start end "
+
+
+def test_a_killed_process_is_not_waited_for(tmp_path, stage):
+    out = tmp_path / "manifest.parquet"
+    first = stage()
+    wait_for(tmp_path / "told", first)
     first.kill()
-    first.wait()
+    finish(first)
     assert running.state_path(out).is_file()
     assert running.state_of(out) is None
-    subprocess.run(command, cwd=ROOT, check=True)
-    assert told.read_text() == "start start end "
+    (tmp_path / "go").touch()
+    assert finish(stage()) == 0
+    assert (tmp_path / "told").read_text() == "start start end "
 
 
 def test_another_machine_is_alive_while_its_heart_beats_whatever_its_clock(tmp_path):

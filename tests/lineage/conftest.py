@@ -1,5 +1,7 @@
 """Results of a small grid: stubs of the first four stages with records, real scores and report."""
 
+import contextlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,13 +87,27 @@ def adapt(root: Path, run, *, out: Path, manifest: Path, encoder: Path) -> Made:
     return Made([out], [manifest, encoder], {"draws": [0, 1]}, {"head 0,1": 1})
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory) -> Path:
+    """Return a folder with the results; drawing figures is too slow to do it for every test."""
+    folder = tmp_path_factory.mktemp("built")
+    with contextlib.chdir(folder):
+        _build()
+    return folder
+
+
 @pytest.fixture
-def tree(tmp_path, monkeypatch) -> Tree:
+def tree(built, tmp_path, monkeypatch) -> Tree:
+    """Return a copy of the results, in the current folder."""
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     chain.hash_of.cache_clear()
-    found = Tree(Path())
-    (tmp_path / "suite.yaml").write_text(GRID)
-    results = found.results
+    return Tree(Path())
+
+
+def _build() -> None:
+    Path("suite.yaml").write_text(GRID)
+    results = Path("results")
     for word in MARKERS:
         listing = results / "fetch" / word / "inventory.parquet"
         fetch(word, out=listing)
@@ -101,10 +117,8 @@ def tree(tmp_path, monkeypatch) -> Tree:
         corpus = results / "prepare" / run.corpus / "manifest.parquet"
         pretrain(out=encoder, manifest=corpus, text=run.checkpoint)
         manifest = results / "prepare" / run.dataset / "manifest.parquet"
-        adapt(found.root, run, out=Path(run.predictions), manifest=manifest, encoder=encoder)
+        adapt(Path(), run, out=Path(run.predictions), manifest=manifest, encoder=encoder)
     scores = results / "score" / "suite.parquet"
     grid = Path("suite.yaml")
     score.score(grid=grid, out=scores, results=results, bootstrap=20)
-    report(grid=grid, scores=scores, out=found.page, results=results)
-    chain.hash_of.cache_clear()
-    return found
+    report(grid=grid, scores=scores, out=results / "report" / "suite", results=results)

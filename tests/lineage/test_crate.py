@@ -11,8 +11,8 @@ from sista.lineage.crate import METADATA, crate
 
 @pytest.fixture
 def graph(tree, tmp_path):
-    crate(grid=tree.root / "suite.yaml", out=tmp_path / "crate", results=tree.results)
-    value = json.loads((tmp_path / "crate" / METADATA).read_text())
+    crate(grid=tree.root / "suite.yaml", out=tmp_path / "out", results=tree.results)
+    value = json.loads((tmp_path / "out" / METADATA).read_text())
     assert value["@context"] == "https://w3id.org/ro/crate/1.1/context"
     return value["@graph"]
 
@@ -54,7 +54,7 @@ def test_the_graph_is_flat_and_closed(graph):
 
 
 def test_files_are_there_listed_and_as_described(graph, tmp_path):
-    folder = tmp_path / "crate"
+    folder = tmp_path / "out"
     parts = {part["@id"] for part in by_id(graph)["./"]["hasPart"]}
     files = {entity["@id"]: entity for entity in graph if entity["@type"] == "File"}
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
@@ -85,9 +85,9 @@ def test_what_is_not_finished_or_shows_films_is_refused(tree, tmp_path):
     before = record.read_text()
     record.write_text(before.replace('"sheets": "phantom"', '"sheets": "all"'))
     with pytest.raises(UserError, match="shows real films"):
-        crate(grid=grid, out=tmp_path / "crate", results=results)
+        crate(grid=grid, out=tmp_path / "out", results=results)
     record.write_text(before)
     (tree.page / "index.html").unlink()
     with pytest.raises(UserError, match="not finished"):
-        crate(grid=grid, out=tmp_path / "crate", results=results)
-    assert not (tmp_path / "crate").exists()
+        crate(grid=grid, out=tmp_path / "out", results=results)
+    assert not (tmp_path / "out").exists()
