@@ -151,7 +151,7 @@ def finish(process):
 
 
 def wait_for(path, process):
-    while not path.exists():
+    while not (path.exists() and path.read_text()):
         assert process.poll() is None
 
 
