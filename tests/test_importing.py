@@ -141,7 +141,7 @@ def test_an_imported_encoder_is_a_row_of_a_grid(small, tmp_path, monkeypatch):
     assert metadata["image_encoder"]["mean"] == 0.0
     assert metadata["released"]["word"] == "biovil"
     assert metadata["released"]["encoder_sha256"] == sha256(made)
-    assert read_json(out.with_name("run.json"))["released"]["sha256"] == sha256(path)
+    assert read_json(out.with_name("run.json"))["facts"]["released"]["sha256"] == sha256(path)
 
 
 def test_a_row_without_its_file_says_how_to_make_it(small, tmp_path, monkeypatch):
@@ -202,7 +202,7 @@ def test_heads_are_trained_on_imported_encoders(small, tmp_path, monkeypatch, na
         budget="released",
         settings='{"iterations": 2}',
     )
-    made = read_json(out.with_name("run.json"))
+    made = read_json(out.with_name("run.json"))["run"]
     assert made["variant"] == release.card.word
     assert made["encoder"] == load_image_encoder(encoder)[0].word
     assert made["corpus"] == release.card.corpus

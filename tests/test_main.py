@@ -80,4 +80,5 @@ def test_status_counts_what_is_there():
     done = sista("status", "--grid", "benchmarks/paper.yaml")
     assert done.returncode == 0
     assert "pretrain" in done.stdout
-    assert "results/score/paper.parquet" in done.stdout
+    assert "to do" in done.stdout
+    assert "next to do: results/" in done.stdout
