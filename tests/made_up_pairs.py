@@ -66,6 +66,7 @@ def trainer(
     dropout=0.0,
     ranks=None,
     compiled=False,
+    double=False,
     settings=None,
     **budget,
 ):
@@ -83,6 +84,12 @@ def trainer(
         source = replace(source, vectors=None)
     model = PretrainModel(image, text, objective.needs, 3)
     objective.prepare(len(source))
+    if double:
+        model.double()
+        objective.double()
+        for encoder in (model.image, model.target.image if objective.needs.momentum else None):
+            if encoder is not None:
+                encoder.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
     device = torch.device("cpu")
     plan = replace(BUDGET, **budget)
     return Trainer(model, objective, plan, 0, device, ranks, compiled), source

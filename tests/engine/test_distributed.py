@@ -30,13 +30,14 @@ def both(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", range(len(CASES)), ids=lambda n: "-".join(map(str, CASES[n])))
 def test_two_processes_equal_one(both, case):
-    method, encoder, _ = CASES[case]
-    one = gradients(method, encoder)
+    method, encoder, _, double = CASES[case]
+    one = gradients(method, encoder, double=double)
+    tolerance = 1e-9 if double else 1e-5
     for rank in range(2):
         parts, found, state = both[rank][case]
-        assert_equal(one, (parts, found, None))
+        assert_equal(one, (parts, found, None), tolerance)
         for name, value in one[2].model.state_dict().items():
-            torch.testing.assert_close(state[name], value, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(state[name], value, rtol=tolerance, atol=tolerance)
 
 
 def test_the_longest_report_lies_in_one_process_only():

@@ -7,14 +7,16 @@ import torch
 
 from sista.engine.distributed import processes
 
+# Method, encoder, pairs of a chunk (0 = no chunks), double precision.
 CASES = [
-    ("clip", "vit", 0),
-    ("clip", "resnet", 0),
-    ("sista", "vit", 0),
-    ("sista", "resnet", 0),
-    ("sista", "vit", 2),
-    ("pixpro", "resnet", 0),
-    ("supervised", "resnet", 0),
+    ("clip", "vit", 0, False),
+    ("clip", "resnet", 0, False),
+    ("sista", "vit", 0, True),
+    ("sista", "resnet", 0, True),
+    ("sista", "vit", 2, True),
+    ("pixpro", "resnet", 0, True),
+    ("medclip", "vit", 0, True),
+    ("supervised", "resnet", 0, True),
 ]
 
 if __name__ == "__main__":
@@ -24,7 +26,8 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     with processes(torch.device("cpu")) as ranks:
         results = []
-        for method, encoder, chunk in CASES:
-            parts, found, made = gradients(method, encoder, chunk=chunk, ranks=ranks)
+        for method, encoder, chunk, double in CASES:
+            # Double precision, so that what differs is no rounding.
+            parts, found, made = gradients(method, encoder, chunk=chunk, ranks=ranks, double=double)
             results.append((parts, found, made.model.state_dict()))
         torch.save(results, Path(sys.argv[1]) / f"{ranks.rank}.pt")
