@@ -61,7 +61,8 @@ def main(
     pairs, table = run.studies(manifest, split, subset)
     e = run.embed(pairs, table)
     _, meta = tables.read(manifest, "manifest")
-    shares = _shares(pairs, _truth(truth), e, int(meta["prepared_size"]))
+    prepared = np.load(manifest.with_name(meta["images"]), mmap_mode="r").shape[1]
+    shares = _shares(pairs, _truth(truth), e, prepared)
     words = _score_words(run, e, pairs, table.words, shares, swaps)
     losses = _losses(run, e, pairs, swaps)
     summary = pd.concat([summarise(words, replicates), summarise(losses, replicates)])

@@ -20,8 +20,13 @@ BATCH, PATCHES, WORDS, WIDTH = 96, 196, 111, 128
 BATCHES = (16, 48, 96)
 STEPS: dict[str, dict[str, object]] = {
     "shipped default": {},
-    "both directions": {"directions": "both", "image_negatives": 0},
-    "both directions, minmax": {"directions": "both", "image_negatives": 0, "sparsify": "minmax"},
+    "both directions": {"directions": "both", "image_negatives": 0, "w_report": 1.0},
+    "both directions, minmax": {
+        "directions": "both",
+        "image_negatives": 0,
+        "w_report": 1.0,
+        "sparsify": "minmax",
+    },
 }
 KINDS = ("minmax", "entmax15", "sparsemax", "topk", "softmax")
 
