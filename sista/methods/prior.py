@@ -7,7 +7,7 @@ each patch against what it saw in the text, SimSiam without negatives.
 What differs from the source, and why: the reconstruction of masked images and of sentence
 prototypes, which need decoders, are left out, so this is its local part with a global anchor; the
 report embedding is that of all rows of a table (source: attention over sentences), as is the head
-norm.
+norm; temperatures stay within [0.01, 1] (source: no bounds).
 """
 
 import torch
