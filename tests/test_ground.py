@@ -67,7 +67,7 @@ def test_a_checkpoint_is_scored(tmp_path, capsys):
     manifest, split = corpus(tmp_path)
     encoder = run(tmp_path / "run", manifest, split)
     file = truth(manifest, tmp_path)
-    manifest_meta = json.loads((tmp_path / "run" / "run.json").read_text())
+    manifest_meta = json.loads((tmp_path / "run" / "run.json").read_text())["run"]
     out = tmp_path / "ground.csv"
     options = {"encoder": encoder, "manifest": manifest, "split": split, "out": out}
     main(**options, truth=file, swaps=2, replicates=50)
