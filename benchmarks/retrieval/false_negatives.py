@@ -18,7 +18,8 @@ from sista import registry
 from sista.engine.corpus import load_pairs
 from sista.metrics.retrieval import cut_quality
 from sista.phantom.truth import FILE
-from sista.reports.similarity import label_vectors, similarity, tfidf_vectors
+from sista.reports.encoders import encode
+from sista.reports.similarity import ReportText, similarity
 
 
 def drawn_findings(truth: Path, images: list[str], sides: bool) -> NDArray[np.bool_]:
@@ -56,10 +57,8 @@ def table(
     reports = list(pairs.frame["report"][first])
     rows = []
     for encoder, text in encoders:
-        if encoder == "labels":
-            vectors = label_vectors(pairs.labels[first])
-        else:
-            vectors = tfidf_vectors(reports, "raw" if text == "raw" else "cleaned")
+        form: ReportText = "raw" if text == "raw" else "cleaned"
+        vectors = encode(encoder, reports, pairs.labels[first], form)
         alike = similarity(vectors, np.arange(len(reports))).astype(np.float64)
         for sides in (False, True):
             shown = drawn_findings(truth, images, sides)
