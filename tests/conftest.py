@@ -30,10 +30,10 @@ class Project:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
 
-    def run(self, *command: str, check: bool = True, **environment: str) -> str:
-        """Run a command of this Python's environment in the copy; return what it prints."""
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a command of this Python's environment in the copy; its output is one pipe."""
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
+        return subprocess.Popen(
             command,
             cwd=self.folder,
             env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **environment},
@@ -42,9 +42,14 @@ class Project:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        if check and done.returncode:
-            pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
-        return done.stdout
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> str:
+        """Run a command of this Python's environment in the copy; return what it prints."""
+        with self.start(*command, **environment) as process:
+            printed, _ = process.communicate()
+        if check and process.returncode:
+            pytest.fail(f"{' '.join(command)} ended with {process.returncode}:\n{printed[-6000:]}")
+        return printed
 
     def snakemake(self, grid: str, *arguments: str, **environment: str) -> str:
         """Run Snakemake on a grid of the copy; return what it prints."""
@@ -57,3 +62,11 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a fresh copy of the project, one for each test file."""
     return Project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a copy of the project in which the smoke grid was run on this machine."""
+    copy = Project(tmp_path_factory.mktemp("smoke"))
+    copy.snakemake("benchmarks/smoke.yaml")
+    return copy

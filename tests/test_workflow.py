@@ -168,13 +168,3 @@ def test_the_largest_grids_plan_without_torch_and_without_data(project, grid):
     printed = project.snakemake(f"benchmarks/{grid}.yaml", "-n", **outside)
     assert "This was a dry-run" in printed
     assert stages(printed).count("report") == 1
-
-
-def test_profiles_share_their_keys():
-    local, slurm = (
-        yaml.safe_load((ROOT / "workflow" / "profiles" / name / "config.yaml").read_text())
-        for name in ("local", "slurm")
-    )
-    only = {"cores", "executor", "jobs", "latency-wait"}
-    shared = {key for key in local.keys() | slurm.keys() if not key.startswith("slurm-")} - only
-    assert {key: local[key] for key in shared} == {key: slurm[key] for key in shared}

@@ -23,6 +23,7 @@ rule adapt:
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
+        gpu=0,
     params:
         # Not from `output`: Snakemake would not see a change of what is made from other files.
         draws=lambda wildcards: plan.covered(

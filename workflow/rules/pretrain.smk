@@ -27,6 +27,10 @@ rule pretrain:
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 1440 * attempt,
+        # A fact of the machine: `--set-resources pretrain:gpu=4`. Above one, torchrun.
+        gpu=0,
+        # Two minutes before the time limit: profiles/slurm/batch.sh.
+        slurm_extra="--signal=B:USR1@120 --open-mode=append",
     params:
         method=lambda wildcards: grid.settings_of(wildcards.variant)[0],
         settings=lambda wildcards: json.dumps(
@@ -41,8 +45,12 @@ rule pretrain:
         "pretrain {wildcards.variant} {wildcards.encoder} on {wildcards.corpus}, "
         "{wildcards.budget}, seed {wildcards.seed}"
     shell:
+        # Only the training itself hears these signals: it saves its state, then ends.
+        "trap '' TERM USR1; "
         "export OMP_NUM_THREADS={params.threads} MKL_NUM_THREADS={params.threads}; "
-        "python -m sista pretrain --method {params.method} --variant {wildcards.variant}"
+        "run='python'; [ {resources.gpu} -le 1 ] ||"
+        " run='python -m torch.distributed.run --standalone --nproc-per-node {resources.gpu}'; "
+        "$run -m sista pretrain --method {params.method} --variant {wildcards.variant}"
         " --settings {params.settings:q} --encoder {wildcards.encoder} --budget {wildcards.budget}"
         " --corpus {wildcards.corpus} --seed {wildcards.seed} --manifest {input.manifest}"
         " --split {input.split} --out {output.encoder} --threads {params.threads} 2>&1 | tee {log}"

@@ -1,0 +1,118 @@
+"""The profiles without a cluster: shared keys, a job's batch script, and tasks of an array."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sista import plan
+from sista.grid import Grid
+from tests.conftest import ROOT
+
+PROFILES = ROOT / "workflow" / "profiles"
+KEYS = {
+    name: yaml.safe_load((PROFILES / name / "config.yaml").read_text())
+    for name in ("local", "slurm", "generic")
+}
+ONLY = {"cores", "executor", "jobs", "latency-wait", "precommand"}
+# Plays a job: says that it has started, notes SIGTERM, and ends with a code of its own.
+JOB = """
+import signal, sys, time
+from pathlib import Path
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+Path("started").touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("name", ["slurm", "generic"])
+def test_profiles_share_their_keys(name):
+    shared = {
+        key for key in KEYS["local"].keys() | KEYS[name].keys() if not key.startswith("slurm-")
+    } - ONLY
+    assert {key: KEYS["local"][key] for key in shared} == {key: KEYS[name][key] for key in shared}
+
+
+def test_all_jobs_of_any_grid_can_be_submitted():
+    # What the plugin has to keep back of an array's rule, it forgets.
+    for grid in (ROOT / "benchmarks").glob("*.yaml"):
+        files = plan.targets(Grid.load(grid), grid.stem)
+        assert sum(map(len, files.values())) <= KEYS["slurm"]["jobs"]
+
+
+def batch(folder: Path, commands: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a batch script as the plugin writes it, with a `scontrol` that notes its arguments."""
+    (folder / "workflow").symlink_to(ROOT / "workflow")
+    (folder / "job.py").write_text(JOB)
+    scontrol = folder / "scontrol"
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {folder}/scontrol.txt\n')
+    scontrol.chmod(0o755)
+    (folder / "script").write_text(f"#!/bin/sh\n{KEYS['slurm']['precommand']} && {commands}\n")
+    path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.Popen(
+        ["sh", "./script"],
+        cwd=folder,
+        env={**os.environ, "PATH": path, "SLURM_JOB_ID": "7", **environment},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(file: Path) -> None:
+    end = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < end, f"{file} was not made"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_job_ends_with_its_own_exit_code(tmp_path, code):
+    with batch(tmp_path, f"sh -c 'exit {code}'") as job:
+        assert job.wait(60) == code
+
+
+def test_a_job_near_its_time_limit_goes_back_to_the_queue_and_saves_its_state(tmp_path):
+    array = {"SLURM_ARRAY_JOB_ID": "6", "SLURM_ARRAY_TASK_ID": "1"}
+    with batch(tmp_path, "python job.py", **array) as job:
+        wait_for(tmp_path / "started")
+        # SLURM sends the first to the batch script alone, the second to all processes of the job.
+        os.kill(job.pid, signal.SIGUSR1)
+        wait_for(tmp_path / "scontrol.txt")
+        assert job.poll() is None
+        os.killpg(job.pid, signal.SIGTERM)
+        assert job.wait(60) == 75
+    assert (tmp_path / "scontrol.txt").read_text() == "requeue 6_1\n"
+
+
+def test_a_job_that_came_back_a_hundred_times_is_left_to_its_time_limit(tmp_path):
+    with batch(tmp_path, "python job.py", SLURM_RESTART_COUNT="100") as job:
+        wait_for(tmp_path / "started")
+        os.kill(job.pid, signal.SIGUSR1)
+        time.sleep(0.5)
+        os.killpg(job.pid, signal.SIGTERM)
+        assert job.wait(60) == 75
+    assert not (tmp_path / "scontrol.txt").exists()
+
+
+def test_each_task_of_an_array_runs_its_own_command(tmp_path):
+    # As the plugin packs the commands of all tasks but the first.
+    packed = {"2": zlib.compress(b"echo second > made; exit 4").hex()}
+    payload = base64.b64encode(json.dumps(packed).encode()).decode()
+    script = f"sh -c 'echo first > made' --slurm-jobstep-array-execs={payload}"
+    for task, made, code in (("1", "first\n", 0), ("2", "second\n", 4)):
+        folder = tmp_path / task
+        folder.mkdir()
+        array = {"SLURM_ARRAY_JOB_ID": "6", "SLURM_ARRAY_TASK_ID": task}
+        with batch(folder, script, **array) as job:
+            assert job.wait(60) == code
+        assert (folder / "made").read_text() == made

@@ -1,0 +1,31 @@
+"""Print the command of one task of a job array: `array_task.py SCRIPT TASK`.
+
+Version 2.8 of Snakemake's SLURM plugin starts each task as if it were the array's first and lets
+that start the task's own command. A task that fails then deletes the results of the first. So
+batch.sh takes the command out of the batch script and runs it alone.
+"""
+
+import base64
+import json
+import re
+import sys
+import zlib
+from pathlib import Path
+
+OPTION = r"--slurm-jobstep-array-execs[= ]'?([A-Za-z0-9+/=]+)"
+
+
+def command(script: str, task: str) -> str:
+    """Return the command of a task, empty for the array's first, which the script starts itself.
+
+    Args:
+        script: batch script as the plugin wrote it: a base64 JSON object of compressed commands.
+        task: number of the task.
+    """
+    found = re.search(OPTION, script)
+    packed = json.loads(base64.b64decode(found[1])).get(task, "") if found else ""
+    return zlib.decompress(bytes.fromhex(packed)).decode() if packed else ""
+
+
+if __name__ == "__main__":
+    print(command(Path(sys.argv[1]).read_text(), sys.argv[2]))
