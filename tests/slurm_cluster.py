@@ -71,7 +71,7 @@ def unavailable() -> str | None:
     return None
 
 
-def wait_until(true: Callable[[], object], what: str, seconds: float = 120) -> None:
+def wait_until(true: Callable[[], object], what: str, seconds: float = 900) -> None:
     """Wait until a condition holds.
 
     Raises:

@@ -127,7 +127,7 @@ def test_an_interrupt_cancels_the_jobs_and_a_second_start_ends_the_work(cluster,
     project = stubbed(tmp_path, SLEEPS)
     command = (*PROFILE, "grid=stub.yaml")
     with project.start(*command, **cluster.environment) as started:
-        wait_until(lambda: len(notes(project, "pretrain")) == 2, "both jobs of the array run", 300)
+        wait_until(lambda: len(notes(project, "pretrain")) == 2, "both jobs of the array run")
         assert cluster.jobs()
         started.send_signal(signal.SIGINT)
         printed, _ = started.communicate(timeout=60)
@@ -159,7 +159,7 @@ def test_preempted_and_out_of_time_the_job_resumes_to_the_same_bits(cluster, tmp
     command = (*PROFILE, "grid=long.yaml", "--set-resources", *short, *target)
     log = project.folder / Path(ENCODER).with_name("log.txt")
     with project.start(*command, **cluster.environment) as started:
-        wait_until(lambda: log.is_file() and "epochs" in log.read_text(), "it trains", 300)
+        wait_until(lambda: log.is_file() and "epochs" in log.read_text(), "it trains")
         (job,) = cluster.jobs("RUNNING")
         urgent = ("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--wrap=sleep 1")
         cluster.run(*urgent)
