@@ -55,8 +55,8 @@ adapt:
 """
 # Pre-training of a minute or more, so that it can be interrupted.
 LONG = """
-budget: paper
-corpus: mimic_cxr@phantom_tiny
+budget: quick
+corpus: mimic_cxr@phantom
 encoders: [resnet_tiny]
 variants: [clip]
 draws: [0]
@@ -64,7 +64,7 @@ fractions: [100]
 adapt:
   - {protocol: quick_v1, dataset: chexpert@phantom_tiny, task: classification}
 """
-ENCODER = "results/pretrain/paper/clip/resnet_tiny/mimic_cxr@phantom_tiny/seed0/encoder.safetensors"
+ENCODER = "results/pretrain/quick/clip/resnet_tiny/mimic_cxr@phantom/seed0/encoder.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +161,8 @@ def test_preempted_and_out_of_time_the_job_resumes_to_the_same_bits(cluster, tmp
     with project.start(*command, **cluster.environment) as started:
         wait_until(lambda: log.is_file() and "epochs" in log.read_text(), "it trains")
         (job,) = cluster.jobs("RUNNING")
-        urgent = ("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--wrap=sleep 1")
-        cluster.run(*urgent)
+        urgent = ("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null")
+        cluster.run(*urgent, "--wrap=sleep 1")
         wait_until(lambda: cluster.facts(job)["Restarts"] == "1", "it is pre-empted")
         printed, _ = started.communicate()
     assert started.returncode == 0, printed
