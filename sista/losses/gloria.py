@@ -41,7 +41,7 @@ def gloria_local(
     aggregate: Aggregate = "sum",
     chunk: int = 16,
     images: int | None = None,
-    keep: bool = True,
+    keep: bool = False,
 ) -> Tensor:
     """Return the sum of both cross entropies on `scale * Z`, Z from `gloria_similarity`.
 
@@ -87,7 +87,7 @@ def gloria_similarity(
     aggregate: Aggregate = "sum",
     chunk: int = 16,
     images: int | None = None,
-    keep: bool = True,
+    keep: bool = False,
 ) -> Tensor:
     """Compare every image with every report, word by word.
 
