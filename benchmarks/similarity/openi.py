@@ -146,12 +146,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--labels", type=Path, required=True, help="openi_gld_std14.csv")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--encoders", nargs="+", help="only these; all by default")
     parser.add_argument("--draws", type=int, default=DRAWS, help="bootstrap draws")
     given = parser.parse_args()
     halves = load(given.labels)
     table: list[dict[str, Any]] = []
     found: dict[tuple[str, str], NDArray[np.float32]] = {}
-    work = [(half, *form) for form in FORMS for half in halves]
+    forms = [form for form in FORMS if given.encoders is None or form[0] in given.encoders]
+    work = [(half, *form) for form in forms for half in halves]
     for half, encoder, text in track(work, "encoders and halves"):
         part, r = evaluate(half, encoder, text, given.draws)
         table += part

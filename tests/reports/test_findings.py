@@ -95,3 +95,7 @@ def test_rule_labels():
     named = [{NAMES[i] for i in np.flatnonzero(row[:-1])} for row in labels]
     assert named == [{"cardiomegaly"}, {"effusion", "atelectasis"}, set(), set()]
     assert list(labels[:, -1]) == [0, 0, 0, 1]
+
+
+def test_what_the_impression_repeats_stands_once():
+    assert findings_text("small effusion. no edema. small effusion.") == "small effusion"
