@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sista.losses.gloria_pairs import PairMatch
+from sista.losses.gloria_pairs import Comparison, PairMatch
 from sista.losses.info_nce import pair_logits
 
 Aggregate = Literal["sum", "mean"]
@@ -128,9 +128,8 @@ def gloria_similarity(
             rows = torch.tensor(some).to(words.device, non_blocking=True)
             mask = word_mask[rows, :most]
             given = words[rows, :most].masked_fill(~mask.unsqueeze(2), 0.0)
-            form = (given, mask, scales, keep, counts[some[0]] < most)
-            parts = [PairMatch.apply(p, *form) for p in torch.split(patches, images)]
-            columns.append(torch.cat(parts))
+            form = Comparison(*scales, images, keep, counts[some[0]] < most)
+            columns.append(PairMatch.apply(patches, given, mask, form))
     back = torch.tensor(sorted(range(len(order)), key=order.__getitem__))
     matches = torch.cat(columns, 1)[:, back.to(words.device, non_blocking=True)]
     if aggregate == "mean":

@@ -111,13 +111,16 @@ def test_chunks_change_nothing(chunk, images):
     assert torch.equal(z, given)
 
 
-def test_gradcheck():
+@pytest.mark.parametrize("keep", [True, False])
+def test_gradcheck(keep):
     torch.manual_seed(0)
-    patches = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    # As a feature map gives them: not contiguous.
+    cells = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
     words = torch.randn(3, 4, 4, dtype=torch.float64, requires_grad=True)
     mask = torch.arange(4) < torch.tensor([4, 1, 2])[:, None]
     assert torch.autograd.gradcheck(
-        lambda p, w: gloria_similarity(p, w, mask, chunk=2, images=1), (patches, words)
+        lambda c, w: gloria_similarity(c.transpose(1, 2), w, mask, chunk=2, images=1, keep=keep),
+        (cells, words),
     )
 
 
