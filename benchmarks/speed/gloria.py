@@ -46,7 +46,7 @@ def caption_loop(patches: Tensor, words: Tensor, counts: list[int]) -> Tensor:
 
 
 def step(form: str, lengths: str, batch: int = BATCH) -> Callable[[], float]:
-    """Return forward and backward of one form: `loop`, `chunks`, `chunks, keep=False`."""
+    """Return forward and backward of one form: `loop`, `chunks`, `chunks, contexts kept`."""
     patches, words, counts = inputs(lengths, batch)
     mask = torch.arange(WORDS) < torch.tensor(counts)[:, None]
 
@@ -55,7 +55,7 @@ def step(form: str, lengths: str, batch: int = BATCH) -> Callable[[], float]:
         if form == "loop":
             loss = caption_loop(patches, words, counts)
         else:
-            keep = form == "chunks"
+            keep = form == "chunks, contexts kept"
             loss = gloria_local(patches, words, mask, counts=counts, keep=keep)
         loss.backward()
         return loss.item()
@@ -65,7 +65,7 @@ def step(form: str, lengths: str, batch: int = BATCH) -> Callable[[], float]:
 
 def seconds(lengths: str) -> dict[str, float]:
     """Return the least processor seconds of each form."""
-    steps = {form: step(form, lengths) for form in ("loop", "chunks", "chunks, keep=False")}
+    steps = {form: step(form, lengths) for form in ("loop", "chunks", "chunks, contexts kept")}
     best = dict.fromkeys(steps, float("inf"))
     losses = {}
     for _ in range(ROUNDS):
@@ -89,7 +89,7 @@ def measure() -> Iterator[Measure]:
     for lengths in LENGTHS:
         spent = seconds(lengths)
         yield Measure(f"GLoRIA local, lengths {lengths}, caption loop", spent["loop"], None, "s")
-        for form in ("chunks", "chunks, keep=False"):
+        for form in ("chunks", "chunks, contexts kept"):
             name = f"GLoRIA local, lengths {lengths}, {form}"
             limit = 1.0 if form == "chunks" else None
             ratio = spent["loop"] / spent[form]
