@@ -130,7 +130,10 @@ def test_an_interrupt_cancels_the_jobs_and_a_second_start_ends_the_work(cluster,
         wait_until(lambda: len(notes(project, "pretrain")) == 2, "both jobs of the array run")
         assert cluster.jobs()
         started.send_signal(signal.SIGINT)
-        printed, _ = started.communicate(timeout=60)
+        try:
+            printed, _ = started.communicate(timeout=60)
+        finally:
+            started.kill()
     assert started.returncode == 1, printed
     wait_until(lambda: not cluster.jobs(), "the queue is empty")
     (tmp_path / "woken").touch()
