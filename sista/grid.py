@@ -120,6 +120,10 @@ class Grid(_Strict):
     draws: tuple[int, ...] = Field((0, 1, 2), description="label subset and head seeds")
     fractions: tuple[int, ...] = Field(FRACTIONS, description="percent of the training labels")
     threads: int = Field(1, ge=1, description="threads a run computes with; part of its bits")
+    baselines: tuple[str, ...] = Field(
+        ("random_init", "clip"),
+        description="variants that each other one is tested against, where the grid has them",
+    )
     adapt: tuple[Adaptation, ...] = Field(min_length=1)
 
     @field_validator("variants", mode="before")
@@ -148,6 +152,10 @@ class Grid(_Strict):
         for name in ("encoders", "seeds", "draws", "fractions"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise UserError(f"{name}: a value stands twice")
+        if "baselines" in self.model_fields_set:
+            unknown = sorted(set(self.baselines) - set(self.variants))
+            if unknown:
+                raise UserError(f"baselines: {', '.join(unknown)} not among the variants")
         paths = [run.predictions for run in self.adapt_runs()]
         twice = sorted({p for p in paths if paths.count(p) > 1}) if len(paths) < 500 else []
         if twice or len(set(paths)) < len(paths):

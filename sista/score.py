@@ -16,11 +16,15 @@ from sista.files import UserError
 from sista.grid import AdaptRun, Grid
 from sista.metrics.cached import FileScores, score_file
 from sista.metrics.evaluate import OVERALL
-from sista.metrics.intervals import holm, paired_bootstrap_p, percentile_interval
+from sista.metrics.intervals import (
+    crossed_replicates,
+    holm,
+    paired_bootstrap_p,
+    percentile_interval,
+)
 from sista.progress import track
 from sista.record import Made, recorded
 
-BASELINES = ("random_init", "clip")
 # Differ between two equal runs, or name where they were made.
 NOT_COMPARED = ("code_version", "wall_s", "peak_mb", "predictions_sha256", "device")
 RUN_COLUMNS = (
@@ -56,7 +60,7 @@ def score(
         "title": plan.title,
         "bootstrap": bootstrap,
         "main_metrics": {run.predictions: scores.main for run, scores in scored},
-        "comparisons": comparisons(scored),
+        "comparisons": comparisons(scored, plan.baselines),
         "hosts": _hosts(scored),
     }
     tables.write(frame, out, "scores", meta=meta)
@@ -154,13 +158,14 @@ def _not_available(run: AdaptRun, scores: FileScores, fraction: int, draw: int) 
 
 
 def comparisons(
-    scored: Iterable[tuple[AdaptRun, FileScores]], baselines: Sequence[str] = BASELINES
+    scored: Iterable[tuple[AdaptRun, FileScores]], baselines: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return paired bootstrap tests of each variant against the baselines.
 
-    The main metric of both is computed on the same samples of test patients; draws and seeds that
-    both have are averaged first. p values are Holm-corrected within one baseline, data set,
-    head and encoder.
+    The main metric of both is computed on the same samples of test patients. Draws that both have
+    are averaged; of several pre-training seeds some are drawn for each sample
+    (`crossed_replicates`), so that an interval covers other seeds too. p values are
+    Holm-corrected within one baseline, data set, head and encoder.
     """
     groups: dict[tuple[Any, ...], dict[str, dict[tuple[int, ...], Any]]] = {}
     for run, scores in scored:
@@ -196,17 +201,28 @@ def _against(
                 continue
             base = of_variant[baseline]
             difference = np.mean([cells[c][0] - base[c][0] for c in shared])
-            replicates = np.mean([cells[c][1] - base[c][1] for c in shared], axis=0)
+            by_seed = _by_seed({c: cells[c][1] - base[c][1] for c in shared})
+            replicates = crossed_replicates(by_seed)
             low, high = percentile_interval(replicates)
             found.append(
                 dict(zip(names, place, strict=False))
                 | {"fraction": fraction, "variant": variant, "baseline": baseline}
                 | {"difference": float(difference), "low": low, "high": high}
                 | {"p": paired_bootstrap_p(replicates), "runs": len(shared)}
+                | {"seeds": len(by_seed)}
             )
     for row, p in zip(found, holm([row["p"] for row in found]), strict=True):
         row["p_holm"] = float(p)
     return found
+
+
+def _by_seed(differences: dict[tuple[int, ...], Any]) -> list[Any]:
+    """Return the mean over draws of each seed's replicates; keys are (fraction, draw, seed)."""
+    seeds = sorted({cell[-1] for cell in differences})
+    return [
+        np.mean([d for cell, d in differences.items() if cell[-1] == seed], axis=0)
+        for seed in seeds
+    ]
 
 
 def compare(a: Path, b: Path) -> None:

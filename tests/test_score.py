@@ -61,7 +61,7 @@ def test_two_processes_give_the_same_bits_without_the_cache(scored, tmp_path):
 
 
 def test_comparisons_are_paired_and_corrected(scored):
-    rows = pd.DataFrame(score.comparisons(scored[1]))
+    rows = pd.DataFrame(score.comparisons(scored[1], ("random_init", "clip")))
     assert set(rows["baseline"]) == {"random_init", "clip"}
     assert (rows["p_holm"] >= rows["p"]).all()
     best = rows.query(
@@ -72,6 +72,28 @@ def test_comparisons_are_paired_and_corrected(scored):
     assert (best["p_holm"] < 0.05).all()
     assert (best["runs"] == 2).all()
     assert ((rows["low"] <= rows["difference"]) & (rows["difference"] <= rows["high"])).all()
+
+
+def test_an_interval_covers_seeds_when_there_are_several(scored):
+    """Shift one of two copies of the runs by a known amount: the interval must hold both."""
+    rows = [(run, file) for run, file in scored[1] if run.task == "classification"]
+    one = pd.DataFrame(score.comparisons(rows, ("random_init",)))
+    both = []
+    for run, file in rows:
+        both.append((run, file))
+        moved = 0.2 if run.variant == "clip" else 0.0
+        values = [{**v, "value": v["value"] + moved} for v in file.values]
+        replicates = {place: r + moved for place, r in file.replicates.items()}
+        second = replace(run, pretrain=replace(run.pretrain, seed=run.seed + 1))
+        both.append((second, replace(file, values=values, replicates=replicates)))
+    two = pd.DataFrame(score.comparisons(both, ("random_init",)))
+    assert (two["seeds"] == 2).all()
+    assert (one["seeds"] == 1).all()
+    moved, still = two.query("variant == 'clip'"), one.query("variant == 'clip'")
+    np.testing.assert_allclose(moved["difference"], still["difference"] + 0.1)
+    assert (moved["high"] - moved["low"] > 0.2).all()
+    same, alone = two.query("variant == 'supervised'"), one.query("variant == 'supervised'")
+    np.testing.assert_allclose(same[["low", "high", "p"]], alone[["low", "high", "p"]])
 
 
 def test_a_grid_with_fewer_draws_uses_part_of_a_shared_file(scored):

@@ -15,11 +15,20 @@ from rich.console import Console
 from rich.table import Table
 
 from sista import registry
+from sista.budgets import find_budget
 from sista.engine.corpus import load_pairs
-from sista.metrics.retrieval import cut_quality
+from sista.metrics.retrieval import CutQuality, cut_quality
 from sista.phantom.truth import FILE
 from sista.reports.encoders import encode
 from sista.reports.similarity import ReportText, similarity
+
+ENCODERS = [
+    ("tfidf", "raw"),
+    ("tfidf", "cleaned"),
+    ("minilm", "raw"),
+    ("minilm", "cleaned"),
+    ("labels", "cleaned"),
+]
 
 
 def drawn_findings(truth: Path, images: list[str], sides: bool) -> NDArray[np.bool_]:
@@ -37,8 +46,28 @@ def drawn_findings(truth: Path, images: list[str], sides: bool) -> NDArray[np.bo
     return found
 
 
+def per_batch(found: CutQuality, batch: int) -> dict[str, float]:
+    """Return what a report meets among the other `batch - 1` of a random batch, on average.
+
+    `false_negatives`: studies that show the same; `removed`: those of them that are cut;
+    `wrongly_removed`: studies that show something else and are cut.
+    """
+    others = batch - 1
+    cut, same = others * found.cut, others * found.same
+    removed = same * (found.recall if found.same else 0.0)
+    return {
+        "false_negatives": same,
+        "removed": removed,
+        "wrongly_removed": max(cut - removed, 0.0),
+    }
+
+
 def table(
-    corpus: Path, truth: Path, encoders: list[tuple[str, str]], thetas: list[float]
+    corpus: Path,
+    truth: Path,
+    encoders: list[tuple[str, str]],
+    thetas: list[float],
+    batch: int = find_budget("quick").batch,
 ) -> pd.DataFrame:
     """Return one row for each encoder, text, theta, truth and group of rows.
 
@@ -47,6 +76,7 @@ def table(
         truth: folder of the raw phantom.
         encoders: word of the report encoder and form of the text.
         thetas: cuts.
+        batch: pairs in a batch, for the counts of `per_batch`.
     """
     manifest = corpus / "manifest.parquet"
     split = corpus / "manifest.split.parquet"
@@ -68,7 +98,8 @@ def table(
             for theta in thetas:
                 known = {"similarity": encoder, "r_text": text, "theta": theta, "sides": sides}
                 for group, found in cut_quality(alike, same, theta, groups).items():
-                    rows.append({**known, "rows": group, **found._asdict()})
+                    line = found._asdict()
+                    rows.append({**known, "rows": group, **line, **per_batch(found, batch)})
     return pd.DataFrame(rows)
 
 
@@ -84,7 +115,15 @@ def main() -> None:
     theta = float(shipped["theta"].default)
     word, text = shipped["similarity"].default, shipped["r_text"].default
     encoders = list(
-        dict.fromkeys([(word, text), ("tfidf", "raw"), ("tfidf", "cleaned"), ("labels", "labels")])
+        dict.fromkeys(
+            [
+                (word, text),
+                ("tfidf", "raw"),
+                ("tfidf", "cleaned"),
+                ("minilm", "cleaned"),
+                ("labels", "labels"),
+            ]
+        )
     )
     found = table(given.corpus, given.truth, encoders, sorted({theta, *given.thetas}))
     shown = Table(

@@ -41,6 +41,33 @@ def percentile_interval(replicates: ArrayLike, level: float = 0.95) -> tuple[flo
     return float(low), float(high)
 
 
+def crossed_replicates(by_seed: ArrayLike, seed: int = 0) -> Floats:
+    """Return replicates of a mean over training seeds that vary with patients and with seeds.
+
+    Replicate r takes S seeds with replacement, each on the r-th sample of patients. Deviations
+    from the mean of all seeds are stretched by sqrt(S / (S - 1)), because S values drawn from
+    themselves vary too little by that factor (Davison & Hinkley 1997, section 3.8). One seed
+    gives its own replicates: nothing is known about others then.
+
+    Args:
+        by_seed: `[S, R]` replicates of each seed on the same R samples of patients.
+        seed: of the draws of seeds.
+
+    Returns:
+        `[R]`.
+    """
+    table = np.asarray(by_seed, np.float64)
+    count, replicates = table.shape
+    if count == 1:
+        own: Floats = table[0]
+        return own
+    drawn = np.random.default_rng(seed).integers(count, size=(count, replicates))
+    mean = table.mean(0)
+    taken = np.take_along_axis(table, drawn, axis=0).mean(0)
+    found: Floats = mean + np.sqrt(count / (count - 1)) * (taken - mean)
+    return found
+
+
 def paired_bootstrap_p(differences: ArrayLike) -> float:
     """Return the two-sided p of paired bootstrap differences [B] against no difference.
 

@@ -81,3 +81,19 @@ def test_holm():
         intervals.holm([0.02, 0.01, np.nan, 0.04, 0.03]), [0.06, 0.04, np.nan, 0.06, 0.06]
     )
     assert intervals.holm([0.9, 0.8])[0] == 1
+
+
+def test_crossed_replicates_have_the_variance_of_patients_and_seeds():
+    """Against the closed form: var = patients' part + seeds' sample variance / S."""
+    generator = np.random.default_rng(1)
+    offsets = np.array([-2.0, -1.0, 0.0, 1.0, 4.0])
+    patients = generator.normal(0, 0.5, 200_000)
+    found = intervals.crossed_replicates(offsets[:, None] + patients)
+    expected = 0.25 + offsets.var(ddof=1) / len(offsets)
+    assert found.mean() == pytest.approx(offsets.mean(), abs=0.02)
+    assert found.var() == pytest.approx(expected, rel=0.02)
+
+
+def test_crossed_replicates_of_one_seed_are_its_own():
+    values = np.arange(5.0)
+    np.testing.assert_array_equal(intervals.crossed_replicates(values[None]), values)

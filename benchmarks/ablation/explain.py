@@ -1,0 +1,144 @@
+"""Why rows of an ablation differ: geometry, where words point, and retrieval, for each encoder.
+
+Reads the encoders of a finished grid on a phantom corpus, on its validation studies:
+`python -m benchmarks.ablation.explain --grid benchmarks/ablation.yaml --out FOLDER` writes
+`encoders.csv` (a row for each encoder and measure) and `variants.csv` (means over seeds, and the
+difference to the grid's first baseline on the same seeds with a t interval).
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from sista import ground, registry, retrieve
+from sista.files import atomic
+from sista.grid import Grid, PretrainRun
+from sista.progress import track
+
+# Columns of the last line of a run's log.csv.
+LOGGED = (
+    "val_eliminated",
+    "val_eliminated_normal",
+    "val_eliminated_abnormal",
+    "val_effective_patches",
+    "alignment",
+    "uniformity_image",
+    "uniformity_report",
+    "modality_gap",
+    "gradient_ratio",
+)
+KEYS = ["variant", "encoder", "corpus"]
+
+
+def logged(run: PretrainRun, results: Path) -> Iterator[dict[str, Any]]:
+    """Yield the diagnostics of the last epoch."""
+    last = pd.read_csv(results / "pretrain" / run.key / "log.csv").iloc[-1]
+    for name in LOGGED:
+        if name in last and pd.notna(last[name]):
+            yield {"measure": name, "value": float(last[name])}
+
+
+def pointed(run: PretrainRun, results: Path, scratch: Path) -> Iterator[dict[str, Any]]:
+    """Yield the pointing of word maps and STA's loss: own film, others', chance."""
+    if not registry.find("methods", run.method)(**run.settings).needs.words:
+        return
+    prepared, raw = results / "prepare" / run.corpus, results / "fetch" / run.corpus / "raw"
+    ground.main(
+        encoder=results / "pretrain" / run.key / "encoder.safetensors",
+        manifest=prepared / "manifest.parquet",
+        split=prepared / "manifest.split.parquet",
+        truth=raw,
+        out=scratch,
+        replicates=200,
+    )
+    found = pd.read_csv(scratch)
+    for row in found[found["finding"] == "all"].to_dict("records"):
+        for film in ("own", "swapped", "chance"):
+            yield {"measure": f"{row['measure']}_{film}", "value": row[film]}
+        yield {"measure": f"{row['measure']}_minus_swapped", "value": row["minus_swapped"]}
+
+
+def retrieved(run: PretrainRun, results: Path, scratch: Path) -> Iterator[dict[str, Any]]:
+    """Yield R@1, 5 and 10 of same findings, normal and abnormal studies apart."""
+    prepared = results / "prepare" / run.corpus
+    retrieve.main(
+        encoder=results / "pretrain" / run.key / "encoder.safetensors",
+        manifest=prepared / "manifest.parquet",
+        split=prepared / "manifest.split.parquet",
+        out=scratch,
+        replicates=200,
+    )
+    found = pd.read_csv(scratch)
+    for row in found.to_dict("records"):
+        name = f"{row['relevance']}_{row['direction']}_{row['group']}_R@{row['k']}"
+        yield {"measure": name, "value": row["value"]}
+        if run.seed == 0:
+            yield {"measure": f"{name}_chance", "value": row["chance"]}
+
+
+def by_variant(encoders: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Return means over seeds and paired differences to a variant on the same seeds.
+
+    Args:
+        encoders: columns variant, encoder, corpus, seed, measure, value.
+        baseline: the variant that the others are compared with.
+
+    Returns:
+        Columns mean, sd, seeds; difference, low, high (95 % t interval over seeds) and p where the
+        baseline has the measure too and at least two seeds are shared.
+    """
+    rows = []
+    wide = encoders.pivot_table(index=[*KEYS, "measure"], columns="seed", values="value")
+    for (variant, encoder, corpus, measure), values in wide.iterrows():
+        known = values.dropna()
+        row = {"variant": variant, "encoder": encoder, "corpus": corpus, "measure": measure}
+        row |= {"mean": known.mean(), "sd": known.std(), "seeds": len(known)}
+        other = (baseline, encoder, corpus, measure)
+        if variant != baseline and other in wide.index:
+            difference = (values - wide.loc[other]).dropna()
+            if len(difference) > 1:
+                spread = difference.std() / np.sqrt(len(difference))
+                half = stats.t.ppf(0.975, len(difference) - 1) * spread
+                row |= {"difference": difference.mean(), "low": difference.mean() - half}
+                row |= {"high": difference.mean() + half}
+                row |= {"p": stats.ttest_1samp(difference, 0.0).pvalue if spread else np.nan}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Measure every encoder of a grid and write both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--grid", type=Path, required=True)
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    grid = Grid.load(given.grid)
+    rows = []
+    with TemporaryDirectory() as folder:
+        scratch = Path(folder) / "table.csv"
+        for run in track(list(grid.pretrain_runs()), "explain"):
+            known = {name: getattr(run, name) for name in (*KEYS, "seed")}
+            for part in (
+                logged(run, given.results),
+                pointed(run, given.results, scratch),
+                retrieved(run, given.results, scratch),
+            ):
+                rows += [known | row for row in part]
+    encoders = pd.DataFrame(rows)
+    for name, table in (
+        ("encoders", encoders),
+        ("variants", by_variant(encoders, grid.baselines[0])),
+    ):
+        with atomic(given.out / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False, float_format="%.4f")
+
+
+if __name__ == "__main__":
+    main()
