@@ -41,6 +41,7 @@ def sta_images(
     *,
     temperature: float | Tensor,
     negatives: int = 8,
+    weights: Tensor | None = None,
     reduction: Reduction = "mean",
 ) -> Tensor:
     """Contrast, for each word, its own image with images whose reports lack the word.
@@ -55,6 +56,7 @@ def sta_images(
         form: how a word picks patches.
         temperature: divides the cosines.
         negatives: other images each word is compared with; at most B - 1 are used.
+        weights: `[B, L]` >= 0, relevance of the words; None = equal.
         reduction: `study` gives the mean over the words of each study instead.
 
     Returns:
@@ -77,9 +79,11 @@ def sta_images(
     counted = word_mask & lacks.any(1)
     # Words that do not count may hold anything, also values without a finite loss.
     loss = torch.where(counted, torch.logsumexp(kept, 1) - scores[:, 0], 0.0)
+    share = counted.to(loss.dtype) if weights is None else weights * counted
+    tiny = torch.finfo(share.dtype).tiny
     if reduction == "study":
-        return loss.sum(1) / counted.sum(1).clamp_min(1)
-    return loss.sum() / counted.sum().clamp_min(1)
+        return (share * loss).sum(1) / share.sum(1).clamp_min(tiny)
+    return (share * loss).sum() / share.sum().clamp_min(tiny)
 
 
 def sta_batch(

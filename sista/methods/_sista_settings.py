@@ -39,7 +39,8 @@ class Settings:
         relevant_words: `stated`: only words of sentences that state a finding take part; `all`.
         word_weights: relevance of the words: `uniform`, or the [CLS] attention of the text encoder.
         image_negatives: other images (whose report lacks it) that each word is compared with;
-            0 is the literal form, which can be solved without looking at the image; -1 compares
+            0 (with `w_report` 1) is the literal form, which can be solved without looking at the
+            image; -1 compares
             all images with all reports of the batch (GLoRIA's contrast on sparse attention).
         eliminate_images: leave reports that say the same out of the contrast -1, as SIA does.
         w_report: weight of the contrast inside one report.
@@ -52,7 +53,7 @@ class Settings:
     """
 
     w_sia: float = 1.0
-    w_sta: float = 1.0
+    w_sta: float = 2.0
     temperature: float = 0.07
     learn_temperature: bool = True
     sia_mode: Mode = "eliminate"
@@ -73,12 +74,12 @@ class Settings:
     stop_words: bool = False
     relevant_words: Literal["all", "stated"] = "stated"
     word_weights: Literal["uniform", "cls"] = "uniform"
-    image_negatives: int = -1
+    image_negatives: int = 8
     eliminate_images: bool = True
-    w_report: float = 0.5
+    w_report: float = 0.0
     w_images: float = 1.0
     stop_gradient: bool = False
-    patch_stride: Literal[8, 16] = 16
+    patch_stride: Literal[8, 16] = 8
     swap_images: bool = False
     width: int = 128
     head_norm: HeadNorm = "batch"

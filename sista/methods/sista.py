@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sista.engine.interface import Embedded, Needs, Objective, Temperature, required
+from sista.files import UserError
 from sista.losses.sia import false_negatives, recentred, sia
 from sista.losses.sta import Direction, Form, alignment, sta
 from sista.losses.sta_images import Pairs, Reduction, sta_batch, sta_images
@@ -117,7 +118,7 @@ class _Sista(Objective):
                 pairs, self.form, keep=self._keep(e), weights=weights, **options
             )
         elif s.w_images and s.image_negatives:
-            options = {"temperature": temperature, "reduction": reduction}
+            options = {"temperature": temperature, "weights": weights, "reduction": reduction}
             parts["sta_images"] = sta_images(
                 pairs, ids, self.form, negatives=s.image_negatives, **options
             )
@@ -195,5 +196,22 @@ class _Sista(Objective):
 
 
 def sista(**settings: Any) -> Objective:
-    """Return SISTA's objective as this project reads it; `Settings` lists the settings."""
-    return _Sista(Settings(**settings))
+    """Return SISTA's objective as this project reads it; `Settings` lists the settings.
+
+    Raises:
+        UserError: settings that would have no effect together.
+    """
+    given = Settings(**settings)
+    _check(given)
+    return _Sista(given)
+
+
+def _check(s: Settings) -> None:
+    across = s.w_images and s.image_negatives
+    if s.w_sta and not s.w_report and not across:
+        raise UserError(
+            "sista: the token level has nothing to contrast; set w_report, or image_negatives "
+            "and w_images, or switch it off with w_sta: 0"
+        )
+    if s.w_sta and s.directions != "word" and not s.w_report:
+        raise UserError("sista: directions only matter inside a report; set w_report too")

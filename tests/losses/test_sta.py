@@ -154,7 +154,7 @@ def test_image_negatives_equal_a_plain_loop():
     found = sta_images(
         Pairs(patches, words, mask), ids, Form(sigma=0.5), temperature=0.2, negatives=9
     )
-    losses = []
+    losses, places = [], []
     for b in range(4):
         for w in range(3):
             if not mask[b, w]:
@@ -168,4 +168,16 @@ def test_image_negatives_equal_a_plain_loop():
                 scores.append(torch.cosine_similarity(mix, words[b, w], dim=0) / 0.2)
             if len(scores) > 1:
                 losses.append(torch.logsumexp(torch.stack(scores), 0) - scores[0])
+                places.append((b, w))
     torch.testing.assert_close(found, torch.stack(losses).mean())
+    weights = torch.rand(4, 3)
+    weighted = sta_images(
+        Pairs(patches, words, mask),
+        ids,
+        Form(sigma=0.5),
+        temperature=0.2,
+        negatives=9,
+        weights=weights,
+    )
+    share = torch.tensor([weights[b, w] for b, w in places])
+    torch.testing.assert_close(weighted, (share * torch.stack(losses)).sum() / share.sum())

@@ -9,6 +9,7 @@ from sista.encoders.specs import EncoderSpec
 from sista.encoders.text import small_bert
 from sista.engine.corpus import Batch
 from sista.engine.model import PretrainModel
+from sista.files import UserError
 
 SPECS = [
     EncoderSpec("r", "resnet", "resnet10t", 32, {"channels": (8, 8, 8, 8), "stem_width": 8}),
@@ -186,8 +187,11 @@ def test_sista_switches():
         {"sia_mode": "infonce"},
         {"sia_mode": "soft"},
         {"sia_mode": "attract"},
-        {"directions": "both", "sparsify": "topk", "top_k": 2, "same_word": "keep"},
-        {"image_negatives": 0, "sparsify": "minmax"},
+        {"w_report": 1.0, "directions": "both", "sparsify": "topk", "top_k": 2},
+        {"w_report": 0.5, "same_word": "keep"},
+        {"w_report": 1.0, "image_negatives": 0, "sparsify": "minmax"},
+        {"image_negatives": -1},
+        {"word_weights": "cls"},
         {"swap_images": True, "stop_gradient": True},
     ):
         objective, model = build("sista", SPECS[1], **settings)
@@ -197,6 +201,19 @@ def test_sista_switches():
         assert ("sta" in parts) == (settings.get("w_sta", 1.0) != 0)
     weights = objective.word_patch_weights(e)
     torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"image_negatives": 0}, "nothing to contrast"),
+        ({"w_images": 0.0}, "nothing to contrast"),
+        ({"directions": "both"}, "only matter inside a report"),
+    ],
+)
+def test_sista_refuses_settings_without_effect(settings, told):
+    with pytest.raises(UserError, match=told):
+        registry.find("methods", "sista")(**settings)
 
 
 def test_sista_without_both_parts_is_clip():
