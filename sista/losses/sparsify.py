@@ -1,7 +1,7 @@
 """From scores over keys to sparse weights that sum to one. All act on the last dimension.
 
-`minmax` and `entmax15` work in place and keep one tensor for the backward pass: at 196 patches and
-96 reports what they touch in memory costs more than the products around them.
+`minmax`, `entmax15` and `sparsemax` work in place and keep one tensor for the backward pass: at
+196 patches and 96 reports what they touch in memory costs more than the products around them.
 """
 
 from typing import Any, Literal
@@ -44,6 +44,8 @@ def sparse_weights(
         weights: Tensor = _Entmax15.apply(scores, mask, width**-0.5)  # type: ignore[no-untyped-call]
     elif kind == "minmax":
         weights = _MinMax.apply(scores, mask, sigma)  # type: ignore[no-untyped-call]
+    elif kind == "sparsemax":
+        weights = _Sparsemax.apply(scores, mask, width**-0.5)  # type: ignore[no-untyped-call]
     else:
         weights = _plain_weights(scores * width**-0.5, mask, kind, top_k)
     return weights
@@ -52,9 +54,7 @@ def sparse_weights(
 def _plain_weights(scaled: Tensor, mask: Tensor | None, kind: str, top_k: int) -> Tensor:
     if mask is not None:
         scaled = scaled.masked_fill(~mask, torch.finfo(scaled.dtype).min)
-    if kind == "sparsemax":
-        weights = _sparsemax(scaled)
-    elif kind == "topk":
+    if kind == "topk":
         kept = scaled.topk(min(top_k, scaled.shape[-1]), dim=-1).values[..., -1:]
         weights = scaled.masked_fill(scaled < kept, torch.finfo(scaled.dtype).min).softmax(-1)
     elif kind == "softmax":
@@ -147,13 +147,35 @@ class _Entmax15(torch.autograd.Function):
         return (grad - mean).mul_(root).mul_(ctx.scale), None, None
 
 
-def _sparsemax(scores: Tensor) -> Tensor:
-    """Euclidean projection onto the simplex (Martins & Astudillo 2016, algorithm 1)."""
-    scores = scores - scores.amax(-1, keepdim=True)
-    ordered = scores.sort(-1, descending=True).values
-    count = torch.arange(1, scores.shape[-1] + 1, device=scores.device, dtype=scores.dtype)
-    # Masked scores are the lowest number; the clamp keeps their running sum finite.
-    total = ordered.clamp_min(-1e6).cumsum(-1)
-    support = (1 + count * ordered > total).sum(-1, keepdim=True)
-    tau = (total.gather(-1, support - 1) - 1) / support.to(scores.dtype)
-    return (scores - tau).clamp_min(0.0)
+class _Sparsemax(torch.autograd.Function):
+    """Euclidean projection onto the simplex (Martins & Astudillo 2016, algorithm 1).
+
+    The threshold is the largest of (sum of the j highest - 1) / j over j.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+        """Return the weights of `scores * scale`."""
+        scaled = scores * scale
+        if mask is not None:
+            scaled.masked_fill_(~mask, _LOWEST)
+        scaled.sub_(scaled.amax(-1, keepdim=True))
+        tau = scaled.sort(-1, descending=True).values.cumsum_(-1).sub_(1.0)
+        keys = torch.arange(1, scores.shape[-1] + 1, device=scores.device, dtype=scores.dtype)
+        weights = scaled.sub_(tau.div_(keys).amax(-1, keepdim=True)).clamp_min_(0.0)
+        if mask is not None:
+            # A row without a valid key: all its keys are lowest alike.
+            weights.mul_(mask)
+        ctx.scale = scale
+        ctx.save_for_backward(weights)
+        return weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient to the scores: centred over the support (same source, eq. 13)."""
+        (weights,) = ctx.saved_tensors
+        support = (weights > 0).to(grad.dtype)
+        count = support.sum(-1, keepdim=True).clamp_min_(1.0)
+        mean = torch.linalg.vecdot(grad, support).unsqueeze(-1).div_(count)
+        return (grad - mean).mul_(support).mul_(ctx.scale), None, None
