@@ -2,8 +2,8 @@
 
 Reads the encoders of a finished grid on a phantom corpus, on its validation studies:
 `python -m benchmarks.ablation.explain --grid benchmarks/ablation.yaml --out FOLDER` writes
-`encoders.csv` (a row for each encoder and measure) and `variants.csv` (means over seeds, and the
-difference to the grid's first baseline on the same seeds with a t interval).
+`encoders.csv` (a row for each encoder and measure), `variants.csv` (means over seeds, and the
+difference to the grid's first baseline on the same seeds with a t interval) and `explain.png`.
 """
 
 import argparse
@@ -12,14 +12,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
 from scipy import stats
 
 from sista import ground, registry, retrieve
 from sista.files import atomic
 from sista.grid import Grid, PretrainRun
 from sista.progress import track
+from sista.report.figures import STYLE, save
 
 # Columns of the last line of a run's log.csv.
 LOGGED = (
@@ -33,6 +37,14 @@ LOGGED = (
     "modality_gap",
     "gradient_ratio",
 )
+PANELS = {
+    "hit_own": "pointing, own film",
+    "hit_minus_swapped": "pointing, own minus other films",
+    "alignment": "alignment (low = close pairs)",
+    "uniformity_image": "uniformity of films (low = spread)",
+    "same_findings_image_to_report_normal_R@10": "R@10, normal films",
+    "same_findings_image_to_report_abnormal_R@10": "R@10, abnormal films",
+}
 KEYS = ["variant", "encoder", "corpus"]
 
 
@@ -112,6 +124,22 @@ def by_variant(encoders: pd.DataFrame, baseline: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def draw(encoders: pd.DataFrame) -> Figure:
+    """Draw the main measures: a panel each, a point for each seed, a bar for the mean."""
+    order = list(dict.fromkeys(encoders["variant"]))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(11, 1.6 + 0.5 * len(order)), layout="constrained")
+        for axis, (measure, title) in zip(figure.subplots(2, 3).flat, PANELS.items(), strict=True):
+            rows = encoders[encoders["measure"] == measure]
+            options = {"data": rows, "x": "value", "y": "variant", "order": order, "ax": axis}
+            sns.pointplot(**options, errorbar=None, linestyle="none", marker="|", markersize=16)
+            sns.stripplot(**options, color="#d55e00", size=4, jitter=False, alpha=0.7)
+            axis.set(title=title, xlabel="", ylabel="")
+            if axis.get_subplotspec() is not None and not axis.get_subplotspec().is_first_col():
+                axis.set_yticklabels([])
+    return figure
+
+
 def main() -> None:
     """Measure every encoder of a grid and write both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -138,6 +166,7 @@ def main() -> None:
     ):
         with atomic(given.out / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.4f")
+    save(draw(encoders), given.out / "explain", (".png",))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ def looks(variants: Sequence[str]) -> dict[str, Look]:
     return {
         name: Look(
             colours[name],
-            MARKERS[k % len(MARKERS)],
+            # Colours come round after eight variants; the markers have moved on by one then.
+            MARKERS[(k + k // len(COLOURS)) % len(MARKERS)],
             (0, (4, 2)) if name in CONTROLS else "-",
         )
         for k, name in enumerate(variants)
