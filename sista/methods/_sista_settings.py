@@ -47,7 +47,8 @@ class Settings:
         w_images: weight of the contrast across images.
         stop_gradient: no gradient to the query through the weights.
         patch_stride: pixels a patch: a ResNet map of this stride (a ViT has one patch size).
-        swap_images: control: the token level sees the image of another patient.
+        swap_images: control: the token level sees the image of the study before in the batch in
+            place of the own one; the negatives stay as they are.
         width: dimensions of the shared space.
         head_norm: norm after the global projections.
     """

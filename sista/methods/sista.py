@@ -55,6 +55,8 @@ class _Sista(Objective):
     def forward(self, e: Embedded) -> dict[str, Tensor]:
         """Return both levels and their weighted sum."""
         s = self.settings
+        if self.training:
+            self._follow(e.similarity)
         instance = sia(
             required(e.image),
             required(e.report),
@@ -67,8 +69,7 @@ class _Sista(Objective):
         )
         parts = {"loss": s.w_sia * instance, "sia": instance}
         if s.w_sta:
-            shown = required(e.patches).roll(1, 0) if s.swap_images else required(e.patches)
-            parts |= self.tokens(e._replace(patches=shown))
+            parts |= self.tokens(e, required(e.patches).roll(1, 0) if s.swap_images else None)
             parts["loss"] = parts["loss"] + s.w_sta * parts["sta"]
         return parts
 
@@ -76,14 +77,16 @@ class _Sista(Objective):
         """Return the inter-report similarities, re-centred where asked; empty without any."""
         if e.similarity is None:
             return required(e.image).new_empty(0)
-        kind = self.settings.recentre
-        if kind == "none":
+        if self.settings.recentre == "none":
             return e.similarity
-        if kind == "running" and self.training:
-            # The mean cosine of unit vectors to their mean is the root of their mean product.
-            now = e.similarity.mean().clamp_min(0.0).sqrt()
-            self.centre.mul_(RUNNING).add_((1 - RUNNING) * now)
         return recentred(e.similarity, self.centre)
+
+    def _follow(self, similarity: Tensor | None) -> None:
+        """Move the running centre by one batch."""
+        if similarity is not None and self.settings.recentre == "running":
+            # The mean cosine of unit vectors to their mean is the root of their mean product.
+            now = similarity.mean().clamp_min(0.0).sqrt()
+            self.centre.mul_(RUNNING).add_((1 - RUNNING) * now)
 
     def tokens(
         self, e: Embedded, shown: Tensor | None = None, reduction: Reduction = "mean"

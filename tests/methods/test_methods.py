@@ -203,6 +203,32 @@ def test_sista_switches():
     torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
 
 
+@pytest.mark.parametrize("negatives", [3, -1])
+def test_the_control_never_shows_a_study_its_own_image(negatives):
+    """Words learn nothing from the true image: neither as their own nor as a negative."""
+    objective, model = build("sista", SPECS[0], swap_images=True, image_negatives=negatives)
+    e = model(batch())
+    patches = e.patches.detach().requires_grad_()
+    rolled = patches.roll(1, 0)
+    told = objective(e)["sta"]
+    torch.testing.assert_close(told, objective.tokens(e._replace(patches=patches), rolled)["sta"])
+    each = objective.tokens(e._replace(patches=patches), rolled, "study")["sta"]
+    if negatives > 0:
+        (gradient,) = torch.autograd.grad(each[2], patches)
+        seen = gradient.flatten(1).abs().sum(1) > 0
+        # Study 2 is shown image 1, against images 3, 4 and 5.
+        assert seen.tolist() == [False, True, False, True, True, True]
+
+
+def test_the_running_centre_moves_once_a_step():
+    objective, model = build("sista", SPECS[0], recentre="running", image_negatives=-1)
+    e = model(batch())
+    objective.train()
+    objective(e)
+    expected = 0.05 * e.similarity.mean().clamp_min(0).sqrt()
+    torch.testing.assert_close(objective.centre, expected)
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
