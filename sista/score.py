@@ -17,10 +17,10 @@ from sista.grid import AdaptRun, Grid
 from sista.metrics.cached import FileScores, score_file
 from sista.metrics.evaluate import OVERALL
 from sista.metrics.intervals import (
-    crossed_replicates,
     holm,
     paired_bootstrap_p,
     percentile_interval,
+    seeds_interval,
 )
 from sista.progress import track
 from sista.record import Made, recorded
@@ -163,9 +163,8 @@ def comparisons(
     """Return paired bootstrap tests of each variant against the baselines.
 
     The main metric of both is computed on the same samples of test patients. Draws that both have
-    are averaged; of several pre-training seeds some are drawn for each sample
-    (`crossed_replicates`), so that an interval covers other seeds too. p values are
-    Holm-corrected within one baseline, data set, head and encoder.
+    are averaged. With several pre-training seeds, intervals and p cover other seeds too
+    (`seeds_interval`). p values are Holm-corrected within one baseline, data set, head and encoder.
     """
     groups: dict[tuple[Any, ...], dict[str, dict[tuple[int, ...], Any]]] = {}
     for run, scores in scored:
@@ -200,16 +199,18 @@ def _against(
             if variant == baseline or not shared:
                 continue
             base = of_variant[baseline]
-            difference = np.mean([cells[c][0] - base[c][0] for c in shared])
-            by_seed = _by_seed({c: cells[c][1] - base[c][1] for c in shared})
-            replicates = crossed_replicates(by_seed)
-            low, high = percentile_interval(replicates)
+            points = _by_seed({c: cells[c][0] - base[c][0] for c in shared})
+            replicates = _by_seed({c: cells[c][1] - base[c][1] for c in shared})
+            if len(points) > 1:
+                low, high, p = seeds_interval(points, replicates)
+            else:
+                low, high = percentile_interval(replicates[0])
+                p = paired_bootstrap_p(replicates[0])
             found.append(
                 dict(zip(names, place, strict=False))
                 | {"fraction": fraction, "variant": variant, "baseline": baseline}
-                | {"difference": float(difference), "low": low, "high": high}
-                | {"p": paired_bootstrap_p(replicates), "runs": len(shared)}
-                | {"seeds": len(by_seed)}
+                | {"difference": float(np.mean(points)), "low": low, "high": high}
+                | {"p": p, "runs": len(shared), "seeds": len(points)}
             )
     for row, p in zip(found, holm([row["p"] for row in found]), strict=True):
         row["p_holm"] = float(p)
@@ -217,7 +218,7 @@ def _against(
 
 
 def _by_seed(differences: dict[tuple[int, ...], Any]) -> list[Any]:
-    """Return the mean over draws of each seed's replicates; keys are (fraction, draw, seed)."""
+    """Return the mean over draws for each seed; keys are (fraction, draw, seed)."""
     seeds = sorted({cell[-1] for cell in differences})
     return [
         np.mean([d for cell, d in differences.items() if cell[-1] == seed], axis=0)

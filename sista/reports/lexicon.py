@@ -58,11 +58,15 @@ NAMED_FINDING = re.compile(
 )
 ANY_FINDING = re.compile("|".join(f"(?:{p.pattern})" for p in FINDINGS.values()))
 
-# These look like negation and say nothing about presence.
+# These look like negation or an end and say nothing about presence.
+_COURSE = r"(?:chang|increas|decreas|improv|worsen|progress|resol)\w*|clear(?:ed|ing)"
 PSEUDO = (
-    r"(?:no|not|without) (?:any )?(?:significant |significantly |interval |definite |appreciable "
-    r"|substantial |overt )*(?:change\w*|increase|decrease)(?: in)?|(?:cannot|can not|not) (?:be )?"
+    r"(?:no|not|without) (?:(?:any|further|yet|real|evidence of|\w+ly|interval|definite|significant"
+    rf"|appreciable|substantial|overt|marked|relevant|major|obvious) )*(?:{_COURSE})(?: (?:in|of))?"
+    r"|(?:cannot|can not|not) (?:be )?"
     r"(?:entirely |completely |totally )?(?:be )?(?:exclude\w*|ruled out)|not only|no longer than"
+    r"|(?:partial\w*|incomplete\w*|near\w*|almost|mostly|largely) (?:complete\w* )?(?:interval )?"
+    r"(?:resol\w+|clear(?:ed|ing))(?: of)?"
 )
 # What follows is absent or only asked for.
 BEFORE = (
@@ -71,12 +75,18 @@ BEFORE = (
     r"|document|confirm)|(?:evaluate|evaluation|assess|assessment|look|search) for"
     r"|correlat\w* (?:with|for)|if"
 )
-# What precedes in the clause is absent.
+# What precedes in the clause is absent; "not seen on the prior film" says that it is new.
+_BEFORE_NOW = (
+    r"(?! (?:previously|before|earlier|(?:on|in) (?:the )?(?:prior|previous|earlier|older|last"
+    r"|comparison)))"
+)
+_SEEN = (
+    r"(?:seen|identified|present|visuali[sz]ed|evident|demonstrated|noted|appreciated|detected"
+    rf"|visible|apparent){_BEFORE_NOW}"
+)
 AFTER = (
-    r"(?:is|are|was|were|may|can|could) (?:not|no longer) (?:\w+ )?(?:\w+ )?(?:seen|identified"
-    r"|present|visuali[sz]ed|evident|demonstrated|noted|appreciated|detected"
-    r"|visible|apparent)|no longer \w+"
-    r"|(?:is|are) (?:absent|excluded|unlikely|ruled out)"
+    rf"(?:is|are|was|were|may|can|could) (?:not|no longer) (?:\w+ )?(?:\w+ )?{_SEEN}|not {_SEEN}"
+    r"|no longer (?!any\b|an?\b)\w+|(?:is|are) (?:absent|excluded|unlikely|ruled out)"
 )
 # The whole clause tells of something that has gone.
 GONE = (
@@ -86,9 +96,10 @@ GONE = (
 # A new clause begins and negation ends.
 BREAK = (
     r"but|however|although|though|while|whereas|except(?: for)?|aside from|apart from|other than"
-    r"|otherwise|yet|with|which|where|because|secondary to|due to|consistent with|compatible with"
-    r"|(?<!to )suggest\w*|there (?:is|are|has|have)|and (?=(?:there|stable|unchanged|persistent)\b)"
-    r"|and (?=(?:the )?\w+(?: \w+){0,2} (?:is|are|appears?|remains?|has|have)\b)"
+    r"|besides|otherwise|yet|with|which|where|because|secondary to|due to|consistent with"
+    r"|compatible with|(?<!to )suggest\w*|there (?:is|are|has|have)"
+    r"|and (?=(?:there|stable|unchanged|persist\w*|new)\b)"
+    r"|and (?=(?:the )?\w+(?: \w+){0,2} (?:is|are|appears?|remains?|has|have|persists?)\b)"
 )
 NORMAL = re.compile(
     r"\b(?:normal\w*|unremarkable|clear|intact|within limits|preserved|sharp|midline|negative"

@@ -83,17 +83,27 @@ def test_holm():
     assert intervals.holm([0.9, 0.8])[0] == 1
 
 
-def test_crossed_replicates_have_the_variance_of_patients_and_seeds():
-    """Against the closed form: var = patients' part + seeds' sample variance / S."""
-    generator = np.random.default_rng(1)
-    offsets = np.array([-2.0, -1.0, 0.0, 1.0, 4.0])
-    patients = generator.normal(0, 0.5, 200_000)
-    found = intervals.crossed_replicates(offsets[:, None] + patients)
-    expected = 0.25 + offsets.var(ddof=1) / len(offsets)
-    assert found.mean() == pytest.approx(offsets.mean(), abs=0.02)
-    assert found.var() == pytest.approx(expected, rel=0.02)
+@pytest.mark.parametrize("seeds", [2, 5])
+@pytest.mark.parametrize("noise", [0.0, 0.3, 3.0])
+def test_an_interval_over_seeds_covers_what_it_says(seeds, noise):
+    """Simulated: no difference, seeds vary by 1, patients by `noise`."""
+    generator = np.random.default_rng(seeds)
+    trials = 2000
+    inside, ps = 0, []
+    for _ in range(trials):
+        points = generator.normal(0, 1, seeds) + generator.normal(0, noise)
+        replicates = points[:, None] + generator.normal(0, noise, 200)
+        low, high, p = intervals.seeds_interval(points, replicates)
+        inside += low <= 0 <= high
+        ps.append(p)
+        assert (p < 0.05) == (not low <= 0 <= high)
+    assert 0.935 <= inside / trials <= 0.985
+    assert np.mean(np.array(ps) < 0.05) <= 0.065
 
 
-def test_crossed_replicates_of_one_seed_are_its_own():
-    values = np.arange(5.0)
-    np.testing.assert_array_equal(intervals.crossed_replicates(values[None]), values)
+def test_an_interval_over_equal_seeds_is_that_of_the_patients():
+    replicates = np.random.default_rng(0).normal(2.0, 1.0, 5000)
+    low, high, p = intervals.seeds_interval([2.0, 2.0], np.stack([replicates, replicates]))
+    assert (low, high) == pytest.approx((2 - 1.96, 2 + 1.96), abs=0.06)
+    assert p == pytest.approx(0.0455, abs=0.005)
+    assert np.isnan(intervals.seeds_interval([np.nan, 1.0], np.ones((2, 9)))).all()
