@@ -200,7 +200,7 @@ def _score_words(
 
 @torch.no_grad()
 def _losses(run: Restored, e: Embedded, pairs: Pairs, swaps: int) -> pd.DataFrame:
-    """Return the token level's loss of each study, with its own film and with others."""
+    """Return the token level's loss of studies that have one, own film and others."""
     others = other_studies(pairs.frame["patient_id"].to_numpy(), swaps)
     own: dict[str, list[Tensor]] = {}
     swapped: dict[str, list[Tensor]] = {}
@@ -225,7 +225,9 @@ def _losses(run: Restored, e: Embedded, pairs: Pairs, swaps: int) -> pd.DataFram
         )
         for name, values in own.items()
     ]
-    return pd.concat(frames) if frames else pd.DataFrame(columns=["finding", "measure"])
+    if not frames:
+        return pd.DataFrame(columns=["finding", "measure"])
+    return pd.concat(frames).dropna(subset=["own", "swapped"])
 
 
 def _part(e: Embedded, rows: Tensor) -> Embedded:

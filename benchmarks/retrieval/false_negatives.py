@@ -114,17 +114,7 @@ def main() -> None:
     shipped = registry.settings("methods", "sista")
     theta = float(shipped["theta"].default)
     word, text = shipped["similarity"].default, shipped["r_text"].default
-    encoders = list(
-        dict.fromkeys(
-            [
-                (word, text),
-                ("tfidf", "raw"),
-                ("tfidf", "cleaned"),
-                ("minilm", "cleaned"),
-                ("labels", "labels"),
-            ]
-        )
-    )
+    encoders = list(dict.fromkeys([(word, text), *ENCODERS]))
     found = table(given.corpus, given.truth, encoders, sorted({theta, *given.thetas}))
     shown = Table(
         "similarity", "text", "theta", "sides", "rows", "cut", "same", "prec.", "recall", box=None

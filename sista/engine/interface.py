@@ -191,6 +191,8 @@ class Objective(nn.Module):
     def token_losses(self, e: Embedded, shown: Tensor | None = None) -> dict[str, Tensor]:
         """Return the parts of the token level for each study, `[B]`; none without such a level.
 
+        NaN where a study has no word that counts.
+
         Args:
             e: the batch.
             shown: `[B, P, D]` patches that a study is shown in place of its own.

@@ -57,7 +57,8 @@ def sta_images(
         temperature: divides the cosines.
         negatives: other images each word is compared with; at most B - 1 are used.
         weights: `[B, L]` >= 0, relevance of the words; None = equal.
-        reduction: `study` gives the mean over the words of each study instead.
+        reduction: `study` gives the mean over the words of each study instead; NaN where none has
+            a negative.
 
     Returns:
         Mean over the words that have a negative, a scalar; 0 where none has (B = 1). Or `[B]`.
@@ -65,7 +66,8 @@ def sta_images(
     patches, words, word_mask, shown = pairs
     count = min(negatives, len(patches) - 1)
     if count < 1:
-        return patches.sum((1, 2)) * 0.0 if reduction == "study" else patches.sum() * 0.0
+        none = patches.sum((1, 2)) * 0.0
+        return none + torch.nan if reduction == "study" else none.sum()
     place = torch.arange(len(patches), device=patches.device)
     images = (place[:, None] + torch.arange(1, count + 1, device=patches.device)) % len(patches)
     own = patches if shown is None else shown
@@ -82,7 +84,9 @@ def sta_images(
     share = counted.to(loss.dtype) if weights is None else weights * counted
     tiny = torch.finfo(share.dtype).tiny
     if reduction == "study":
-        return (share * loss).sum(1) / share.sum(1).clamp_min(tiny)
+        total = share.sum(1)
+        mean = (share * loss).sum(1) / total.clamp_min(tiny)
+        return mean.masked_fill(total == 0, torch.nan)
     return (share * loss).sum() / share.sum().clamp_min(tiny)
 
 
@@ -111,7 +115,7 @@ def sta_batch(
         weights: `[B, L]` >= 0, relevance of the words; None = equal.
         chunk: images at a time, recomputed in the backward pass; bounds the memory to
             `chunk * B * L * P` numbers. 0 = all at once.
-        reduction: `study` gives the loss of each study instead.
+        reduction: `study` gives the loss of each study instead; NaN for one without a word.
 
     Returns:
         Mean over both directions and the studies with a word, a scalar (or `[B]`).
@@ -133,7 +137,9 @@ def sta_batch(
     kept = logits.masked_fill(~(allowed | own), -torch.inf)
     both = torch.logsumexp(kept, 1) + torch.logsumexp(kept, 0) - 2 * logits.diagonal()
     loss = torch.where(has_words, both / 2, 0.0)
-    return loss if reduction == "study" else loss.sum() / has_words.sum().clamp_min(1)
+    if reduction == "study":
+        return loss.masked_fill(~has_words, torch.nan)
+    return loss.sum() / has_words.sum().clamp_min(1)
 
 
 def _scores(patches: Tensor, words: Tensor, share: Tensor, form: Form, recompute: bool) -> Tensor:
