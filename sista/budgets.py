@@ -20,9 +20,11 @@ class Budget:
         weight_decay: of AdamW, not on biases, norms and temperatures.
         warmup: share of the steps with a linear warm-up.
         tokens: longest report in word pieces, with [CLS] and [SEP].
-        temperature_rate: factor on the learning rate of learned temperatures. Over a few hundred
-            steps 1 leaves CLIP's 0.07 where it started, too sharp for untrained encoders.
-        clip_gradient: largest norm of the gradient.
+        temperature_rate: factor on the learning rate of an objective's scalars: temperatures, and
+            the biases of SigLIP and FaNe. Over a few hundred steps 1 leaves CLIP's 0.07 where it
+            started, too sharp for untrained encoders.
+        clip_gradient: largest norm of the gradient of encoders and projections; an objective's own
+            parameters (attention of PRIOR, prototypes of MGCA, temperatures) are not counted.
         precision: of the encoders; `no` is float32, as losses and norms over the batch always are.
         chunk: pairs that one process embeds at a time, to bound memory; 0 = its whole share of the
             batch. Which pairs contrast does not depend on it.

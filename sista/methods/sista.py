@@ -216,5 +216,8 @@ def _check(s: Settings) -> None:
             "sista: the token level has nothing to contrast; set w_report, or image_negatives "
             "and w_images, or switch it off with w_sta: 0"
         )
-    if s.w_sta and s.directions != "word" and not s.w_report:
-        raise UserError("sista: directions only matter inside a report; set w_report too")
+    for name, value in (("directions", "word"), ("same_word", "ignore")):
+        if s.w_sta and getattr(s, name) != value and not s.w_report:
+            raise UserError(f"sista: {name} only matters inside a report; set w_report too")
+    if not s.eliminate_images and s.image_negatives != BATCH_WISE:
+        raise UserError("sista: eliminate_images only matters with image_negatives: -1")

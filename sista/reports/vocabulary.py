@@ -77,10 +77,14 @@ def train_vocabulary(texts: Sequence[str], size: int = 4000) -> Tokenizer:
     pieces = [*SPECIAL, *characters, *(f"##{c}" for c in characters)]
     ranked = sorted((w for w, n in counts.items() if n > 1), key=lambda w: (-counts[w], w))
     pieces += [w for w in ranked if len(w) > 1][: max(size - len(pieces), 0)]
-    vocabulary = {piece: number for number, piece in enumerate(pieces)}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalise
-    tokenizer.pre_tokenizer = divide
+    return bert_tokenizer({piece: number for number, piece in enumerate(pieces)})
+
+
+def bert_tokenizer(vocabulary: Mapping[str, int]) -> Tokenizer:
+    """Return BERT's uncased tokenizer with a vocabulary: piece -> number."""
+    tokenizer = Tokenizer(models.WordPiece(dict(vocabulary), unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return with_special_tokens(tokenizer)
 
 

@@ -11,6 +11,7 @@ from sista.engine.corpus import Batch
 from sista.engine.interface import Needs
 from sista.engine.model import PretrainModel, sum_pieces
 from sista.engine.views import ViewPolicy
+from sista.reports.vocabulary import bert_tokenizer, tokenise
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RESNET = EncoderSpec("r", "resnet", "resnet10t", 32, {"channels": (8, 8, 8, 8), "stem_width": 8})
@@ -25,7 +26,20 @@ def test_words_are_the_sum_of_their_pieces():
     for layer in range(layers.shape[1]):
         found = sum_pieces(layers[:, layer], slot, most)
         np.testing.assert_allclose(found, golden["gloria_words"][:, layer], atol=1e-13)
-    assert json.loads((GOLDEN / "word_aggregation.json").read_text())
+
+
+def test_pieces_belong_to_the_words_of_the_golden():
+    """Our own way from text to slots, for the golden's reports of known words."""
+    told = json.loads((GOLDEN / "word_aggregation.json").read_text())
+    index = np.load(GOLDEN / "word_aggregation.npz")["word_index"]
+    vocabulary = {piece: n for n, piece in enumerate(told["vocabulary"])}
+    tokenizer = bert_tokenizer(vocabulary)
+    for row in (0, 2, 3):
+        pieces = [p for p in told["token_strings"][row] if p not in ("[CLS]", "[SEP]", "[PAD]")]
+        text = " ".join(pieces).replace(" ##", "")
+        table = tokenise([text], tokenizer, longest=16, stop_words=True)
+        # The golden counts [CLS] as a word, we do not.
+        np.testing.assert_array_equal(table.slot[0, 1:-1], index[row, 1 : len(pieces) + 1] - 1)
 
 
 def test_dropped_pieces_get_no_gradient():

@@ -234,7 +234,9 @@ def test_the_running_centre_moves_once_a_step():
     [
         ({"image_negatives": 0}, "nothing to contrast"),
         ({"w_images": 0.0}, "nothing to contrast"),
-        ({"directions": "both"}, "only matter inside a report"),
+        ({"directions": "both"}, "directions only matters inside a report"),
+        ({"same_word": "keep"}, "same_word only matters inside a report"),
+        ({"eliminate_images": False}, "only matters with image_negatives: -1"),
     ],
 )
 def test_sista_refuses_settings_without_effect(settings, told):
