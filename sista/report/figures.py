@@ -59,9 +59,9 @@ def looks(variants: Sequence[str]) -> dict[str, Look]:
 
 
 def save(figure: Figure, path: Path, suffixes: Sequence[str] = (".png", ".svg")) -> None:
-    """Write a figure in these formats beside each other, without the date in it."""
+    """Write a figure beside each other as `path` + suffix, without the date in it."""
     for suffix in suffixes:
-        with atomic(path.with_suffix(suffix)) as temporary:
+        with atomic(path.with_name(path.name + suffix)) as temporary:
             metadata: dict[str, Any] = {"Date": None} if suffix == ".svg" else {}
             with mpl.rc_context({"svg.hashsalt": "sista"}):
                 figure.savefig(temporary, bbox_inches="tight", metadata=metadata)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from sista.report import cells, figures
 
@@ -61,3 +62,12 @@ def test_a_figure_is_written_twice_with_the_same_bytes(rows, tmp_path):
     for suffix in (".svg", ".png"):
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
     assert b"<dc:date>" not in (tmp_path / "a.svg").read_bytes()
+
+
+def test_a_name_with_a_dot_is_kept_whole(tmp_path):
+    """Variants are called `theta_0.5` and `theta_0.7`: their figures must not meet."""
+    figure = Figure(figsize=(1, 1))
+    for name in ("words_theta_0.5", "words_theta_0.7"):
+        figures.save(figure, tmp_path / name)
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names == [f"words_theta_0.{n}.{s}" for n in (5, 7) for s in ("png", "svg")]
