@@ -1,7 +1,7 @@
 # The map: sources → fetch → prepare → pretrain → adapt → score → report.
 #   snakemake --cores all                                        # benchmarks/phantom.yaml
 #   snakemake --cores all --config grid=benchmarks/open.yaml     # another grid
-#   snakemake --cores all --allowed-rules score report           # the tables only
+#   snakemake --cores all --allowed-rules report -- report_all   # the tables only
 import gc
 import json
 from pathlib import Path

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Literal, get_args
 
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +17,7 @@ from sista.encoders.specs import ENCODERS
 from sista.files import UserError, atomic
 from sista.grid import Grid
 from sista.record import Record
+from sista.report.summary import Metrics
 
 Kind = Literal["datasets", "methods", "heads", "protocols", "encoders", "budgets", "importers"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -70,14 +72,14 @@ def _terms(dataset: str) -> str:
     return f"{card.access}; {card.licence}"
 
 
-def schema(out: Path | None = None, *, of: Literal["grid", "run"] = "grid") -> None:
-    """Print the JSON schema of grids or of run records, or write it to a file.
+def schema(out: Path | None = None, *, of: Literal["grid", "run", "metrics"] = "grid") -> None:
+    """Print the JSON schema of grids, run records or main scores, or write it to a file.
 
     Args:
         out: file to write, e.g. workflow/schemas/grid.schema.json.
-        of: `grid` files or `run` records (run.json).
+        of: `grid` files, `run` records (run.json) or the main scores (GRID.metrics.json).
     """
-    model = Grid if of == "grid" else Record
+    model: type[BaseModel] = {"grid": Grid, "run": Record, "metrics": Metrics}[of]
     text = json.dumps(model.model_json_schema(), indent=1, sort_keys=True) + "\n"
     if out is None:
         print(text, end="")

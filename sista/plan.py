@@ -51,6 +51,16 @@ def weights(settings: Mapping[str, Any], encoder: str) -> list[str]:
     return [path] if path and Path(path).is_file() else []
 
 
+def version(dataset: str) -> list[str]:
+    """Return DVC's file about a raw data set, which names its version; nothing where DVC has none.
+
+    Args:
+        dataset: word of the data set; its raw data are `data/WORD`.
+    """
+    file = Path("data") / f"{dataset}.dvc"
+    return [file.as_posix()] if file.is_file() else []
+
+
 @cache
 def code_hash(stage: str, **words: str) -> str:
     """Return 12 hex digits of the text of these files: another text, another job.

@@ -24,6 +24,7 @@ from sista.metrics.intervals import (
 )
 from sista.progress import track
 from sista.record import Made, recorded
+from sista.report.summary import write_summary
 
 # Differ between two equal runs, or name where they were made.
 NOT_COMPARED = ("code_version", "wall_s", "peak_mb", "predictions_sha256", "device")
@@ -46,7 +47,8 @@ def score(
 
     Args:
         grid: the grid file.
-        out: scores table to write, e.g. results/score/phantom.parquet.
+        out: scores table to write, e.g. results/score/phantom.parquet; the main scores are written
+            beside it, phantom.metrics.json and phantom.plots.csv.
         results: folder of all results.
         bootstrap: samples of patients behind each interval and each paired test.
         threads: processes; the values do not depend on it.
@@ -63,11 +65,14 @@ def score(
         "comparisons": comparisons(scored, plan.baselines),
         "hosts": _hosts(scored),
     }
+    small = write_summary(frame, meta["main_metrics"], out)
     tables.write(frame, out, "scores", meta=meta)
     for run in runs:
         discard(results / Path(run.checkpoint).relative_to("results"))
     read = [grid, *(predictions_path(run, results) for run in runs)]
-    return Made([out], read, {"grid": grid.stem, "bootstrap": bootstrap}, facts={"n": len(frame)})
+    return Made(
+        [out, *small], read, {"grid": grid.stem, "bootstrap": bootstrap}, facts={"n": len(frame)}
+    )
 
 
 def _hosts(scored: Iterable[tuple[AdaptRun, FileScores]]) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
-# fetch    in: nothing (a missing source fails in its own job, every grid plans without the data)
+# fetch    in: nothing (a missing source fails in its own job, every grid plans without the data);
+#              data/DATASET.dvc where DVC keeps the versions of the raw data
 #          out: results/fetch/DATASET/inventory.parquet; for the phantom also raw/, its raw layout
 # prepare  in: the inventory
 #          out: results/prepare/DATASET/manifest.parquet, manifest.split.parquet, manifest.images.npy,
@@ -6,6 +7,8 @@
 
 
 rule fetch:
+    input:
+        version=lambda wildcards: plan.version(wildcards.dataset),
     output:
         inventory="results/fetch/{dataset}/inventory.parquet",
     log:

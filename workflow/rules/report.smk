@@ -1,5 +1,6 @@
 # score   in: the grid and its predictions (and images, patients, labels inside them)
-#         out: results/score/GRID.parquet, one row per number
+#         out: results/score/GRID.parquet, one row per number; the main scores for DVC beside it,
+#              GRID.metrics.json and GRID.plots.csv
 # report  in: the grid and its scores
 #         out: results/report/GRID/index.html and the tables of each task, {task}.{csv,md,tex,html}
 
@@ -13,6 +14,8 @@ rule score:
         predictions=targets["adapt"],
     output:
         scores=f"results/score/{NAME}.parquet",
+        metrics=f"results/score/{NAME}.metrics.json",
+        plots=f"results/score/{NAME}.plots.csv",
     log:
         f"results/score/{NAME}.log",
     benchmark:
@@ -73,3 +76,8 @@ rule report:
         "mkdir -p {output.figures}; "
         "python -m sista report --grid {input.grid} --scores {input.scores} --out {params.folder}"
         " 2>&1 | tee {log}"
+
+
+rule report_all:
+    input:
+        targets["report"],
