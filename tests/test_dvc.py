@@ -34,8 +34,8 @@ UP_TO_DATE = "Data and pipelines are up to date."
 
 def under_git(project: Project, grid: str) -> Project:
     """Choose a grid of the copy for DVC and put the copy under git."""
-    stages = project.folder / "dvc.yaml"
-    stages.write_text(stages.read_text().replace("grid: phantom", f"grid: {grid}"))
+    pipeline = project.folder / "dvc.yaml"
+    pipeline.write_text(pipeline.read_text().replace("grid: phantom", f"grid: {grid}"))
     project.run("git", "init", "--quiet", ".")
     project.run("git", "config", "user.name", "Test")
     project.run("git", "config", "user.email", "test@example.org")
