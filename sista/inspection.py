@@ -79,7 +79,8 @@ def schema(out: Path | None = None, *, of: Literal["grid", "run", "metrics"] = "
         out: file to write, e.g. workflow/schemas/grid.schema.json.
         of: `grid` files, `run` records (run.json) or the main scores (GRID.metrics.json).
     """
-    model: type[BaseModel] = {"grid": Grid, "run": Record, "metrics": Metrics}[of]
+    models: dict[str, type[BaseModel]] = {"grid": Grid, "run": Record, "metrics": Metrics}
+    model = models[of]
     text = json.dumps(model.model_json_schema(), indent=1, sort_keys=True) + "\n"
     if out is None:
         print(text, end="")

@@ -57,7 +57,7 @@ def score(
     runs = list(plan.adapt_runs())
     scored = score_runs(runs, results=results, bootstrap=bootstrap, threads=threads)
     frame = pd.DataFrame([row for pair in scored for row in rows(*pair)])
-    meta = {
+    meta: dict[str, Any] = {
         "grid": grid.stem,
         "title": plan.title,
         "bootstrap": bootstrap,

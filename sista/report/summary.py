@@ -5,7 +5,7 @@ GRID.metrics.json (schema: workflow/schemas/metrics.schema.json) and GRID.plots.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import pandera.pandas as pa
@@ -60,11 +60,12 @@ def write_summary(
     """
     metrics, plots = summary_files(out)
     table = PLOTS.validate(summary(scores, main_metrics))
-    nested: dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]] = {}
-    for row in table.itertuples():
-        place = nested.setdefault(row.protocol, {}).setdefault(row.dataset, {})
-        place = place.setdefault(row.head, {}).setdefault(row.encoder, {})
-        place.setdefault(row.variant, {})[f"{row.metric}_{row.fraction}"] = row.value
+    nested: dict[str, Any] = {}
+    for row in table.to_dict("records"):
+        place = nested
+        for name in PLACE:
+            place = place.setdefault(str(row[name]), {})
+        place[f"{row['metric']}_{row['fraction']}"] = float(row["value"])
     write_json(metrics, Metrics.model_validate(nested).model_dump())
     with atomic(plots) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
@@ -77,10 +78,9 @@ def summary(scores: pd.DataFrame, main_metrics: Mapping[str, str]) -> pd.DataFra
     keys = [*PLACE, "metric", "fraction"]
     grouped = rows.dropna(subset=["value"]).groupby(keys, sort=False)["value"]
     table = grouped.agg(value="mean", std="std", runs="count").reset_index()
-    words = [table[name].astype(str) for name in ("dataset", "head", "encoder", "variant")]
-    run = words[0].str.cat(words[1:], sep=" ") + " " + table["fraction"].astype(str) + " %"
     # Several protocols may share a data set.
-    if table["protocol"].nunique() > 1:
-        run = table["protocol"] + " " + run
-    table.insert(0, "run", run)
+    words = PLACE if table["protocol"].nunique() > 1 else PLACE[1:]
+    records = table.to_dict("records")
+    names = [" ".join(str(row[w]) for w in words) + f" {row['fraction']} %" for row in records]
+    table.insert(0, "run", names)
     return table
