@@ -121,7 +121,8 @@ def synchronised(module: nn.Module, ranks: Ranks, device: torch.device) -> nn.Mo
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d) and type(child) is nn.BatchNorm2d:
             norm = SynchronisedNorm(child.num_features, child.eps, child.momentum, child.affine)
-            norm.load_state_dict(child.state_dict())
+            kept = child.state_dict()
+            norm.to(kept["running_mean"].dtype).load_state_dict(kept)
             norm.ranks = ranks
             setattr(module, name, norm)
         else:
