@@ -106,6 +106,15 @@ def test_deleting_one_prediction_remakes_its_job_and_the_tables(done):
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["stub.parquet", "stub.metrics.json", "stub.plots.csv"])
+def test_deleting_scores_remakes_them(done, name):
+    file = done.folder / "results" / "score" / name
+    away = file.rename(file.with_suffix(".away"))
+    printed = done.snakemake("stub.yaml", "-n")
+    away.rename(file)
+    assert stages(printed) == ["report", "score"]
+
+
 def test_grids_share_their_runs_and_a_larger_one_keeps_what_there_is(done):
     values = yaml.safe_load(GRID)
     (done.folder / "fewer.yaml").write_text(yaml.safe_dump({**values, "fractions": [10]}))

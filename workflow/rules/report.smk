@@ -37,7 +37,7 @@ rule score:
 
 rule score_all:
     input:
-        targets["score"],
+        rules.score.output,
 
 
 rule report:
