@@ -24,7 +24,7 @@ shell.prefix("set -euo pipefail; export PYTHONHASHSEED=0; ")
 rule all:
     input:
         targets["adapt"],
-        multiext(f"results/score/{NAME}", ".parquet", ".metrics.json", ".plots.csv"),
+        lambda wildcards: rules.score.output,
         targets["report"],
     message:
         f"{GRID}: all results are there"

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from scipy import stats
 
 from sista import ground, registry, retrieve
 from sista.files import atomic
 from sista.grid import Grid, PretrainRun
+from sista.metrics.intervals import seeds_interval
 from sista.progress import track
 from sista.report.figures import STYLE, save
 
@@ -56,19 +56,22 @@ def logged(run: PretrainRun, results: Path) -> Iterator[dict[str, Any]]:
             yield {"measure": name, "value": float(last[name])}
 
 
+def read(run: PretrainRun, results: Path) -> dict[str, Path]:
+    """Return the files of an encoder and of its corpus."""
+    prepared = results / "prepare" / run.corpus
+    return {
+        "encoder": results / Path(run.checkpoint).relative_to("results"),
+        "manifest": prepared / "manifest.parquet",
+        "split": prepared / "manifest.split.parquet",
+    }
+
+
 def pointed(run: PretrainRun, results: Path, scratch: Path) -> Iterator[dict[str, Any]]:
     """Yield the pointing of word maps and STA's loss: own film, others', chance."""
     if not registry.find("methods", run.method)(**run.settings).needs.words:
         return
-    prepared, raw = results / "prepare" / run.corpus, results / "fetch" / run.corpus / "raw"
-    ground.main(
-        encoder=results / "pretrain" / run.key / "encoder.safetensors",
-        manifest=prepared / "manifest.parquet",
-        split=prepared / "manifest.split.parquet",
-        truth=raw,
-        out=scratch,
-        replicates=200,
-    )
+    truth = results / "fetch" / run.corpus / "raw"
+    ground.main(**read(run, results), truth=truth, out=scratch, replicates=1)
     found = pd.read_csv(scratch)
     for row in found[found["finding"] == "all"].to_dict("records"):
         for film in ("own", "swapped", "chance"):
@@ -78,14 +81,7 @@ def pointed(run: PretrainRun, results: Path, scratch: Path) -> Iterator[dict[str
 
 def retrieved(run: PretrainRun, results: Path, scratch: Path) -> Iterator[dict[str, Any]]:
     """Yield R@1, 5 and 10 of same findings, normal and abnormal studies apart."""
-    prepared = results / "prepare" / run.corpus
-    retrieve.main(
-        encoder=results / "pretrain" / run.key / "encoder.safetensors",
-        manifest=prepared / "manifest.parquet",
-        split=prepared / "manifest.split.parquet",
-        out=scratch,
-        replicates=200,
-    )
+    retrieve.main(**read(run, results), out=scratch, replicates=1)
     found = pd.read_csv(scratch)
     for row in found.to_dict("records"):
         name = f"{row['relevance']}_{row['direction']}_{row['group']}_R@{row['k']}"
@@ -115,11 +111,9 @@ def by_variant(encoders: pd.DataFrame, baseline: str) -> pd.DataFrame:
         if variant != baseline and other in wide.index:
             difference = (values - wide.loc[other]).dropna()
             if len(difference) > 1:
-                spread = difference.std() / np.sqrt(len(difference))
-                half = stats.t.ppf(0.975, len(difference) - 1) * spread
-                row |= {"difference": difference.mean(), "low": difference.mean() - half}
-                row |= {"high": difference.mean() + half}
-                row |= {"p": stats.ttest_1samp(difference, 0.0).pvalue if spread else np.nan}
+                # Of the same patients: seeds alone vary.
+                low, high, p = seeds_interval(difference, np.zeros((len(difference), 2)))
+                row |= {"difference": difference.mean(), "low": low, "high": high, "p": p}
         rows.append(row)
     return pd.DataFrame(rows)
 

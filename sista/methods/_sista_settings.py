@@ -40,8 +40,8 @@ class Settings:
         word_weights: relevance of the words: `uniform`, or the [CLS] attention of the text encoder.
         image_negatives: other images (whose report lacks it) that each word is compared with;
             0 (with `w_report` 1) is the literal form, which can be solved without looking at the
-            image; -1 compares
-            all images with all reports of the batch (GLoRIA's contrast on sparse attention).
+            image; -1 compares all images with all reports of the batch (GLoRIA's contrast on
+            sparse attention).
         eliminate_images: leave reports that say the same out of the contrast -1, as SIA does.
         w_report: weight of the contrast inside one report.
         w_images: weight of the contrast across images.

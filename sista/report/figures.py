@@ -59,7 +59,7 @@ def looks(variants: Sequence[str]) -> dict[str, Look]:
 
 
 def save(figure: Figure, path: Path, suffixes: Sequence[str] = (".png", ".svg")) -> None:
-    """Write a figure beside each other as `path` + suffix, without the date in it."""
+    """Write a figure as `path` + each suffix, without the date in it."""
     for suffix in suffixes:
         with atomic(path.with_name(path.name + suffix)) as temporary:
             metadata: dict[str, Any] = {"Date": None} if suffix == ".svg" else {}

@@ -161,7 +161,8 @@ class Report:
             section.figures.append(self.picture(figure, f"{task}_efficiency", EFFICIENCY))
         tests = self.comparisons
         tests = tests[tests["task"] == task] if len(tests) else tests
-        for baseline in tests["baseline"].iloc[:1] if len(tests) else ():
+        if len(tests):
+            baseline = str(tests["baseline"].iloc[0])
             own = tests[tests["baseline"] == baseline]
             figure = figures.differences(own, self.looks, baseline)
             caption = DIFFERENCE.format(baseline=baseline)
