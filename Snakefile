@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from sista import plan
 from sista.grid import Grid
+from sista.grid_file import read_grid
 
 GRID = config.get("grid", "benchmarks/phantom.yaml")
 NAME = Path(GRID).stem

@@ -162,9 +162,9 @@ class Job:
         return pd.concat(found, ignore_index=True).assign(draw=draw, fraction=fraction), None
 
     def settings(self, fraction: int, changes: Mapping[str, Any]) -> Settings:
-        """Return the protocol's settings with the changes."""
-        task, dataset = str(self.run["task"]), str(self.run["dataset"])
-        chosen = self.rules.settings_for(task, dataset, fraction)
+        """Return the protocol's settings within the budget, with the changes."""
+        task, dataset, budget = (str(self.run[name]) for name in ("task", "dataset", "budget"))
+        chosen = self.rules.settings_for(task, dataset, fraction, budget)
         own = {k: v for k, v in changes.items() if k in {f.name for f in fields(Settings)}}
         inner = {k: v for k, v in changes.items() if k not in own}
         heads = {**chosen.head, self.head: {**chosen.head.get(self.head, {}), **inner}}

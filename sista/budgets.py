@@ -1,7 +1,11 @@
-"""Budgets: the words that name how long, and with what optimiser, an encoder is pre-trained."""
+"""Budgets: the words that name how long, and with what optimiser, an encoder is pre-trained.
 
-from dataclasses import dataclass
-from typing import Literal
+A budget that only shows that everything runs also shortens and narrows the heads.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from sista.files import UserError
 
@@ -32,6 +36,9 @@ class Budget:
             epoch; 0 = train all epochs and keep the last.
         pairs: use at most this many training pairs (0 = all).
         flip: mirror images at random; off, since reports say left and right.
+        head_steps: most training steps of a head, in one pass over its images, judged once on the
+            validation split where the protocol judges; 0 = what the protocol says.
+        head: settings of heads in place of the protocol's, by head.
     """
 
     word: str
@@ -48,11 +55,28 @@ class Budget:
     patience: int = 0
     pairs: int = 0
     flip: bool = False
+    head_steps: int = 0
+    head: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 _BUDGETS = (
     # Seconds: only to see that everything runs.
-    Budget("tiny", epochs=1, batch=16, learning_rate=1e-3, tokens=64, temperature_rate=20.0),
+    Budget(
+        "tiny",
+        epochs=1,
+        batch=16,
+        learning_rate=1e-3,
+        tokens=64,
+        temperature_rate=20.0,
+        head_steps=3,
+        head={
+            "unet": {"channels": 32, "steps": 3},
+            "setr_pup": {"channels": 16, "steps": 3},
+            "yolov3": {"channels": 32, "boxes": 20},
+        },
+    ),
+    # A step or two of everything at full width: whether real encoders and heads fit this machine.
+    Budget("once", epochs=1, batch=4, learning_rate=2e-5, tokens=64, pairs=8, head_steps=1),
     # A minute or two for small encoders on one core: the phantom and open suites.
     Budget("quick", epochs=10, batch=32, learning_rate=1e-3, tokens=96, temperature_rate=20.0),
     # PROTOCOLS.md section 3: what the family of papers uses. Early stopping as its linear probes.

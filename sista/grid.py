@@ -1,17 +1,17 @@
-"""The grid: what is compared. Reads a YAML file, checks every word, lists the runs. No torch."""
+"""The grid: what is compared. Checks every word of a grid file, lists the runs. No torch."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sista import registry
 from sista.budgets import find_budget
 from sista.encoders.specs import encoder_spec
 from sista.files import UserError, digest
+from sista.grid_file import BASE, read_grid
 
 FRACTIONS = (1, 10, 100)
 MAX_DRAWS = 5
@@ -106,6 +106,14 @@ class Adaptation(_Strict):
         return str(heads[family])
 
 
+def _with_base(schema: dict[str, Any]) -> None:
+    """Let a grid file name a base, from which the required fields may come."""
+    text = "another grid, relative to this file; its fields stand where this grid has none"
+    schema["properties"][BASE] = {"description": text, "title": "Base", "type": "string"}
+    needed = {"required": schema.pop("required")}
+    schema["anyOf"] = [needed, {"required": [BASE]}]
+
+
 class Grid(_Strict):
     """What is compared: variants × encoders × seeds, then data sets × heads × draws × fractions."""
 
@@ -125,6 +133,8 @@ class Grid(_Strict):
         description="variants that each other one is tested against, where the grid has them",
     )
     adapt: tuple[Adaptation, ...] = Field(min_length=1)
+
+    model_config = ConfigDict(json_schema_extra=_with_base)
 
     @field_validator("variants", mode="before")
     @classmethod
@@ -164,23 +174,19 @@ class Grid(_Strict):
 
     @classmethod
     def load(cls, path: Path | str) -> "Grid":
-        """Read and check a grid file.
+        """Read and check a grid file, with the fields of its base.
 
         Raises:
-            UserError: the file is missing or not YAML, or a word is wrong; names the valid ones.
+            UserError: a file is missing or not YAML, or a word is wrong; names the valid ones.
         """
+        values, files = read_grid(path)
+        where = " with base ".join(map(str, files))
         try:
-            values = yaml.load(Path(path).read_text(), Loader=_UniqueKeys)
             return cls.model_validate(values)
-        except FileNotFoundError as error:
-            there = ", ".join(sorted(p.as_posix() for p in Path("benchmarks").glob("*.yaml")))
-            raise UserError(f"{path}: no such grid; there are: {there}") from error
-        except yaml.YAMLError as error:
-            raise UserError(f"{path}: not valid YAML: {error}") from error
         except ValidationError as error:
-            raise UserError(f"{path}: {_explain(error)}") from error
+            raise UserError(f"{where}: {_explain(error)}") from error
         except UserError as error:
-            raise UserError(f"{path}: {error}") from error
+            raise UserError(f"{where}: {error}") from error
 
     def pretrain_runs(self) -> Iterator[PretrainRun]:
         """Yield one run for each variant, encoder and seed."""
@@ -268,20 +274,8 @@ def _explain(error: ValidationError) -> str:
         place = ".".join(str(part) for part in item["loc"]) or "grid"
         if item["type"] == "extra_forbidden":
             model = Adaptation if item["loc"][0] == "adapt" else Grid
-            lines.append(f"{place}: unknown key; valid: {', '.join(model.model_fields)}")
+            valid = [*model.model_fields, *([BASE] if model is Grid else [])]
+            lines.append(f"{place}: unknown key; valid: {', '.join(valid)}")
         else:
             lines.append(f"{place}: {item['msg']}")
     return "; ".join(lines)
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A YAML loader that refuses a key given twice (two settings under one path)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep)

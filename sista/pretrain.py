@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sista import provenance, registry
 from sista.budgets import Budget, Precision, find_budget
-from sista.encoders.specs import encoder_spec
+from sista.encoders.specs import EncoderSpec, encoder_spec
 from sista.files import UserError, atomic, digest, sha256
 from sista.record import Made, recorded
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from sista.encoders.image import ImageEncoder
     from sista.engine.distributed import Ranks
     from sista.engine.interface import Objective
 
@@ -137,15 +138,17 @@ def _made(
     defaults = {k: each.default for k, each in registry.settings("methods", run["method"]).items()}
     images, vocabulary = (corpus[0].with_suffix(s) for s in (".images.npy", ".vocabulary.json"))
     read = [path for path in (*corpus, images, vocabulary) if path.is_file()]
+    # Of a control: the file that it is made from.
+    files = [learned[name]["path"] for name in ("released", "weights") if name in learned]
     made = [
         path for name in ("log.csv", "word_maps.npz") if (path := out.with_name(name)).is_file()
     ]
     return Made(
         [out, *made],
-        read,
+        [*read, *map(Path, files)],
         run | {"resolved": defaults | run["settings"]},
         {"pretrain": run["seed"]},
-        {"released": learned.get("released")},
+        {name: learned.get(name) for name in ("released", "weights")},
         tidy=lambda: discard(out.with_name(STATE)),
     )
 
@@ -180,45 +183,63 @@ def _train(
     Returns:
         The modules of the checkpoint, and what a reader needs to build them again.
     """
-    import pandas as pd
-
-    from sista.encoders.checkpoint import load_released
-    from sista.encoders.image import ImageEncoder
+    spec = encoder_spec(run["word"])
+    image, learned = _start_encoder(objective, spec)
+    learned |= {"family": spec.family, "image_encoder": image.description()}
+    if not objective.needs.trained:
+        if machine.ranks.first:
+            _write_log([], out)
+        return {"image": image}, learned
+    # Text encoders and word statistics cost seconds to import; a control needs none.
     from sista.engine.batches import known_labels
     from sista.engine.loop import Trainer
     from sista.engine.model import PretrainModel
     from sista.engine.sources import load_sources
     from sista.engine.word_maps import write_word_maps
 
-    spec, needs = encoder_spec(run["word"]), objective.needs
-    start_from_weights = needs.trained and bool(spec.initial_weights)
-    learned: dict[str, Any] = {"family": spec.family}
-    if needs.weights:
-        image, learned["released"] = load_released(needs.weights, spec.word)
-    else:
-        image = ImageEncoder(spec, pretrained=needs.released_weights or start_from_weights)
-    learned["image_encoder"] = image.description()
-    modules: dict[str, nn.Module] = {"image": image}
-    log: list[dict[str, float]] = []
-    if needs.trained:
-        data = load_sources(*corpus, side=image.size, needs=needs, plan=plan, text=spec.text)
-        model = PretrainModel(image, data.text, needs, len(data.train.pairs.label_names))
-        model.start_at(known_labels(data.train.pairs))
-        spread: dict[str, Any] = {"ranks": machine.ranks, "compiled": machine.compiled}
-        trainer = Trainer(model, objective, plan, run["seed"], machine.device, **spread)
-        identity = digest(run | {"plan": asdict(plan)})
-        resume = out.with_name(STATE)
-        log = trainer.fit(data.train, data.val, resume, identity, machine.save_every)
-        # The momentum copy only serves training.
-        learned_parts = {k: m for k, m in model.named_children() if k != "target"}
-        modules = learned_parts | {"objective": objective}
-        if machine.ranks.first:
-            write_word_maps(out.with_name("word_maps.npz"), trainer, data.val)
-        learned["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None
+    needs = objective.needs
+    data = load_sources(*corpus, side=image.size, needs=needs, plan=plan, text=spec.text)
+    model = PretrainModel(image, data.text, needs, len(data.train.pairs.label_names))
+    model.start_at(known_labels(data.train.pairs))
+    spread: dict[str, Any] = {"ranks": machine.ranks, "compiled": machine.compiled}
+    trainer = Trainer(model, objective, plan, run["seed"], machine.device, **spread)
+    identity = digest(run | {"plan": asdict(plan)})
+    resume = out.with_name(STATE)
+    log = trainer.fit(data.train, data.val, resume, identity, machine.save_every)
+    # The momentum copy only serves training.
+    learned_parts = {k: m for k, m in model.named_children() if k != "target"}
     if machine.ranks.first:
-        with atomic(out.with_name("log.csv")) as temporary:
-            pd.DataFrame(log).to_csv(temporary, index=False)
-    return modules, learned
+        write_word_maps(out.with_name("word_maps.npz"), trainer, data.val)
+        _write_log(log, out)
+    learned["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None
+    return learned_parts | {"objective": objective}, learned
+
+
+def _start_encoder(
+    objective: "Objective", spec: EncoderSpec
+) -> tuple["ImageEncoder", dict[str, Any]]:
+    """Return the image encoder as it starts, and which file of weights it was made from."""
+    from sista.encoders.checkpoint import load_released
+    from sista.encoders.image import ImageEncoder
+    from sista.importers._timm_weights import encoder_of_file
+
+    needs = objective.needs
+    if needs.weights:
+        image, facts = load_released(needs.weights, spec.word)
+        return image, {"released": facts}
+    if needs.timm_weights:
+        image, facts = encoder_of_file(needs.timm_weights, spec)
+        return image, {"weights": facts}
+    start_from_weights = needs.trained and bool(spec.initial_weights)
+    return ImageEncoder(spec, pretrained=needs.released_weights or start_from_weights), {}
+
+
+def _write_log(log: list[dict[str, float]], out: Path) -> None:
+    """Write the log of all epochs beside the encoder."""
+    import pandas as pd
+
+    with atomic(out.with_name("log.csv")) as temporary:
+        pd.DataFrame(log).to_csv(temporary, index=False)
 
 
 def _settings(text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sista import registry, tables
 from sista.encoders.feature_cache import discard
 from sista.files import UserError
 from sista.grid import AdaptRun, Grid
+from sista.grid_file import read_grid
 from sista.metrics.cached import FileScores, score_file
 from sista.metrics.evaluate import OVERALL
 from sista.metrics.intervals import (
@@ -69,7 +70,7 @@ def score(
     tables.write(frame, out, "scores", meta=meta)
     for run in runs:
         discard(results / Path(run.checkpoint).relative_to("results"))
-    read = [grid, *(predictions_path(run, results) for run in runs)]
+    read = [*read_grid(grid)[1], *(predictions_path(run, results) for run in runs)]
     return Made(
         [out, *small], read, {"grid": grid.stem, "bootstrap": bootstrap}, facts={"n": len(frame)}
     )

@@ -23,7 +23,7 @@ def encoder_file(path: Path, word: str) -> Path:
     encoder = ImageEncoder(encoder_spec(word))
     metadata = {"word": word, "family": encoder.family, "variant": "random_init"}
     metadata |= {"method": "random_init", "settings": {}, "settings_hash": "0", "corpus": "none"}
-    metadata |= {"budget": "tiny", "seed": 0, "image_encoder": encoder.description()}
+    metadata |= {"budget": "quick", "seed": 0, "image_encoder": encoder.description()}
     save_checkpoint(path, {"image": encoder}, metadata)
     return path
 

@@ -25,7 +25,7 @@ def run(place, out, head="linear", encoder="resnet_tiny", changes=None, **words)
     checkpoint = place / f"{encoder}.safetensors"
     if not checkpoint.is_file():
         encoder_file(checkpoint, encoder)
-    given = {"draws": [0], "fractions": [100], "budget": "tiny", **words}
+    given = {"draws": [0], "fractions": [100], "budget": "quick", **words}
     adapt(
         protocol="quick_v1",
         dataset="blobs@test",

@@ -34,7 +34,7 @@ LAYERS = (
     ("chain",),
     ("grid", "parts", "record"),
     ("registry", "tables", "provenance", "progress", "budgets", "openi", "running"),
-    ("encoders.specs", "phantom.presets", "energy"),
+    ("encoders.specs", "phantom.presets", "energy", "grid_file"),
     ("files",),
 )
 

@@ -80,6 +80,14 @@ _SPECS = (
             "fc_norm": False,
         },
     ),
+    # For rehearsals of a grid of `vit_base`: its input, patches and [CLS], 0.2 M parameters.
+    EncoderSpec(
+        "vit_tiny_224",
+        "vit",
+        "vit_tiny_patch16_224",
+        224,
+        {"depth": 2, "embed_dim": 64, "num_heads": 2},
+    ),
     # The family's encoders.
     EncoderSpec("resnet50", "resnet", "resnet50", 224, initial_weights="a1_in1k", text=_CLINICAL),
     EncoderSpec(

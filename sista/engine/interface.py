@@ -35,6 +35,7 @@ class Needs:
         momentum: a slowly following copy of image encoder and pixel projection; the objective's
             `after_step` moves it.
         released_weights: the image encoder starts from timm's released weights in any case.
+        timm_weights: the image encoder starts from this file with timm's own keys.
         weights: the image encoder is read from this file of `sista import`.
         similarity: inter-report similarity by this encoder (`sista.reports.encoders`); "" = none.
         r_text: text that the similarity looks at: `raw` or `cleaned`.
@@ -62,6 +63,7 @@ class Needs:
     pixels: bool = False
     momentum: bool = False
     released_weights: bool = False
+    timm_weights: str = ""
     weights: str = ""
     similarity: str = ""
     r_text: str = "cleaned"

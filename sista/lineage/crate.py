@@ -15,6 +15,7 @@ from sista import __version__
 from sista.chain import Link, follow, resolve, walk
 from sista.files import UserError, write_json
 from sista.grid import Grid
+from sista.grid_file import read_grid
 from sista.record import Record
 
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
@@ -60,7 +61,8 @@ def crate(*, grid: Path, out: Path, results: Path = Path("results")) -> None:
 
 def _copied(links: dict[Path, Link], grid: Path, page: Path) -> Iterator[tuple[Path, str]]:
     """Yield the files that are passed on and their names in the crate."""
-    yield grid, f"grid/{grid.name}"
+    for file in read_grid(grid)[1]:
+        yield file, f"grid/{file.name}"
     for name in links[page].record.outputs if links[page].record else ():  # type: ignore[union-attr]
         yield page.parent / name, f"report/{name}"
     for path, link in links.items():

@@ -34,6 +34,7 @@ class TrainSettings:
         batch: samples in a step.
         iterations: steps; None = train by epochs.
         epochs: passes at most.
+        most_steps: steps of a pass at most, when trained by epochs; 0 = the whole pass.
         patience: stop after this many epochs without a better validation value; best weights win.
         cosine: lower the learning rate to 0 along a cosine (by iterations only).
         clip_gradient: largest norm of the gradient; None = not clipped.
@@ -44,6 +45,7 @@ class TrainSettings:
     batch: int
     iterations: int | None = None
     epochs: int = 50
+    most_steps: int = 0
     patience: int = 10
     cosine: bool = False
     clip_gradient: float | None = None
@@ -59,6 +61,7 @@ class ShuffledBatches:
         size: rows in a batch.
         seed: of the order.
         iterations: batches of one pass; None = one epoch a pass, the last batch may be smaller.
+        most: batches of an epoch at most; 0 = all.
         dataset: what mmengine asks for its meta information.
     """
 
@@ -67,6 +70,7 @@ class ShuffledBatches:
     size: int
     seed: int
     iterations: int | None = None
+    most: int = 0
     dataset: Any = None
     passes: int = field(default=0, init=False)
 
@@ -74,7 +78,8 @@ class ShuffledBatches:
         self.dataset = _NoMeta()
 
     def __len__(self) -> int:
-        return self.iterations or -(-len(self.rows) // self.size)
+        epoch = -(-len(self.rows) // self.size)
+        return self.iterations or min(epoch, self.most or epoch)
 
     def __iter__(self) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.passes)
@@ -223,7 +228,8 @@ def train_head(
         judge: validation value of the model, lower is better; needed for training by epochs.
     """
     by_epochs = settings.iterations is None
-    batches = ShuffledBatches(rows, make, settings.batch, seed, settings.iterations)
+    length = (settings.iterations, settings.most_steps)
+    batches = ShuffledBatches(rows, make, settings.batch, seed, *length)
     hooks: list[Hook] = [ParamSchedulerHook()] if settings.cosine and not by_epochs else []
     if by_epochs:
         if judge is None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sista.budgets import BUDGETS
 from sista.files import UserError
 
 CLASSIFICATION, SEGMENTATION, DETECTION = "classification", "segmentation", "detection"
@@ -32,6 +33,7 @@ class Settings:
         batch: images in a step.
         iterations: steps, the last weights count; None = train by epochs.
         epochs: passes over the training images at most (without `iterations`).
+        most_steps: training by epochs ends an epoch after this many steps; 0 = never.
         patience: stop after this many epochs without a better `monitor`; the best weights count.
         monitor: what decides on the validation split: `loss` or `map_40_75`.
         optimizer: AdamW.
@@ -47,6 +49,7 @@ class Settings:
     batch: int
     iterations: int | None = None
     epochs: int = 50
+    most_steps: int = 0
     patience: int = 10
     monitor: str = "loss"
     optimizer: str = "AdamW"
@@ -100,13 +103,14 @@ class Protocol:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     map_bytes: int = 2 << 30
 
-    def settings_for(self, task: str, dataset: str, fraction: int) -> Settings:
+    def settings_for(self, task: str, dataset: str, fraction: int, budget: str = "") -> Settings:
         """Return the training settings of a task on a data set at a label fraction.
 
         Args:
             task: classification, segmentation or detection.
             dataset: reference of a data set, with or without origin.
             fraction: percent of the labels.
+            budget: of the encoder; one that only shows that everything runs shortens the heads.
 
         Raises:
             UserError: the protocol has no such task.
@@ -123,12 +127,24 @@ class Protocol:
                 and each.fraction in (None, fraction)
             ):
                 chosen = replace(chosen, **each.changes)
-        return chosen
+        return _shortened(chosen, budget)
 
     def options_for(self, dataset: str) -> dict[str, Any]:
         """Return label policy and labels of a data set; None where the data set decides."""
         word = dataset.partition("@")[0]
         return {"label_policy": self.label_policy.get(word), "labels": self.labels.get(word)}
+
+
+def _shortened(settings: Settings, budget: str) -> Settings:
+    """Return settings within what a budget leaves to heads; weights of others have no budget."""
+    known = BUDGETS.get(budget)
+    if known is None or not known.head_steps:
+        return settings
+    both = {**settings.head, **known.head}
+    head = {name: {**settings.head.get(name, {}), **known.head.get(name, {})} for name in both}
+    if settings.iterations is None:
+        return replace(settings, epochs=1, most_steps=known.head_steps, head=head)
+    return replace(settings, iterations=min(settings.iterations, known.head_steps), head=head)
 
 
 # Long side 256, of which 224 are cut out, as in pre-training.

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from sista import tables
 from sista.files import UserError, atomic
 from sista.grid import AdaptRun, Grid
+from sista.grid_file import read_grid
 from sista.progress import track
 from sista.record import Made, recorded
 from sista.report import figures, formats, page, sheets
@@ -78,7 +79,7 @@ def report(
     if show:
         print_tables(made.tables.values(), out / "index.html")
     files = [p for p in sorted(out.rglob("*")) if p.is_file() and p.name not in KEPT]
-    return Made(files, [grid, scores], {"grid": grid.stem, "sheets": sheets})
+    return Made(files, [*read_grid(grid)[1], scores], {"grid": grid.stem, "sheets": sheets})
 
 
 def _settings(plan: Grid) -> Iterator[tuple[str, tuple[str, dict[str, Any]]]]:

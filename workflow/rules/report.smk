@@ -1,16 +1,18 @@
-# score   in: the grid and its predictions (and images, patients, labels inside them)
+# score   in: the grid with its bases, and its predictions (and images, patients, labels inside them)
 #         out: results/score/GRID.parquet, one row per number; the main scores for DVC beside it,
 #              GRID.metrics.json and GRID.plots.csv
-# report  in: the grid and its scores
+# report  in: the grid with its bases, and its scores
 #         out: results/report/GRID/index.html and the tables of each task, {task}.{csv,md,tex,html}
 
 PAGE = f"results/report/{NAME}"
+BASES = read_grid(GRID)[1][1:]
 TASKS = sorted({run.task for run in grid.adapt_runs()})
 
 
 rule score:
     input:
         grid=GRID,
+        bases=BASES,
         predictions=targets["adapt"],
     output:
         scores=f"results/score/{NAME}.parquet",
@@ -43,6 +45,7 @@ rule score_all:
 rule report:
     input:
         grid=GRID,
+        bases=BASES,
         scores=f"results/score/{NAME}.parquet",
         templates=sorted(
             path.as_posix() for path in Path("sista/report/html").iterdir()
