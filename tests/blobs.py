@@ -17,13 +17,13 @@ SIDE = 96
 LABELS = ("disc", "large")
 
 
-def encoder_file(path: Path, word: str) -> Path:
+def encoder_file(path: Path, word: str, budget: str = "quick") -> Path:
     """Write a random encoder."""
     torch.manual_seed(0)
     encoder = ImageEncoder(encoder_spec(word))
     metadata = {"word": word, "family": encoder.family, "variant": "random_init"}
     metadata |= {"method": "random_init", "settings": {}, "settings_hash": "0", "corpus": "none"}
-    metadata |= {"budget": "quick", "seed": 0, "image_encoder": encoder.description()}
+    metadata |= {"budget": budget, "seed": 0, "image_encoder": encoder.description()}
     save_checkpoint(path, {"image": encoder}, metadata)
     return path
 

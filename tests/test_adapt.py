@@ -25,9 +25,8 @@ def run(place, out, head="linear", encoder="resnet_tiny", changes=None, **words)
     checkpoint = place / f"{encoder}.safetensors"
     if not checkpoint.is_file():
         encoder_file(checkpoint, encoder)
-    given = {"draws": [0], "fractions": [100], "budget": "quick", **words}
+    given = {"draws": [0], "fractions": [100], "budget": "quick", "protocol": "quick_v1", **words}
     adapt(
-        protocol="quick_v1",
         dataset="blobs@test",
         head=head,
         manifest=place / "manifest.parquet",
@@ -74,6 +73,18 @@ def test_metadata_say_where_predictions_come_from(place, tmp_path):
     assert set(told["wall_s"]) == {"0,1", "0,10", "1,1", "1,10"}
     assert (made["draws"], made["fractions"], made["threads"]) == ([0, 1], [1, 10], 1)
     assert frame["score"].between(0, 1).all()
+
+
+@pytest.mark.parametrize(("protocol", "steps"), [("quick_v1", [3, 0]), ("mgca_v1", [None, 3])])
+def test_the_budget_of_the_encoder_shortens_its_heads(tmp_path, protocol, steps):
+    folder = blobs(tmp_path / "blobs", 40).parent
+    encoder_file(folder / "resnet_tiny.safetensors", "resnet_tiny", budget="tiny")
+    words = {"budget": "tiny", "fractions": [10, 100], "protocol": protocol}
+    (frame, _), made = run(folder, tmp_path / "p.parquet", **words)
+    assert set(frame["fraction"]) == {10, 100}
+    for fraction in ("10", "100"):
+        resolved = made["resolved"][fraction]
+        assert [resolved["iterations"], resolved["most_steps"]] == steps
 
 
 @pytest.mark.parametrize(
@@ -138,7 +149,7 @@ def test_classification_imports_neither_mmdet_nor_mmseg(place, tmp_path):
     code = (
         "import sys; from pathlib import Path; from sista.adapt import adapt\n"
         f"place, out = Path({str(place)!r}), Path({str(tmp_path / 'q.parquet')!r})\n"
-        "adapt(protocol='quick_v1', dataset='blobs@test', head='linear', draws=[0], budget='tiny',"
+        "adapt(protocol='quick_v1', dataset='blobs@test', head='linear', draws=[0], budget='quick',"
         " manifest=place / 'manifest.parquet', split=place / 'manifest.split.parquet', out=out,"
         " encoder=place / 'resnet_tiny.safetensors', fractions=[100],"
         " settings='{\"iterations\": 1}')\n"
@@ -153,7 +164,7 @@ def test_classification_imports_neither_mmdet_nor_mmseg(place, tmp_path):
     [
         ({"head": "setr_pup"}, "for vit, not for resnet"),
         ({"head": "unnet"}, "valid: .*unet"),
-        ({"budget": "paper"}, "has budget 'tiny'"),
+        ({"budget": "paper"}, "has budget 'quick'"),
         ({"changes": {"channel": 3}}, "no setting 'channel'; valid: .*learning_rate"),
         ({"head": "unet", "changes": {"channels": "many"}}, "channels='many'"),
     ],

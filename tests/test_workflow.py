@@ -106,6 +106,22 @@ def test_deleting_one_prediction_remakes_its_job_and_the_tables(done):
     assert file.read_bytes() == before
 
 
+def test_a_changed_base_scores_again_and_runs_what_it_adds(done):
+    (done.folder / "small.yaml").write_text("base: stub.yaml\nvariants: [clip]\n")
+    assert stages(done.snakemake("small.yaml")) == ["report", "score"]
+    assert "Nothing to be done" in done.snakemake("small.yaml")
+    base = done.folder / "stub.yaml"
+    before = base.read_text()
+    base.write_text(before.replace("draws: [0]", "draws: [0, 1]"))
+    printed = done.snakemake("small.yaml", "-n")
+    base.write_text(before)
+    assert stages(printed) == ["adapt", "adapt", "report", "score"]
+    base.write_text(before + "title: Another\n")
+    printed = done.snakemake("small.yaml", "-n")
+    base.write_text(before)
+    assert stages(printed) == ["report", "score"]
+
+
 @pytest.mark.parametrize("name", ["stub.parquet", "stub.metrics.json", "stub.plots.csv"])
 def test_deleting_scores_remakes_them(done, name):
     file = done.folder / "results" / "score" / name

@@ -57,6 +57,26 @@ def test_batches_by_iterations_are_full():
     assert sorted(chain(*batches)) == sorted([7, 8, 9] * 8)
 
 
+def test_a_pass_may_end_early_and_is_judged_once(tmp_path):
+    judged = []
+
+    def count(model):
+        judged.append(judge(model))
+        return judged[-1]
+
+    made = []
+
+    def counted(rows):
+        made.append(rows)
+        return make(rows)
+
+    settings = TrainSettings(0.05, 0.0, 8, epochs=1, most_steps=2)
+    train_head(Regression(), range(30), counted, settings, seed=1, folder=tmp_path, judge=count)
+    assert [len(rows) for rows in made] == [8, 8]
+    assert len(judged) == 1
+    assert len(ShuffledBatches(range(5), make, 8, seed=0, most=2)) == 1
+
+
 @pytest.mark.parametrize(
     "settings", [TrainSettings(0.05, 0.0, 8, iterations=40, cosine=True), BY_EPOCHS]
 )

@@ -6,8 +6,10 @@ import sys
 import pytest
 
 from sista import registry
+from sista.budgets import BUDGETS
 from sista.files import UserError
 from sista.protocols.mgca_v1 import mgca_v1
+from sista.protocols.quick_v1 import quick_v1
 
 
 def test_exceptions_by_data_set_and_fraction():
@@ -28,6 +30,28 @@ def test_chexpert_counts_five_labels():
     assert len(options["labels"]) == 5
     assert options["label_policy"] == "mixed"
     assert mgca_v1.options_for("rsna_pneumonia") == {"label_policy": None, "labels": None}
+
+
+def test_a_budget_that_only_shows_that_all_runs_shortens_heads():
+    plain = mgca_v1.settings_for("segmentation", "siim_acr", 1)
+    assert mgca_v1.settings_for("segmentation", "siim_acr", 1, "paper") == plain
+    assert mgca_v1.settings_for("segmentation", "siim_acr", 1, "released") == plain
+    short = mgca_v1.settings_for("segmentation", "siim_acr", 1, "tiny")
+    assert (short.iterations, short.epochs, short.most_steps) == (None, 1, 3)
+    assert short.head["unet"]["channels"] == 32
+    assert (short.batch, short.learning_rate) == (plain.batch, plain.learning_rate)
+    by_steps = quick_v1.settings_for("segmentation", "siim_acr", 1, "tiny")
+    assert (by_steps.iterations, by_steps.most_steps) == (3, 0)
+    # What the budget does not name stays the protocol's.
+    assert by_steps.head["unet"] == {"channels": 32, "steps": 3, "standardise": True}
+
+
+@pytest.mark.parametrize("budget", BUDGETS.values(), ids=lambda budget: budget.word)
+def test_budgets_name_settings_that_heads_have(budget):
+    for head, changes in budget.head.items():
+        known = registry.settings("heads", head)
+        assert not any(registry.check_setting(known[n], value) for n, value in changes.items())
+    assert budget.head_steps or not budget.head
 
 
 @pytest.mark.parametrize("word", registry.names("protocols"))
