@@ -5,6 +5,7 @@
 import gc
 import json
 from pathlib import Path
+from snakemake.resources import Resource
 from sista import plan
 from sista.grid import Grid
 from sista.grid_file import read_grid
@@ -15,16 +16,36 @@ NAME = Path(GRID).stem
 grid = Grid.load(GRID)
 targets = plan.targets(grid, NAME)
 
-# Thousands of jobs are millions of objects that stay: looking for garbage costs a quarter of a plan.
-gc.freeze()
-gc.set_threshold(200_000, 100, 100)
+# A plan of thousands of jobs is millions of objects that stay: it looks for no garbage among them,
+# and reads the signature of Snakemake's own method once instead of 16 times a job.
+gc.disable()
+plan.asked(Resource.evaluate)
 
-shell.prefix("set -euo pipefail; export PYTHONHASHSEED=0; ")
+
+onstart:
+    gc.enable()
+
+
+# Hashes and threads are part of a result's bits: Snakemake would cut the threads to --cores.
+THREADS = f"OMP_NUM_THREADS={grid.threads} MKL_NUM_THREADS={grid.threads}"
+shell.prefix(f"set -euo pipefail; export PYTHONHASHSEED=0 {THREADS}; ")
+
+
+# One folder each: without this a path could be cut up in many ways, and Snakemake tries them all.
+wildcard_constraints:
+    protocol="[^/]+",
+    dataset="[^/]+",
+    head="[^/]+",
+    budget="[^/]+",
+    variant="[^/]+",
+    encoder="[^/]+",
+    corpus="[^/]+",
+    seed="[0-9]+",
 
 
 rule all:
     input:
-        targets["adapt"],
+        plan.deleted(targets),
         lambda wildcards: rules.score.output,
         targets["report"],
     message:

@@ -5,15 +5,18 @@ imports do not show them: a job depends on its stage and on its own words, and o
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from shlex import quote
+from typing import Any, TypeVar
 
 from sista import registry
 from sista.files import digest, sha256
 from sista.grid import Grid
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 STAGES = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
 
 
@@ -75,22 +78,56 @@ def _hash(file: str) -> str:
     return sha256(registry.PACKAGE.parent / file)
 
 
-def covered(folder: str, name: str, asked: Iterable[int]) -> list[int]:
-    """Return the draws or fractions of an adapt job: those asked for and those it already has.
+def subsets(folder: str, grid: Grid) -> dict[str, list[int]]:
+    """Return the draws and fractions of an adapt job: those asked for and those it already has.
 
     Grids that share a run may ask for different subsets of the labels. A run that has more than a
     grid needs stays as it is; one that has less is made again with both.
 
     Args:
         folder: of the job; `run.json` in it says what it covers, once it was run.
-        name: `draws` or `fractions`.
-        asked: what the grid wants.
+        grid: what is wanted.
     """
     try:
-        made = json.loads((Path(folder) / "run.json").read_text())["run"].get(name, [])
+        made = json.loads((Path(folder) / "run.json").read_text())["run"]
     except (FileNotFoundError, json.JSONDecodeError, KeyError):
-        made = []
-    return sorted({*asked, *made})
+        made = {}
+    wanted = {"draws": grid.draws, "fractions": grid.fractions}
+    return {name: sorted({*asked, *made.get(name, [])}) for name, asked in wanted.items()}
+
+
+def options(**values: Any) -> str:
+    """Return options of a command line, quoted for the shell; a list is several words."""
+    words = []
+    for name, value in values.items():
+        many = value if isinstance(value, list | tuple) else [value]
+        words += [f"--{name}", *(quote(str(each)) for each in many)]
+    return " ".join(words)
+
+
+def deleted(targets: Mapping[str, list[str]]) -> list[str]:
+    """Return the predictions that are missing though the scores made from them are there.
+
+    Where the scores are missing too, they ask for all predictions themselves.
+    """
+    if not all(Path(path).is_file() for path in targets["score"]):
+        return []
+    return [path for path in targets["adapt"] if not Path(path).is_file()]
+
+
+def asked(function: Function) -> Function:
+    """Return a function of a rule with its signature kept: Snakemake asks for it in every job."""
+    function.__signature__ = signature(function)  # type: ignore[attr-defined]
+    return function
+
+
+def growing(amount: int) -> Callable[[Any, int], int]:
+    """Return a resource that grows with the attempt: `amount`, twice, three times, ..."""
+
+    def resource(wildcards: Any, attempt: int) -> int:
+        return amount * attempt
+
+    return asked(resource)
 
 
 def targets(grid: Grid, name: str) -> dict[str, list[str]]:

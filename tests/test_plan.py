@@ -1,6 +1,7 @@
 """Which code a job runs, and which label subsets it covers."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -58,12 +59,33 @@ def test_stages_without_a_gpu_never_import_torch(stage):
 
 
 def test_a_job_covers_what_is_asked_and_what_it_has(tmp_path):
-    assert plan.covered(str(tmp_path), "draws", (1, 0)) == [0, 1]
-    (tmp_path / "run.json").write_text(json.dumps({"run": {"draws": [0, 4], "fractions": [100]}}))
-    assert plan.covered(str(tmp_path), "draws", (0, 1)) == [0, 1, 4]
-    assert plan.covered(str(tmp_path), "fractions", (1, 100)) == [1, 100]
+    grid = Grid.load(ROOT / "benchmarks" / "smoke.yaml")
+    assert plan.subsets(str(tmp_path), grid) == {"draws": [0], "fractions": [10]}
+    (tmp_path / "run.json").write_text(json.dumps({"run": {"draws": [4, 0], "fractions": [1]}}))
+    assert plan.subsets(str(tmp_path), grid) == {"draws": [0, 4], "fractions": [1, 10]}
     (tmp_path / "run.json").write_text("{half")
-    assert plan.covered(str(tmp_path), "fractions", (1, 100)) == [1, 100]
+    assert plan.subsets(str(tmp_path), grid) == {"draws": [0], "fractions": [10]}
+
+
+def test_options_reach_a_command_as_they_are():
+    given = {"method": "my way", "settings": '{"a": "it\'s $HOME"}', "draws": [0, 1], "threads": 2}
+    words = shlex.split(plan.options(**given))
+    expected = ["--method", "my way", "--settings", '{"a": "it\'s $HOME"}']
+    assert words == [*expected, "--draws", "0", "1", "--threads", "2"]
+
+
+def test_predictions_are_asked_for_beside_scores_that_are_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    targets = {"adapt": ["a.parquet", "b.parquet"], "score": ["scores.parquet"]}
+    assert plan.deleted(targets) == []
+    Path("scores.parquet").touch()
+    Path("b.parquet").touch()
+    assert plan.deleted(targets) == ["a.parquet"]
+
+
+def test_a_growing_resource_grows_with_the_attempt():
+    memory = plan.growing(8000)
+    assert [memory(None, attempt) for attempt in (1, 2, 3)] == [8000, 16000, 24000]
 
 
 def test_targets_follow_the_flow():

@@ -152,7 +152,7 @@ def test_a_changed_setting_plans_its_variant_alone(done):
     ]
 
 
-def test_each_job_has_log_and_timing_beside_its_result(done):
+def test_each_job_has_a_log_beside_its_result(done):
     results = [
         *(done.folder / "results").rglob("encoder.safetensors"),
         *(done.folder / "results").rglob("predictions.parquet"),
@@ -161,7 +161,6 @@ def test_each_job_has_log_and_timing_beside_its_result(done):
     assert len(results) == 2 + 4 + 3
     for result in results:
         assert result.with_name("log.txt").is_file()
-        assert result.with_name("runtime.tsv").is_file()
 
 
 def test_a_failing_job_names_its_log(done):

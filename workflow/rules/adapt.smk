@@ -7,42 +7,42 @@ ADAPTED = "results/adapt/{protocol}/{dataset}/{head}/{budget}/{variant}/{encoder
 
 rule adapt:
     input:
-        encoder=f"{PRETRAINED}/encoder.safetensors",
-        manifest="results/prepare/{dataset}/manifest.parquet",
-        split="results/prepare/{dataset}/manifest.split.parquet",
-        images="results/prepare/{dataset}/manifest.images.npy",
+        encoder=rules.pretrain.output.encoder,
+        manifest=rules.prepare.output.manifest,
+        split=rules.prepare.output.split,
+        images=rules.prepare.output.images,
     output:
         predictions=f"{ADAPTED}/predictions.parquet",
     log:
         f"{ADAPTED}/log.txt",
-    benchmark:
-        f"{ADAPTED}/runtime.tsv"
     conda:
         "../../envs/sista.yaml"
     threads: grid.threads
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 720 * attempt,
+        mem_mb=plan.growing(8000),
+        runtime=plan.growing(720),
         gpu=0,
     params:
         # Not from `output`: Snakemake would not see a change of what is made from other files.
-        draws=lambda wildcards: plan.covered(
-            ADAPTED.format(**wildcards), "draws", grid.draws
+        options=plan.asked(
+            lambda wildcards: plan.options(
+                protocol=wildcards.protocol,
+                dataset=wildcards.dataset,
+                head=wildcards.head,
+                budget=wildcards.budget,
+                threads=grid.threads,
+                **plan.subsets(ADAPTED.format(**wildcards), grid),
+            )
         ),
-        fractions=lambda wildcards: plan.covered(
-            ADAPTED.format(**wildcards), "fractions", grid.fractions
-        ),
-        threads=grid.threads,
-        code=lambda wildcards: plan.code_hash(
-            "adapt", heads=wildcards.head, protocols=wildcards.protocol
+        code=plan.asked(
+            lambda wildcards: plan.code_hash(
+                "adapt", heads=wildcards.head, protocols=wildcards.protocol
+            )
         ),
     message:
         "adapt {wildcards.variant} {wildcards.encoder} with {wildcards.head} to {wildcards.dataset},"
         " seed {wildcards.seed}"
     shell:
-        "export OMP_NUM_THREADS={params.threads} MKL_NUM_THREADS={params.threads}; "
-        "python -m sista adapt --protocol {wildcards.protocol} --dataset {wildcards.dataset}"
-        " --head {wildcards.head} --budget {wildcards.budget} --manifest {input.manifest}"
-        " --split {input.split} --encoder {input.encoder} --draws {params.draws}"
-        " --fractions {params.fractions} --out {output.predictions} --threads {params.threads}"
+        "python -m sista adapt {params.options} --manifest {input.manifest}"
+        " --split {input.split} --encoder {input.encoder} --out {output.predictions}"
         " 2>&1 | tee {log}"

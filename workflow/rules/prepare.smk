@@ -13,14 +13,12 @@ rule fetch:
         inventory="results/fetch/{dataset}/inventory.parquet",
     log:
         "results/fetch/{dataset}/log.txt",
-    benchmark:
-        "results/fetch/{dataset}/runtime.tsv"
     conda:
         "../../envs/sista.yaml"
     threads: 8
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=plan.growing(4000),
+        runtime=plan.growing(60),
     params:
         # Not the files of the code as inputs: with them a job took half as long again to plan.
         code=lambda wildcards: plan.code_hash("fetch", datasets=wildcards.dataset),
@@ -41,14 +39,12 @@ rule prepare:
         vocabulary="results/prepare/{dataset}/manifest.vocabulary.json",
     log:
         "results/prepare/{dataset}/log.txt",
-    benchmark:
-        "results/prepare/{dataset}/runtime.tsv"
     conda:
         "../../envs/sista.yaml"
     threads: 8
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=plan.growing(4000),
+        runtime=plan.growing(240),
     params:
         # Real data is found below SISTA_DATA by the command itself.
         source=lambda wildcards: (

@@ -12,34 +12,45 @@ rule pretrain:
         split="results/prepare/{corpus}/manifest.split.parquet",
         images="results/prepare/{corpus}/manifest.images.npy",
         vocabulary="results/prepare/{corpus}/manifest.vocabulary.json",
-        weights=lambda wildcards: plan.weights(
-            grid.settings_of(wildcards.variant)[1], wildcards.encoder
+        weights=plan.asked(
+            lambda wildcards: plan.weights(
+                grid.settings_of(wildcards.variant)[1], wildcards.encoder
+            )
         ),
     output:
         encoder=f"{PRETRAINED}/encoder.safetensors",
     log:
         f"{PRETRAINED}/log.txt",
-    benchmark:
-        f"{PRETRAINED}/runtime.tsv"
     conda:
         "../../envs/sista.yaml"
     threads: grid.threads
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 1440 * attempt,
+        mem_mb=plan.growing(8000),
+        runtime=plan.growing(1440),
         # A fact of the machine: `--set-resources pretrain:gpu=4`. Above one, torchrun.
         gpu=0,
         # Two minutes before the time limit: profiles/slurm/batch.sh.
         slurm_extra="--signal=B:USR1@120 --open-mode=append",
     params:
-        method=lambda wildcards: grid.settings_of(wildcards.variant)[0],
-        settings=lambda wildcards: json.dumps(
-            grid.settings_of(wildcards.variant)[1], sort_keys=True
-        ),
         # Not {threads}, which Snakemake cuts to --cores: threads are part of a result's bits.
-        threads=grid.threads,
-        code=lambda wildcards: plan.code_hash(
-            "pretrain", methods=grid.settings_of(wildcards.variant)[0]
+        options=plan.asked(
+            lambda wildcards: plan.options(
+                method=grid.settings_of(wildcards.variant)[0],
+                variant=wildcards.variant,
+                settings=json.dumps(
+                    grid.settings_of(wildcards.variant)[1], sort_keys=True
+                ),
+                encoder=wildcards.encoder,
+                budget=wildcards.budget,
+                corpus=wildcards.corpus,
+                seed=wildcards.seed,
+                threads=grid.threads,
+            )
+        ),
+        code=plan.asked(
+            lambda wildcards: plan.code_hash(
+                "pretrain", methods=grid.settings_of(wildcards.variant)[0]
+            )
         ),
     message:
         "pretrain {wildcards.variant} {wildcards.encoder} on {wildcards.corpus}, "
@@ -47,13 +58,10 @@ rule pretrain:
     shell:
         # Only the training itself hears these signals: it saves its state, then ends.
         "trap '' TERM USR1; "
-        "export OMP_NUM_THREADS={params.threads} MKL_NUM_THREADS={params.threads}; "
         "run='python'; [ {resources.gpu} -le 1 ] ||"
         " run='python -m torch.distributed.run --standalone --nproc-per-node {resources.gpu}'; "
-        "$run -m sista pretrain --method {params.method} --variant {wildcards.variant}"
-        " --settings {params.settings:q} --encoder {wildcards.encoder} --budget {wildcards.budget}"
-        " --corpus {wildcards.corpus} --seed {wildcards.seed} --manifest {input.manifest}"
-        " --split {input.split} --out {output.encoder} --threads {params.threads} 2>&1 | tee {log}"
+        "$run -m sista pretrain {params.options} --manifest {input.manifest}"
+        " --split {input.split} --out {output.encoder} 2>&1 | tee {log}"
 
 
 rule pretrain_all:

@@ -20,14 +20,12 @@ rule score:
         plots=f"results/score/{NAME}.plots.csv",
     log:
         f"results/score/{NAME}.log",
-    benchmark:
-        f"results/score/{NAME}.runtime.tsv"
     conda:
         "../../envs/sista.yaml"
     threads: 8
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=plan.growing(4000),
+        runtime=plan.growing(120),
     params:
         code=plan.code_hash("score"),
     message:
