@@ -1,7 +1,6 @@
 """DVC with real git and remotes: versions of raw data, scores, what is pushed and what never is."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -131,15 +130,11 @@ def versions(tmp_path_factory) -> Project:
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory) -> str:
     """Start an S3 server on loopback; return its address."""
-    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    server = shutil.which("moto_server", path=path)
-    if server is None:
-        pytest.skip("no moto_server: pip install 'moto[s3]' flask flask-cors")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("s3") / "log.txt"
-    command = [server, "-H", "127.0.0.1", "-p", str(port)]
+    command = [str(BIN / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
     with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
         for _ in range(600):
             with socket.socket() as probe:
