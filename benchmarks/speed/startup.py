@@ -2,10 +2,11 @@
 
     python benchmarks/speed/startup.py --grid benchmarks/phantom.yaml --out startup.csv
 
-The grid runs in a copy of the project with Python's own import timer on
-(PYTHONPROFILEIMPORTTIME), whose lines the jobs' logs collect. Scheduling is the time in which no
-job runs: Snakemake's start, its planning and the gaps between jobs. Columns of the CSV: name,
-measured, limit, unit, machine, date.
+The grid runs in a copy of the project, or in a fresh clone (`--folder .`), with Python's own import
+timer on (PYTHONPROFILEIMPORTTIME), whose lines the jobs' logs collect. Scheduling is the time in
+which no job runs: Snakemake's start, its planning and the gaps between jobs. Cores without a job
+also count the end of a stage, when there is less to do than there are cores. Columns of the CSV:
+name, measured, limit, unit, machine, date.
 """
 
 import argparse
@@ -29,14 +30,19 @@ LIMIT = 0.35
 TOP_LEVEL = re.compile(r"^import time:\s+\d+ \|\s+(\d+) \| (\S+)$", re.M)
 
 
-def run(grid: str, cores: int, folder: Path) -> float:
-    """Run the grid in a copy of the project; return seconds."""
+def copy(folder: Path) -> Path:
+    """Copy the project into an empty folder."""
     for part in ("Snakefile", "benchmarks", "envs", "sista", "workflow"):
         source = ROOT / part
         if source.is_dir():
             shutil.copytree(source, folder / part)
         else:
             shutil.copy2(source, folder / part)
+    return folder
+
+
+def run(grid: str, cores: int, folder: Path) -> float:
+    """Run the grid in a project without results; return seconds."""
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     timer = {"PYTHONPROFILEIMPORTTIME": "1", "PATH": path, "OMP_NUM_THREADS": "1"}
     started = time.perf_counter()
@@ -85,11 +91,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--grid", default="benchmarks/phantom.yaml")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
+    parser.add_argument("--folder", type=Path, help="a clone without results; default: a copy")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        wall = run(given.grid, given.cores, Path(name))
-        spans = jobs(Path(name) / "results")
+        folder = given.folder or copy(Path(name))
+        if spans := jobs(folder / "results"):
+            sys.exit(f"{folder / 'results'}: has {len(spans)} finished jobs; begin without results")
+        wall = run(given.grid, given.cores, folder)
+        spans = jobs(folder / "results")
     work = sum(ended - begun for begun, ended, _ in spans)
     imports = sum(spent for *_, spent in spans) / work
     scheduling = max(0.0, wall - busy_seconds(spans)) / wall
@@ -102,6 +112,7 @@ def main() -> None:
         (f"imports of job time, {label}", imports, "", "share"),
         (f"scheduling of wall time, {label}", scheduling, "", "share"),
         (f"start-up of wall time, {label}", share, LIMIT, "share"),
+        (f"cores without a job, {label}", 1 - work / (given.cores * wall), "", "share"),
     ]
     for name, measured, limit, unit in figures:
         print(f"{measured:9.3f} {unit:6} {name}{f' (limit {limit})' if limit else ''}")
