@@ -1,7 +1,10 @@
 """Shared features: encoded once by concurrent jobs, equal to unshared ones, robust to kills."""
 
+import hashlib
+import multiprocessing
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +84,43 @@ def test_discard_spares_features_in_use(encoder, tmp_path):
     assert not idle.folder.exists()
     discard(checkpoint)
     assert not (tmp_path / ".features").exists()
+
+
+def bits(made):
+    return [
+        hashlib.sha256(each.numpy().tobytes()).hexdigest() for each in (made.pooled, *made.maps)
+    ]
+
+
+def encode_at_once(encoder, folder, both_ready, told):
+    """Play one of two jobs: encode or read, slowly enough that the other comes meanwhile."""
+    torch.set_num_threads(1)
+    plain, encoded = FeatureStore._encode_all, []
+
+    def slowly(*arguments):
+        encoded.append(arguments)
+        time.sleep(0.5)
+        return plain(*arguments)
+
+    FeatureStore._encode_all = slowly
+    both_ready.wait()
+    made = store(encoder, FeatureCache(folder, {"encoder": "a"}))
+    told.put((len(encoded), bits(made)))
+
+
+def test_two_jobs_at_once_encode_once_and_have_equal_features(encoder, tmp_path):
+    wanted = bits(store(encoder, None))
+    system = multiprocessing.get_context("fork")
+    both_ready, told = system.Barrier(2), system.SimpleQueue()
+    given = (encoder, tmp_path, both_ready, told)
+    jobs = [system.Process(target=encode_at_once, args=given) for _ in range(2)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join(60)
+        job.kill()
+    assert [job.exitcode for job in jobs] == [0, 0]
+    assert sorted([told.get(), told.get()]) == [(0, wanted), (1, wanted)]
 
 
 HOLDER = """
