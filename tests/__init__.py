@@ -1,0 +1,1 @@
+"""The tests, which mirror `sista/`. A package, since mmsegmentation installs one of this name."""
