@@ -23,6 +23,7 @@ KEYS = {
     for name in ("local", "slurm", "generic")
 }
 ONLY = {"cores", "executor", "jobs", "latency-wait", "precommand"}
+ONLY |= {"resources", "set-resource-scopes"}
 # Plays a job: says that it has started, notes SIGTERM, and ends with a code of its own.
 JOB = """
 import signal, sys, time

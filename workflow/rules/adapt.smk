@@ -22,6 +22,8 @@ rule adapt:
         mem_mb=plan.growing(8000),
         runtime=plan.growing(720),
         gpu=0,
+        # Heads that are grouped into one job of a cluster run one after the other: profiles/slurm.
+        turn=1,
     params:
         # Not from `output`: Snakemake would not see a change of what is made from other files.
         options=plan.asked(
