@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 PACKAGES = {
     "munged": "munge",
     "slurmctld": "slurmctld",
@@ -46,6 +48,7 @@ PreemptMode=REQUEUE
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=10
+SlurmdTimeout=10
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 GresTypes=gpu
@@ -138,9 +141,26 @@ class Cluster:
         COMPILED_IN.symlink_to(self.folder / "slurm.conf")
         self.run("slurmctld")
         for name in names:
-            self.run("slurmd", "-N", name)
-        idle = ("sinfo", "--noheader", "--Node", "--partition=main", "--format=%T")
-        wait_until(lambda: self.run(*idle).split() == ["idle"] * nodes, "all nodes are idle")
+            self.start_node(name)
+        wait_until(lambda: self.nodes() == ["idle"] * nodes, "all nodes are idle")
+
+    def nodes(self) -> list[str]:
+        """Return the state of each node."""
+        asked = ("--noheader", "--Node", "--partition=main", "--format=%T")
+        return self.run("sinfo", *asked).split()
+
+    def start_node(self, name: str) -> None:
+        """Start the daemon of a node."""
+        self.run("slurmd", "-N", name)
+
+    def kill_node(self, name: str) -> None:
+        """End a node as a power cut does: its daemon, then all processes of its jobs."""
+        _kill(psutil.Process(int((self.folder / f"slurmd.{name}.pid").read_text())))
+        tasks = [each for each in psutil.process_iter() if _node(each) == name]
+        # First those that would tell the controller what has become of the others.
+        watchers = {up for each in tasks for up in _above(each) if up.name() == "slurmstepd"}
+        for process in (*watchers, *tasks):
+            _kill(process)
 
     def stop(self) -> None:
         """End all jobs, then the daemons, by the ids in their own pid files."""
@@ -164,6 +184,24 @@ def running(folder: Path, nodes: int = 2) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.stop()
+
+
+def _node(process: psutil.Process) -> str | None:
+    """Return the virtual node that a process computes on."""
+    with suppress(psutil.Error):
+        return process.environ().get("SLURMD_NODENAME")
+    return None
+
+
+def _above(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return process.parents()
+    return []
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
 
 
 def _end(pid: int, name: str) -> None:

@@ -1,14 +1,18 @@
 """The SLURM profile on a real cluster of two virtual nodes that the test starts itself."""
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from sista import plan
 from sista.files import sha256
+from sista.grid import Grid
 from tests.conftest import ROOT, Project
 from tests.slurm_cluster import Cluster, running, unavailable, wait_until
 
@@ -16,18 +20,21 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(unavailable() is not None, reason=str(unavailable())),
 ]
-PROFILE = ("snakemake", "--workflow-profile", "workflow/profiles/slurm", "--config")
+# A stub's job lasts six seconds or so: a look at the queue too early costs ten more.
+LOOKS = ("--slurm-init-seconds-before-status-checks", "9")
+PROFILE = ("snakemake", "--workflow-profile", "workflow/profiles/slurm", *LOOKS, "--config")
 # Before the stub's own lines: notes what SLURM knows about the job.
 NOTES = """
 import json, os, subprocess, sys, time
 from pathlib import Path
 
-job = os.environ["SLURM_JOB_ID"]
-shown = subprocess.check_output(["scontrol", "show", "--oneliner", "job", job], text=True)
-facts = dict(word.split("=", 1) for word in shown.split() if "=" in word)
-with Path("notes.jsonl").open("a") as file:
-    file.write(json.dumps({"verb": sys.argv[1], "world": os.environ.get("WORLD_SIZE"), **facts}))
-    file.write("\\n")
+job = os.environ.get("SLURM_JOB_ID")
+if job:
+    shown = subprocess.check_output(["scontrol", "show", "--oneliner", "job", job], text=True)
+    facts = dict(word.split("=", 1) for word in shown.split() if "=" in word)
+    facts |= {"verb": sys.argv[1], "world": os.environ.get("WORLD_SIZE")}
+    with Path("notes.jsonl").open("a") as file:
+        file.write(json.dumps(facts) + "\\n")
 clip = sys.argv[1] == "pretrain" and "clip" in sys.argv
 """
 FAILS_ONCE = """
@@ -40,8 +47,23 @@ if clip:
     raise SystemExit("no room left")
 """
 SLEEPS = """
-if clip and not Path("woken").exists():
+if sys.argv[1] == "pretrain" and not Path("woken").exists():
     time.sleep(600)
+"""
+# Of the heads in one job, one runs at a time; a head of SISTA fails when it runs first.
+IN_TURN = """
+import fcntl
+
+if sys.argv[1] == "adapt" and job:
+    turn = Path(f"turn{job}").open("w")
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        Path("together").touch()
+    time.sleep(1)
+    if "/sista/" in " ".join(sys.argv) and not Path("failed").exists():
+        Path("failed").touch()
+        raise SystemExit("no room left")
 """
 GRID = """
 budget: tiny
@@ -53,6 +75,7 @@ fractions: [100]
 adapt:
   - {protocol: quick_v1, dataset: mimic_cxr@phantom_tiny, task: classification}
 """
+MORE_HEADS = "  - {protocol: quick_v1, dataset: chexpert@phantom_tiny, task: classification}\n"
 # Pre-training of a minute or more, so that it can be interrupted.
 LONG = """
 budget: quick
@@ -87,6 +110,13 @@ def notes(project: Project, verb: str) -> list[dict[str, Any]]:
     file = project.folder / "notes.jsonl"
     lines = file.read_text().splitlines() if file.is_file() else []
     return [note for note in map(json.loads, lines) if note["verb"] == verb]
+
+
+def processes_in(folder: Path, besides: int = 0) -> list[str]:
+    """Return the commands of all processes that work in a folder, besides a scheduler."""
+    found = [p.info for p in psutil.process_iter(["cwd", "cmdline"]) if p.pid != besides]
+    # One that has ended, but was not asked for its exit code, has no command any more.
+    return [" ".join(p["cmdline"]) for p in found if p["cwd"] == str(folder) and p["cmdline"]]
 
 
 def test_the_smoke_grid_on_the_cluster_gives_the_same_bits(cluster, smoke, tmp_path):
@@ -125,7 +155,8 @@ def test_a_job_that_keeps_failing_is_reported_with_its_log(cluster, tmp_path):
 
 def test_an_interrupt_cancels_the_jobs_and_a_second_start_ends_the_work(cluster, tmp_path):
     project = stubbed(tmp_path, SLEEPS)
-    command = (*PROFILE, "grid=stub.yaml")
+    project.snakemake("stub.yaml", "--", "prepare_all")
+    command = (*PROFILE, "grid=stub.yaml", "--", "pretrain_all")
     with project.start(*command, **cluster.environment) as started:
         wait_until(lambda: len(notes(project, "pretrain")) == 2, "both jobs of the array run")
         assert cluster.jobs()
@@ -136,9 +167,10 @@ def test_an_interrupt_cancels_the_jobs_and_a_second_start_ends_the_work(cluster,
             started.kill()
     assert started.returncode == 1, printed
     wait_until(lambda: not cluster.jobs(), "the queue is empty")
+    assert not processes_in(tmp_path)
     (tmp_path / "woken").touch()
     project.run(*command, **cluster.environment)
-    assert (tmp_path / "results" / "score" / "stub.parquet").is_file()
+    assert "Nothing to be done" in project.snakemake("stub.yaml", *command[-2:])
 
 
 def test_two_gpus_start_two_processes_with_torchrun(cluster, tmp_path):
@@ -151,23 +183,80 @@ def test_two_gpus_start_two_processes_with_torchrun(cluster, tmp_path):
     assert {note["world"] for note in notes(project, "adapt")} == {None}
 
 
-def test_preempted_and_out_of_time_the_job_resumes_to_the_same_bits(cluster, tmp_path):
-    alone, project = Project(tmp_path / "alone"), Project(tmp_path / "cluster")
-    for copy in (alone, project):
-        (copy.folder / "long.yaml").write_text(LONG)
-    target = ("--", "pretrain_all")
-    alone.snakemake("long.yaml", *target)
-    # A minute is the shortest limit that SLURM keeps.
-    short = ("pretrain:runtime=1", "pretrain:slurm_extra='--signal=B:USR1@20 --open-mode=append'")
-    command = (*PROFILE, "grid=long.yaml", "--set-resources", *short, *target)
-    log = project.folder / Path(ENCODER).with_name("log.txt")
+def test_short_heads_share_a_submission_and_run_in_turn(cluster, tmp_path):
+    project = stubbed(tmp_path, IN_TURN)
+    (tmp_path / "stub.yaml").write_text(GRID + MORE_HEADS)
+    project.snakemake("stub.yaml", "--", "prepare_all", "pretrain_all")
+    group = ("--groups", "adapt=heads", "--group-components", "heads=2")
+    mine = ("--set-resources", "adapt:runtime=30", "adapt:gpu=1")
+    command = (*PROFILE, "grid=stub.yaml", *group, *mine, "--")
+    targets = plan.targets(Grid.load(tmp_path / "stub.yaml"), "stub")["adapt"]
+    project.run(*command, *targets, **cluster.environment)
+    heads = notes(project, "adapt")
+    asked = {n["JobId"]: (n["MinMemoryNode"], n["TresPerJob"], n["TimeLimit"]) for n in heads}
+    # Two jobs of two heads each; then the one that failed, as a whole.
+    first, second, again = asked.values()
+    assert first == second == ("8000M", "gres:gpu:1", "01:00:00")
+    assert again == ("16000M", "gres:gpu:1", "01:00:00")
+    assert [note["JobId"] for note in heads].count(list(asked)[2]) == 2
+    assert not (tmp_path / "together").exists()
+    assert "Nothing to be done" in project.snakemake("stub.yaml", "--", *targets)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project in which the long pre-training was not disturbed."""
+    project = Project(tmp_path_factory.mktemp("undisturbed"))
+    (project.folder / "long.yaml").write_text(LONG)
+    project.snakemake("long.yaml", "--", "pretrain_all")
+    return project
+
+
+def prepared(folder: Path, undisturbed: Project) -> Project:
+    """Return a project in which the long pre-training can start at once."""
+    project = Project(folder)
+    (folder / "long.yaml").write_text(LONG)
+    for stage in ("fetch", "prepare"):
+        shutil.copytree(undisturbed.folder / "results" / stage, folder / "results" / stage)
+    return project
+
+
+def test_the_job_of_a_dead_node_ends_on_another_with_the_same_bits(cluster, undisturbed, tmp_path):
+    project = prepared(tmp_path, undisturbed)
+    log = (project.folder / ENCODER).with_name("log.txt")
+    command = (*PROFILE, "grid=long.yaml", "--", "pretrain_all")
+    with project.start(*command, **cluster.environment) as started:
+        wait_until(lambda: log.is_file() and "epochs" in log.read_text(), "it trains")
+        (job,) = cluster.jobs("RUNNING")
+        dead = cluster.facts(job)["NodeList"]
+        cluster.kill_node(dead)
+        wait_until(lambda: not processes_in(tmp_path, started.pid), "its processes are gone", 30)
+        wait_until(lambda: cluster.facts(job)["Restarts"] == "1", "SLURM misses the node")
+        assert sorted(cluster.nodes()) == ["down", "idle"]
+        printed, _ = started.communicate()
+    assert started.returncode == 0, printed
+    assert cluster.facts(job)["NodeList"] != dead
+    assert sha256(project.folder / ENCODER) == sha256(undisturbed.folder / ENCODER)
+    assert "0 findings" in project.run("python", "-m", "sista", "verify")
+    cluster.start_node(dead)
+    wait_until(lambda: cluster.nodes() == ["idle"] * 2, "the node is back")
+
+
+def test_preempted_and_out_of_time_the_job_resumes_to_the_same_bits(cluster, undisturbed, tmp_path):
+    project = prepared(tmp_path, undisturbed)
+    signals = "pretrain:slurm_extra='--signal=B:USR1@20 --open-mode=append'"
+    command = (*PROFILE, "grid=long.yaml", "--set-resources", signals, "--", "pretrain_all")
+    log = (project.folder / ENCODER).with_name("log.txt")
     with project.start(*command, **cluster.environment) as started:
         wait_until(lambda: log.is_file() and "epochs" in log.read_text(), "it trains")
         (job,) = cluster.jobs("RUNNING")
         urgent = ("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null")
         cluster.run(*urgent, "--wrap=sleep 1")
         wait_until(lambda: cluster.facts(job)["Restarts"] == "1", "it is pre-empted")
+        # The shortest limit that SLURM keeps; on a slow machine too short to come any further.
+        cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+        wait_until(lambda: cluster.facts(job)["Restarts"] == "2", "the time limit comes")
+        cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=60")
         printed, _ = started.communicate()
     assert started.returncode == 0, printed
-    assert int(cluster.facts(job)["Restarts"]) > 1, "the time limit did not come"
-    assert sha256(project.folder / ENCODER) == sha256(alone.folder / ENCODER)
+    assert sha256(project.folder / ENCODER) == sha256(undisturbed.folder / ENCODER)
