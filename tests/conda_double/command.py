@@ -55,6 +55,11 @@ def main(arguments: list[str]) -> None:
         if arguments[0] == words[0] and set(words) <= set(arguments):
             print(answer)
             return
+    if arguments[0] == "clean" and "--tarballs" in arguments:
+        for suffix in ("conda", "tar.bz2"):
+            for archive in (BASE / "pkgs").glob(f"*.{suffix}"):
+                archive.unlink()
+        return
     if arguments[:2] != ["env", "create"]:
         sys.exit(f"the test double of conda does not know: {' '.join(arguments)}")
     options = dict(pairwise(arguments))
