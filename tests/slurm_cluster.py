@@ -118,6 +118,11 @@ class Cluster:
         shown = self.run("scontrol", "show", "--oneliner", "job", job).split()
         return dict(word.split("=", 1) for word in shown if "=" in word)
 
+    def limit(self, job: str, minutes: int) -> None:
+        """Set the time limit of a job as soon as it runs (again)."""
+        wait_until(lambda: self.facts(job)["JobState"] == "RUNNING", f"job {job} runs")
+        self.run("scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}")
+
     def start(self, nodes: int) -> None:
         """Write the settings, start the daemons and wait for the nodes."""
         host = socket.gethostname().partition(".")[0]

@@ -254,9 +254,9 @@ def test_preempted_and_out_of_time_the_job_resumes_to_the_same_bits(cluster, und
         cluster.run(*urgent, "--wrap=sleep 1")
         wait_until(lambda: cluster.facts(job)["Restarts"] == "1", "it is pre-empted")
         # The shortest limit that SLURM keeps; on a slow machine too short to come any further.
-        cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+        cluster.limit(job, minutes=1)
         wait_until(lambda: cluster.facts(job)["Restarts"] == "2", "the time limit comes")
-        cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=60")
+        cluster.limit(job, minutes=60)
         printed, _ = started.communicate()
     assert started.returncode == 0, printed
     assert sha256(project.folder / ENCODER) == sha256(undisturbed.folder / ENCODER)
