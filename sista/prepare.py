@@ -6,11 +6,9 @@
 
 import json
 import math
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from sista.progress import track
 from sista.radiograph import Radiograph, fit, load
 from sista.record import Made, recorded
 from sista.reports.vocabulary import train_vocabulary
+from sista.workers import worker_pool
 
 ENDINGS = (".images.npy", ".split.parquet", ".vocabulary.json", ".parquet")
 
@@ -150,9 +149,7 @@ def _results(jobs: list[_Job], threads: int) -> Iterator[Iterator[dict[str, Any]
         yield map(_prepare, jobs)
         return
     # Not `fork`: the progress bar and Arrow run threads, whose locks a fork would copy.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sista.prepare"])
-    pool = ProcessPoolExecutor(threads, context)
+    pool = worker_pool(threads, "forkserver", ["sista.prepare"])
     try:
         yield pool.map(_prepare, jobs, chunksize=8)
     except BrokenProcessPool as error:

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from sista.metrics.intervals import (
 from sista.progress import track
 from sista.record import Made, recorded
 from sista.report.summary import write_summary
+from sista.workers import worker_pool
 
 # Differ between two equal runs, or name where they were made.
 NOT_COMPARED = ("code_version", "wall_s", "peak_mb", "predictions_sha256", "device")
@@ -95,7 +95,7 @@ def score_runs(
     work = partial(_score_one, results=results, bootstrap=bootstrap)
     if threads <= 1:
         return list(zip(runs, track(map(work, runs), "score", len(runs)), strict=True))
-    with ProcessPoolExecutor(threads) as pool:
+    with worker_pool(threads, "fork") as pool:
         return list(zip(runs, track(pool.map(work, runs), "score", len(runs)), strict=True))
 
 

@@ -33,7 +33,7 @@ LAYERS = (
     ("encoders", "losses", "reports", "phantom", "masks", "labels", "radiograph", "plan"),
     ("chain",),
     ("grid", "parts", "record"),
-    ("registry", "tables", "provenance", "progress", "budgets", "openi", "running"),
+    ("registry", "tables", "provenance", "progress", "budgets", "openi", "running", "workers"),
     ("encoders.specs", "phantom.presets", "energy", "grid_file"),
     ("files",),
 )

@@ -1,9 +1,7 @@
 """Write one raw layout of a phantom preset, exactly as its download would look."""
 
 import importlib
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from sista.phantom.patients import make_patient, roster
 from sista.phantom.presets import LAYOUTS, Preset
 from sista.phantom.truth import Rows, write_truth
 from sista.progress import track
+from sista.workers import worker_pool
 
 PATIENTS_PER_TASK = 8
 
@@ -53,8 +52,7 @@ def _spread(
     if threads <= 1:
         yield from map(work, tasks)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(threads, mp_context=context) as pool:
+    with worker_pool(threads, "spawn") as pool:
         yield from pool.map(work, tasks)
 
 

@@ -1,0 +1,39 @@
+"""Worker processes that end when the process that started them does, also when it is killed.
+
+Without this a killed job leaves workers that wait for their next task forever. They hold the pipe
+of its log, so the workflow would wait with them.
+"""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Literal
+
+
+def worker_pool(
+    count: int, start: Literal["fork", "spawn", "forkserver"], preload: Sequence[str] = ()
+) -> ProcessPoolExecutor:
+    """Return a pool of processes.
+
+    Args:
+        count: processes.
+        start: how they start; not `fork` where other threads run, whose locks it would copy.
+        preload: modules that a fork server imports once for all.
+    """
+    context = multiprocessing.get_context(start)
+    if start == "forkserver":
+        context.set_forkserver_preload(list(preload))
+    return ProcessPoolExecutor(count, context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
