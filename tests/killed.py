@@ -13,6 +13,7 @@ import argparse
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from sista.score import differing
 from tests.conftest import BIN, Project
 
 TARGETS = ("all", "scheduler", "job")
+# Far longer than a run of the smoke grid, in seconds.
+HANGS = 900
 RESULTS = ("encoder.safetensors", "predictions.parquet", "inventory.parquet", "manifest.parquet")
 
 
@@ -97,7 +100,8 @@ def kill(scheduler: subprocess.Popen[bytes], target: str, chance: random.Random)
             victim = chance.choice(jobs)
             stage = victim.cmdline()[3]
             victim.kill()
-            scheduler.wait()
+            # Snakemake waits for what holds the job's log: a worker left behind would hang it.
+            scheduler.wait(timeout=HANGS)
             return f"job {stage}"
         target = "all"
     if target == "scheduler":
@@ -106,6 +110,28 @@ def kill(scheduler: subprocess.Popen[bytes], target: str, chance: random.Random)
         os.killpg(scheduler.pid, signal.SIGKILL)
     scheduler.wait()
     return target
+
+
+def disturb(
+    folder: Path, grid: str, run: int, chance: random.Random, longest: float
+) -> tuple[Project, str, float]:
+    """Start the grid in an empty folder and kill it; return the project, what, after how long.
+
+    A run that ends before its moment starts again from nothing, with a moment within its own time.
+    """
+    while True:
+        project = Project(folder)
+        moment = chance.uniform(0.02, 0.98) * longest
+        scheduler = snakemake(project, grid)
+        started = time.monotonic()
+        while time.monotonic() - started < moment and scheduler.poll() is None:
+            time.sleep(0.02)
+        after = time.monotonic() - started
+        if scheduler.poll() is None:
+            return project, kill(scheduler, TARGETS[run % 3], chance), after
+        shutil.rmtree(folder)
+        folder.mkdir()
+        longest = after
 
 
 def one(folder: Path, grid: str, run: int, seed: int, wanted: Path, longest: float) -> Outcome:
@@ -119,15 +145,8 @@ def one(folder: Path, grid: str, run: int, seed: int, wanted: Path, longest: flo
         wanted: scores of the undisturbed run.
         longest: its seconds.
     """
-    chance = random.Random(seed)
-    project = Project(folder)
-    moment = chance.uniform(0.02, 0.98) * longest
-    scheduler = snakemake(project, grid)
-    started = time.monotonic()
-    while time.monotonic() - started < moment and scheduler.poll() is None:
-        time.sleep(0.02)
-    after = time.monotonic() - started
-    killed = kill(scheduler, TARGETS[run % 3], chance) if scheduler.poll() is None else "nothing"
+    folder.mkdir(parents=True)
+    project, killed, after = disturb(folder, grid, run, random.Random(seed), longest)
     results = folder / "results"
     done = sum(len(list(results.rglob(name))) for name in RESULTS)
     snakemake(project, grid, "--unlock").wait()
