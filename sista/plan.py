@@ -117,7 +117,7 @@ def deleted(targets: Mapping[str, list[str]]) -> list[str]:
 
 def asked(function: Function) -> Function:
     """Return a function of a rule with its signature kept: Snakemake asks for it in every job."""
-    function.__signature__ = signature(function)  # type: ignore[attr-defined]
+    vars(function)["__signature__"] = signature(function)
     return function
 
 
