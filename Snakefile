@@ -2,9 +2,12 @@
 #   snakemake --cores all                                        # benchmarks/phantom.yaml
 #   snakemake --cores all --config grid=benchmarks/open.yaml     # another grid
 #   snakemake --cores all --allowed-rules report -- report_all   # the tables only
+import atexit
 import gc
 import json
+from inspect import signature
 from pathlib import Path
+from snakemake.common import overwrite_function_params
 from snakemake.resources import Resource
 from sista import plan
 from sista.grid import Grid
@@ -16,10 +19,24 @@ NAME = Path(GRID).stem
 grid = Grid.load(GRID)
 targets = plan.targets(grid, NAME)
 
-# A plan of thousands of jobs is millions of objects that stay: it looks for no garbage among them,
-# and reads the signature of Snakemake's own method once instead of 8 times a job.
+# A plan of thousands of jobs is millions of objects that stay: no garbage is looked for among them,
+# neither while it is made nor when the process ends.
 gc.disable()
-plan.asked(Resource.evaluate)
+atexit.register(gc.freeze)
+
+
+def asked(function):
+    """Return a function with its parameters kept: Snakemake asks for them in every job."""
+    overwrite_function_params(function, signature(function).parameters)
+    return function
+
+
+asked(Resource.evaluate)
+
+
+def growing(amount):
+    """Return a resource that grows with the attempt: the amount, twice, three times, ..."""
+    return asked(lambda wildcards, attempt: amount * attempt)
 
 
 onstart:

@@ -5,18 +5,17 @@ imports do not show them: a job depends on its stage and on its own words, and o
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
-from inspect import signature
 from pathlib import Path
 from shlex import quote
-from typing import Any, TypeVar
+from typing import Any
 
 from sista import registry
 from sista.files import digest, sha256
 from sista.grid import Grid
+from sista.phantom.presets import PRESETS
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 STAGES = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
 
 
@@ -96,6 +95,20 @@ def subsets(folder: str, grid: Grid) -> dict[str, list[int]]:
     return {name: sorted({*asked, *made.get(name, [])}) for name, asked in wanted.items()}
 
 
+def workers(dataset: str) -> int:
+    """Return how many processes fetch and prepare a data set: one for every 100 studies, at most 8.
+
+    Small phantoms are made side by side, one process each: workers would take longer to start.
+
+    Args:
+        dataset: reference of the data set; a real one is taken to be large.
+    """
+    name, _, origin = dataset.partition("@")
+    if origin not in PRESETS:
+        return 8
+    return min(8, max(1, PRESETS[origin].studies.get(name, 0) // 100))
+
+
 def options(**values: Any) -> str:
     """Return options of a command line, quoted for the shell; a list is several words."""
     words = []
@@ -113,21 +126,6 @@ def deleted(targets: Mapping[str, list[str]]) -> list[str]:
     if not all(Path(path).is_file() for path in targets["score"]):
         return []
     return [path for path in targets["adapt"] if not Path(path).is_file()]
-
-
-def asked(function: Function) -> Function:
-    """Return a function of a rule with its signature kept: Snakemake asks for it in every job."""
-    vars(function)["__signature__"] = signature(function)
-    return function
-
-
-def growing(amount: int) -> Callable[[Any, int], int]:
-    """Return a resource that grows with the attempt: `amount`, twice, three times, ..."""
-
-    def resource(wildcards: Any, attempt: int) -> int:
-        return amount * attempt
-
-    return asked(resource)
 
 
 def targets(grid: Grid, name: str) -> dict[str, list[str]]:

@@ -83,9 +83,9 @@ def test_predictions_are_asked_for_beside_scores_that_are_there(tmp_path, monkey
     assert plan.deleted(targets) == ["a.parquet"]
 
 
-def test_a_growing_resource_grows_with_the_attempt():
-    memory = plan.growing(8000)
-    assert [memory(None, attempt) for attempt in (1, 2, 3)] == [8000, 16000, 24000]
+def test_small_phantoms_are_made_by_one_process_each():
+    words = ("mimic_cxr", "mimic_cxr@phantom", "object_cxr@phantom", "mimic_cxr@phantom_tiny")
+    assert [plan.workers(word) for word in words] == [8, 8, 5, 1]
 
 
 def test_targets_follow_the_flow():

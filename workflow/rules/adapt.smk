@@ -19,14 +19,14 @@ rule adapt:
         "../../envs/sista.yaml"
     threads: grid.threads
     resources:
-        mem_mb=plan.growing(8000),
-        runtime=plan.growing(720),
+        mem_mb=growing(8000),
+        runtime=growing(720),
         gpu=0,
         # Heads that are grouped into one job of a cluster run one after the other: profiles/slurm.
         turn=1,
     params:
         # Not from `output`: Snakemake would not see a change of what is made from other files.
-        options=plan.asked(
+        options=asked(
             lambda wildcards: plan.options(
                 protocol=wildcards.protocol,
                 dataset=wildcards.dataset,
@@ -36,7 +36,7 @@ rule adapt:
                 **plan.subsets(ADAPTED.format(**wildcards), grid),
             )
         ),
-        code=plan.asked(
+        code=asked(
             lambda wildcards: plan.code_hash(
                 "adapt", heads=wildcards.head, protocols=wildcards.protocol
             )

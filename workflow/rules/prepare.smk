@@ -15,10 +15,10 @@ rule fetch:
         "results/fetch/{dataset}/log.txt",
     conda:
         "../../envs/sista.yaml"
-    threads: 8
+    threads: lambda wildcards: plan.workers(wildcards.dataset)
     resources:
-        mem_mb=plan.growing(4000),
-        runtime=plan.growing(60),
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         # Not the files of the code as inputs: with them a job took half as long again to plan.
         code=lambda wildcards: plan.code_hash("fetch", datasets=wildcards.dataset),
@@ -41,10 +41,10 @@ rule prepare:
         "results/prepare/{dataset}/log.txt",
     conda:
         "../../envs/sista.yaml"
-    threads: 8
+    threads: lambda wildcards: plan.workers(wildcards.dataset)
     resources:
-        mem_mb=plan.growing(4000),
-        runtime=plan.growing(240),
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         # Real data is found below SISTA_DATA by the command itself.
         source=lambda wildcards: (

@@ -12,7 +12,7 @@ rule pretrain:
         split="results/prepare/{corpus}/manifest.split.parquet",
         images="results/prepare/{corpus}/manifest.images.npy",
         vocabulary="results/prepare/{corpus}/manifest.vocabulary.json",
-        weights=plan.asked(
+        weights=asked(
             lambda wildcards: plan.weights(
                 grid.settings_of(wildcards.variant)[1], wildcards.encoder
             )
@@ -25,15 +25,15 @@ rule pretrain:
         "../../envs/sista.yaml"
     threads: grid.threads
     resources:
-        mem_mb=plan.growing(8000),
-        runtime=plan.growing(1440),
+        mem_mb=growing(8000),
+        runtime=growing(1440),
         # A fact of the machine: `--set-resources pretrain:gpu=4`. Above one, torchrun.
         gpu=0,
         # Two minutes before the time limit: profiles/slurm/batch.sh.
         slurm_extra="--signal=B:USR1@120 --open-mode=append",
     params:
         # Not {threads}, which Snakemake cuts to --cores: threads are part of a result's bits.
-        options=plan.asked(
+        options=asked(
             lambda wildcards: plan.options(
                 method=grid.settings_of(wildcards.variant)[0],
                 variant=wildcards.variant,
@@ -47,7 +47,7 @@ rule pretrain:
                 threads=grid.threads,
             )
         ),
-        code=plan.asked(
+        code=asked(
             lambda wildcards: plan.code_hash(
                 "pretrain", methods=grid.settings_of(wildcards.variant)[0]
             )

@@ -24,8 +24,8 @@ rule score:
         "../../envs/sista.yaml"
     threads: 8
     resources:
-        mem_mb=plan.growing(4000),
-        runtime=plan.growing(120),
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         code=plan.code_hash("score"),
     message:
