@@ -1,5 +1,7 @@
 """Seconds and memory of starting and planning: `make bench`. Runs no stage, needs no data.
 
+Each figure is the least of three runs: a busy machine slows some of them.
+
 `--out FILE.csv` writes name, measured, limit, unit, machine, date.
 """
 
@@ -102,13 +104,13 @@ def sizes() -> Iterator[Figure]:
         for jobs in SIZES:
             grid = Path(folder) / f"jobs{jobs}.yaml"
             grid.write_text(sized_grid(jobs))
-            seconds, found[jobs], peak = run(dry_run(str(grid)), ROOT)
+            seconds, found[jobs], peak = run(dry_run(str(grid)), ROOT, repeats=3)
             limit = 10.0 if jobs == max(SIZES) else None
             yield Figure(f"plan {jobs} jobs", seconds, limit, "s")
             yield Figure(f"plan {jobs} jobs, processor", found[jobs], None, "s")
             yield Figure(f"plan {jobs} jobs, memory", peak, limit and 1024.0, "MB")
             status = [sys.executable, "-m", "sista", "status", "--grid", str(grid)]
-            yield Figure(f"status {jobs} jobs", run(status, ROOT)[0], None, "s")
+            yield Figure(f"status {jobs} jobs", run(status, ROOT, repeats=3)[0], None, "s")
     small, middle, large = SIZES
     first = (found[middle] - found[small]) / (middle - small)
     second = (found[large] - found[middle]) / (large - middle)
