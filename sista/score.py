@@ -27,8 +27,9 @@ from sista.record import Made, recorded
 from sista.report.summary import write_summary
 from sista.workers import worker_pool
 
-# Differ between two equal runs, or name where they were made.
-NOT_COMPARED = ("code_version", "wall_s", "peak_mb", "predictions_sha256", "device")
+# Differ between two equal runs, or name what they were made with.
+MADE_WITH = ("code_version", "lock_hash", "device")
+NOT_COMPARED = (*MADE_WITH, "wall_s", "peak_mb", "predictions_sha256")
 RUN_COLUMNS = (
     "variant method settings_hash encoder family corpus budget seed dataset release split_hash "
     "protocol head task code_version lock_hash device peak_mb"
@@ -235,13 +236,19 @@ def _by_seed(differences: dict[tuple[int, ...], Any]) -> list[Any]:
 def compare(a: Path, b: Path) -> None:
     """Compare the values of two scores tables; exit with 1 and list the differences.
 
-    Times, memory, code version, device and file hashes are not compared.
+    Times, memory and file hashes are not compared. Another code version, environment lock or device
+    is told, and is no difference.
 
     Args:
         a: a scores table.
         b: another one.
     """
-    differences = list(differing(tables.read(a, "scores")[0], tables.read(b, "scores")[0]))
+    first, second = (tables.read(path, "scores")[0] for path in (a, b))
+    for name in MADE_WITH:
+        made = [", ".join(sorted(map(str, table[name].unique()))) for table in (first, second)]
+        if made[0] != made[1]:
+            print(f"{name}: {made[0]} and {made[1]}")
+    differences = list(differing(first, second))
     for line in differences[:50]:
         print(line)
     if len(differences) > 50:

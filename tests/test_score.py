@@ -117,18 +117,20 @@ def test_missing_predictions_are_named(tmp_path):
 
 
 def test_compare(frame, tmp_path, capsys):
-    other = frame.assign(wall_s=99.0, code_version="new")
+    other = frame.assign(wall_s=99.0, lock_hash="new")
     tables.write(frame, tmp_path / "a.parquet", "scores")
     tables.write(other.sample(frac=1, random_state=0), tmp_path / "b.parquet", "scores")
     score.compare(tmp_path / "a.parquet", tmp_path / "b.parquet")
-    assert "equal values" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "equal values" in told
+    assert told.startswith(f"lock_hash: {frame['lock_hash'].iloc[0]} and new")
     place = frame.index[frame["value"].notna()][5]
     other.loc[place, "value"] += 1e-15
     tables.write(other.drop(index=place + 1), tmp_path / "b.parquet", "scores")
     with pytest.raises(SystemExit) as stop:
         score.compare(tmp_path / "a.parquet", tmp_path / "b.parquet")
     assert stop.value.code == 1
-    lines = capsys.readouterr().out.splitlines()
+    _, *lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert sum(": value 0." in line for line in lines) == 1
     assert sum("only in the first" in line for line in lines) == 1
