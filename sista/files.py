@@ -85,6 +85,8 @@ def read_json(path: Path | str) -> Any:
         raise UserError(f"{path}: no such file") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not text, byte {error.start} ({error.reason})") from error
 
 
 def sha256(path: Path | str) -> str:

@@ -7,6 +7,7 @@ imports do not show them: a job depends on its stage and on its own words, and o
 import json
 from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -16,6 +17,12 @@ from sista.files import digest, sha256
 from sista.grid import Grid
 from sista.phantom.presets import PRESETS
 
+PREPARED = (
+    "manifest.parquet",
+    "manifest.split.parquet",
+    "manifest.images.npy",
+    "manifest.vocabulary.json",
+)
 STAGES = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
 
 
@@ -84,12 +91,13 @@ def subsets(folder: str, grid: Grid) -> dict[str, list[int]]:
     grid needs stays as it is; one that has less is made again with both.
 
     Args:
-        folder: of the job; `run.json` in it says what it covers, once it was run.
+        folder: of the job; `run.json` in it says what it covers, once it was run. A damaged one
+            says nothing: `sista verify` names it.
         grid: what is wanted.
     """
     try:
         made = json.loads((Path(folder) / "run.json").read_text())["run"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         made = {}
     wanted = {"draws": grid.draws, "fractions": grid.fractions}
     return {name: sorted({*asked, *made.get(name, [])}) for name, asked in wanted.items()}
@@ -119,13 +127,26 @@ def options(**values: Any) -> str:
 
 
 def deleted(targets: Mapping[str, list[str]]) -> list[str]:
-    """Return the predictions that are missing though the scores made from them are there.
+    """Return the results that are missing though results of the next stage are there.
 
-    Where the scores are missing too, they ask for all predictions themselves.
+    Snakemake makes no file again that only finished jobs have read, so what was deleted because it
+    was damaged would stay away. Where the next stage has no result yet, it asks for them itself.
+
+    Args:
+        targets: of a grid, by stage.
     """
-    if not all(Path(path).is_file() for path in targets["score"]):
-        return []
-    return [path for path in targets["adapt"] if not Path(path).is_file()]
+    missing = []
+    for stage, later in pairwise(STAGES[:-1]):
+        if any(Path(path).is_file() for path in targets[later]):
+            missing += [path for path in _made(stage, targets) if not Path(path).is_file()]
+    return missing
+
+
+def _made(stage: str, targets: Mapping[str, list[str]]) -> list[str]:
+    """Return all files that the jobs of a stage make; `targets` has one of each job."""
+    if stage != "prepare":
+        return targets[stage]
+    return [str(Path(path).with_name(name)) for path in targets[stage] for name in PREPARED]
 
 
 def targets(grid: Grid, name: str) -> dict[str, list[str]]:

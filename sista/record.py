@@ -24,6 +24,9 @@ from sista.running import Running
 
 P = ParamSpec("P")
 Stage = Literal["fetch", "prepare", "pretrain", "adapt", "score", "report"]
+AGAIN = "delete it and run snakemake again, which makes it and nothing that is still good"
+# Larger inputs are not hashed again while their size and time of change are the recorded ones.
+HASHED_BYTES = 2**30
 LEFTOVER = re.compile(r"^\..+\.[0-9a-z_]{8}\.tmp(\..+)?$")
 
 
@@ -159,19 +162,32 @@ def fact(path: Path) -> FileFact:
 
 
 def known(path: Path) -> FileFact:
-    """Return the fact of a file from the record of the run that made it, else hash it.
+    """Return hash, size and time of change of a file that a run reads.
 
-    The record counts where size and time of change are still the recorded ones, so that a job does
-    not read gigabytes of images for their hash. `sista verify` hashes everything.
+    Where the record of the run that made it names another hash, the file was damaged since: what is
+    made from it would be wrong. Of a file above HASHED_BYTES (images) the record is believed while
+    size and time of change are the recorded ones. `sista verify` hashes everything.
+
+    Raises:
+        UserError: the file is not as it was made.
     """
+    made = _made(path)
+    state = path.stat()
+    now = (state.st_size, state.st_mtime_ns)
+    if made and state.st_size > HASHED_BYTES and (made.bytes, made.mtime_ns) == now:
+        return made
+    found = fact(path)
+    if made and made.sha256 != found.sha256:
+        raise UserError(f"{path}: damaged since it was made; {AGAIN}")
+    return found
+
+
+def _made(path: Path) -> FileFact | None:
+    """Return what the record beside a file says of it."""
     beside = record_of(path)
-    if beside is not None:
-        with suppress(UserError):
-            found = read_record(beside).outputs.get(path.name)
-            state = path.stat()
-            if found and (found.bytes, found.mtime_ns) == (state.st_size, state.st_mtime_ns):
-                return found
-    return fact(path)
+    with suppress(UserError):
+        return read_record(beside).outputs.get(path.name) if beside else None
+    return None
 
 
 def _record(stage: Stage, made: Made, process: Running, folder: Path) -> Record:
@@ -231,9 +247,10 @@ def _folder(folder: Path) -> Iterator[None]:
 
 def _remove_leftovers(out: Path, stage: str) -> None:
     """Remove the unfinished files that a killed run of the same result left."""
-    own = out.parent.iterdir() if stage not in ("score", "report") else ()
-    for path in list(own):
-        if LEFTOVER.match(path.name):
+    for path in list(out.rglob("*") if stage == "report" else out.parent.iterdir()):
+        # The scores of all grids share a folder.
+        own = stage != "score" or path.name.startswith(f".{out.stem}.")
+        if own and LEFTOVER.match(path.name):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

@@ -63,8 +63,9 @@ def test_a_job_covers_what_is_asked_and_what_it_has(tmp_path):
     assert plan.subsets(str(tmp_path), grid) == {"draws": [0], "fractions": [10]}
     (tmp_path / "run.json").write_text(json.dumps({"run": {"draws": [4, 0], "fractions": [1]}}))
     assert plan.subsets(str(tmp_path), grid) == {"draws": [0, 4], "fractions": [1, 10]}
-    (tmp_path / "run.json").write_text("{half")
-    assert plan.subsets(str(tmp_path), grid) == {"draws": [0], "fractions": [10]}
+    for damaged in (b"{half", b"\xff", b"[]"):
+        (tmp_path / "run.json").write_bytes(damaged)
+        assert plan.subsets(str(tmp_path), grid) == {"draws": [0], "fractions": [10]}
 
 
 def test_options_reach_a_command_as_they_are():
@@ -74,13 +75,26 @@ def test_options_reach_a_command_as_they_are():
     assert words == [*expected, "--draws", "0", "1", "--threads", "2"]
 
 
-def test_predictions_are_asked_for_beside_scores_that_are_there(tmp_path, monkeypatch):
+def test_what_is_missing_is_asked_for_where_the_next_stage_has_results(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    targets = {"adapt": ["a.parquet", "b.parquet"], "score": ["scores.parquet"]}
+    targets = {
+        "fetch": ["inventory"],
+        "prepare": ["d/manifest.parquet"],
+        "pretrain": ["e", "f"],
+        "adapt": ["a", "b"],
+        "score": ["scores"],
+    }
+    prepared = [f"d/{name}" for name in plan.PREPARED]
     assert plan.deleted(targets) == []
-    Path("scores.parquet").touch()
-    Path("b.parquet").touch()
-    assert plan.deleted(targets) == ["a.parquet"]
+    Path("a").touch()
+    assert plan.deleted(targets) == ["e", "f"]
+    Path("e").touch()
+    Path("scores").touch()
+    assert plan.deleted(targets) == [*prepared, "f", "b"]
+    Path("d").mkdir()
+    Path("d/manifest.images.npy").touch()
+    Path("d/manifest.parquet").touch()
+    assert plan.deleted(targets) == ["inventory", prepared[1], prepared[3], "f", "b"]
 
 
 def test_small_phantoms_are_made_by_one_process_each():

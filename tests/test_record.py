@@ -66,7 +66,7 @@ def test_a_broken_record_is_named_with_its_field(tmp_path, source):
         read_record(path)
 
 
-def test_a_recorded_hash_spares_reading_only_while_the_file_is_untouched(
+def test_a_recorded_hash_spares_reading_a_large_file_while_it_is_untouched(
     tmp_path, source, monkeypatch
 ):
     out = tmp_path / "prepare" / "manifest.parquet"
@@ -79,11 +79,48 @@ def test_a_recorded_hash_spares_reading_only_while_the_file_is_untouched(
 
     monkeypatch.setattr(record, "sha256", counted)
     assert known(out).sha256 == sha256(out)
-    assert hashed == []
-    out.write_text("edited")
+    assert hashed == [out]
+    monkeypatch.setattr(record, "HASHED_BYTES", 3)
     assert known(out).sha256 == sha256(out)
     assert hashed == [out]
+    os.utime(out, (0, 0))
+    assert known(out).sha256 == sha256(out)
+    assert hashed == [out, out]
     assert isinstance(known(source), FileFact)
+
+
+@pytest.mark.parametrize("old_time", [True, False])
+def test_nothing_is_made_from_a_damaged_file(tmp_path, source, old_time):
+    out = tmp_path / "prepare" / "manifest.parquet"
+    made_up(out=out, source=source)
+    state = out.stat()
+    out.write_text("resulT")
+    if old_time:
+        os.utime(out, ns=(state.st_atime_ns, state.st_mtime_ns))
+    with pytest.raises(UserError, match=r"manifest.parquet: damaged since it was made; delete it"):
+        made_up(out=tmp_path / "other" / "manifest.parquet", source=out)
+    assert not (tmp_path / "other" / "run.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "result", "own"),
+    [
+        ("score", "suite.parquet", ".suite.metrics.0a1b2c3d.tmp.json"),
+        ("report", "suite", "suite/figures/.bars.0a1b2c3d.tmp.png"),
+    ],
+)
+def test_scores_and_reports_clean_up_after_themselves_alone(tmp_path, stage, result, own):
+    @recorded(stage)
+    def made(*, out: Path) -> Made:
+        return Made([], [], {})
+
+    other = tmp_path / (".others.0a1b2c3d.tmp.parquet" if stage == "score" else "others")
+    for path in (tmp_path / own, other):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+    made(out=tmp_path / result)
+    assert other.exists()
+    assert not (tmp_path / own).exists()
 
 
 def test_what_a_killed_run_left_goes_and_other_files_stay(tmp_path, source):

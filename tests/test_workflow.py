@@ -106,6 +106,33 @@ def test_deleting_one_prediction_remakes_its_job_and_the_tables(done):
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("pattern", "made"),
+    [
+        ("pretrain/**/clip/**/encoder.safetensors", "pretrain"),
+        ("prepare/chexpert@phantom_tiny/manifest.images.npy", "prepare"),
+        ("prepare/mimic_cxr@phantom_tiny/manifest.vocabulary.json", "prepare"),
+        ("prepare/mimic_cxr@phantom_tiny/manifest.parquet", "prepare"),
+        ("fetch/chexpert@phantom_tiny/inventory.parquet", "fetch"),
+    ],
+)
+def test_a_deleted_result_is_made_again_though_only_finished_jobs_read_it(done, pattern, made):
+    (file,) = (done.folder / "results").glob(pattern)
+    before = file.read_bytes()
+    file.unlink()
+    assert made in stages(done.snakemake("stub.yaml"))
+    assert file.read_bytes() == before
+    assert "Nothing to be done" in done.snakemake("stub.yaml")
+
+
+def test_a_damaged_record_does_not_stop_a_plan(done):
+    record = sorted((done.folder / "results" / "adapt").rglob("run.json"))[0]
+    before = record.read_bytes()
+    record.write_bytes(b"\xff" + before)
+    assert "Nothing to be done" in done.snakemake("stub.yaml")
+    record.write_bytes(before)
+
+
 def test_a_changed_base_scores_again_and_runs_what_it_adds(done):
     (done.folder / "small.yaml").write_text("base: stub.yaml\nvariants: [clip]\n")
     assert stages(done.snakemake("small.yaml")) == ["report", "score"]

@@ -12,12 +12,11 @@ from sista.datasets._card import Dataset
 from sista.fetch import CACHE
 from sista.files import UserError, sha256
 from sista.progress import track
-from sista.record import LEFTOVER, Record, read_record, record_of
+from sista.record import AGAIN, LEFTOVER, Record, read_record, record_of
 
 RESULTS = ("encoder.safetensors", "predictions.parquet", "inventory.parquet", "manifest.parquet")
 # Clocks of a cluster differ by seconds.
 FUTURE_SECONDS = 60.0
-AGAIN = "delete it and run snakemake again, which makes it and nothing that is still good"
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def _outputs(path: Path, record: Record) -> Iterator[Finding]:
             yield Finding("altered", file, text, AGAIN)
         elif file.stat().st_mtime > time.time() + FUTURE_SECONDS:
             text = "its time of change lies in the future; a clock was wrong"
-            remedy = "set the clock, then `snakemake --cores 1 --touch`; the bits are right"
+            remedy = f"set the clock, `touch {file}`, then `snakemake --cores 1 --touch`"
             yield Finding("clock", file, text, remedy)
 
 
@@ -110,7 +109,8 @@ def _inputs(path: Path, record: Record) -> Iterator[Finding]:
         now = made.sha256 if made else hash_of(file)
         if now != fact.sha256:
             text = f"made from another {name} ({fact.sha256[:12]}, now {now[:12]})"
-            yield Finding("outdated", path, text, "run snakemake again")
+            remedy = "run snakemake again; where it has nothing to do, delete the result first"
+            yield Finding("outdated", path, text, remedy)
 
 
 def _raw(path: Path, record: Record, results: Path, everything: bool) -> Iterator[Finding]:
@@ -150,7 +150,6 @@ def _without_record(results: Path) -> Iterator[Finding]:
         for name in list(names) + sorted(files):
             path = Path(folder) / name
             if LEFTOVER.match(name):
-                remedy = "delete it; the next run of its job does so too"
-                yield Finding("left over", path, "of a run that was killed", remedy)
+                yield Finding("left over", path, "of a run that was killed", "delete it")
             elif name in RESULTS and record_of(path) is None:
                 yield Finding("no record", path, "has no run.json beside it", AGAIN)

@@ -57,8 +57,9 @@ def test_an_edited_record_is_named(tree):
     value["outputs"]["inventory.parquet"]["sha256"] = "f" * 64
     file.write_text(json.dumps(value))
     assert ("altered", "inventory.parquet") in findings(tree)
-    file.write_text("{")
-    assert ("altered", "run.json") in findings(tree)
+    for damaged in (b"{", b"\xff{}"):
+        file.write_bytes(damaged)
+        assert ("altered", "run.json") in findings(tree)
 
 
 def test_a_changed_raw_file_is_named_whatever_its_time(tree):
@@ -87,7 +88,7 @@ def test_a_time_in_the_future_is_a_wrong_clock(tree):
     os.utime(file, (ahead, ahead))
     found = list(check(tree.results, list(record_paths(tree.results))))
     assert [(f.kind, f.path) for f in found] == [("clock", file)]
-    assert "--touch" in found[0].remedy
+    assert f"`touch {file}`, then `snakemake --cores 1 --touch`" in found[0].remedy
 
 
 def test_what_a_killed_run_left_is_named(tree):
