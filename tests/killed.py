@@ -70,11 +70,24 @@ def snakemake(project: Project, grid: str, *arguments: str) -> subprocess.Popen[
         )
 
 
+def ended(scheduler: subprocess.Popen[bytes]) -> int:
+    """Wait for a scheduler and return its exit code.
+
+    Raises:
+        subprocess.TimeoutExpired: it hangs; it and its jobs are killed.
+    """
+    try:
+        return scheduler.wait(timeout=HANGS)
+    except subprocess.TimeoutExpired:
+        os.killpg(scheduler.pid, signal.SIGKILL)
+        raise
+
+
 def whole(folder: Path, grid: str) -> tuple[Path, float]:
     """Run the grid without a disturbance; return its scores and seconds."""
     project = Project(folder)
     started = time.monotonic()
-    if snakemake(project, grid).wait():
+    if ended(snakemake(project, grid)):
         raise SystemExit((folder / "snakemake.log").read_text()[-3000:])
     return folder / "results" / "score" / f"{Path(grid).stem}.parquet", time.monotonic() - started
 
@@ -149,9 +162,9 @@ def one(folder: Path, grid: str, run: int, seed: int, wanted: Path, longest: flo
     project, killed, after = disturb(folder, grid, run, random.Random(seed), longest)
     results = folder / "results"
     done = sum(len(list(results.rglob(name))) for name in RESULTS)
-    snakemake(project, grid, "--unlock").wait()
+    ended(snakemake(project, grid, "--unlock"))
     started = time.monotonic()
-    code = snakemake(project, grid, "--rerun-incomplete").wait()
+    code = ended(snakemake(project, grid, "--rerun-incomplete"))
     seconds = time.monotonic() - started
     scores = results / "score" / wanted.name
     differences = -1

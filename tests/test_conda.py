@@ -1,6 +1,7 @@
 """`--use-conda` with the real envs/, on a test double of conda (no channel is reached)."""
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sista import plan
+from sista.lineage.verify import record_paths
+from sista.record import place
 from tests.conftest import BIN, ROOT, Project
 
 pytestmark = pytest.mark.slow
@@ -17,6 +21,11 @@ COMMAND = """#!/bin/sh
 exec {python} {double}/command.py "$@"
 """
 GRID = "grid=benchmarks/smoke.yaml"
+# Laid into an environment: each start of its Python is told, with the command line.
+TELL = (
+    "import json, os, sys; file = os.environ.get('STARTS'); "
+    "file and open(file, 'a').write(json.dumps([sys.prefix, *sys.orig_argv]) + '\\n')\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +48,17 @@ def conda(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def built(conda: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return a copy of the project whose smoke grid was run in conda environments."""
+    """Return a copy of the project whose smoke grid was run in conda environments.
+
+    What their Python was started for stands in `starts.txt`.
+    """
     project = Project(tmp_path_factory.mktemp("built"))
-    project.snakemake("benchmarks/smoke.yaml", "--use-conda", **conda)
+    only = ("--use-conda", "--conda-create-envs-only")
+    project.snakemake("benchmarks/smoke.yaml", *only, **conda)
+    for made in environments(project):
+        (made / "lib" / "python3.11" / "site-packages" / "tell.pth").write_text(TELL)
+    starts = str(project.folder / "starts.txt")
+    project.snakemake("benchmarks/smoke.yaml", "--use-conda", STARTS=starts, **conda)
     return project
 
 
@@ -62,22 +79,28 @@ def change_lock(project: Project, text: str) -> None:
 def test_the_smoke_grid_gives_the_same_bits_in_conda_environments(built, smoke):
     (made,) = environments(built)
     assert (made / "lib" / "python3.11" / "site-packages" / "torch").is_dir()
-    runs = [*(built.folder / "results" / "pretrain").rglob("run.json")]
-    assert runs
+    started = [json.loads(line) for line in (built.folder / "starts.txt").read_text().splitlines()]
+    jobs = [words for words in started if words[2:4] == ["-m", "sista"]]
+    assert {words[0] for words in jobs} == {str(made.resolve())}
+    outs = [(words[4], Path(words[words.index("--out") + 1])) for words in jobs]
+    records = {built.folder / place(stage, out) for stage, out in outs}
+    # Every result was made by the Python of the environment, by no other that is on the PATH.
+    assert records == set(record_paths(built.folder / "results"))
+    assert {stage for stage, _ in outs} == set(plan.STAGES)
     tables = [str(copy.folder / "results" / "score" / "smoke.parquet") for copy in (smoke, built)]
     assert "equal values" in smoke.run("python", "-m", "sista", "compare", *tables)
 
 
 def test_a_changed_lock_makes_a_new_environment(conda, built):
-    plan = ("--use-conda", "--conda-create-envs-only")
+    only = ("--use-conda", "--conda-create-envs-only")
     (before,) = environments(built)
-    built.snakemake("benchmarks/smoke.yaml", *plan, **conda)
+    built.snakemake("benchmarks/smoke.yaml", *only, **conda)
     assert environments(built) == [before]
     lock = (built.folder / "envs" / "requirements.lock").read_text()
     small = re.search(r"^zipp==.*?(?=^\w)", lock + "end", re.M | re.S)
     assert small is not None
     change_lock(built, small[0])
-    built.snakemake("benchmarks/smoke.yaml", *plan, **conda)
+    built.snakemake("benchmarks/smoke.yaml", *only, **conda)
     (after,) = set(environments(built)) - {before}
     packages = after / "lib" / "python3.11" / "site-packages"
     assert (packages / "zipp").is_dir()

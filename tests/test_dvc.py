@@ -94,14 +94,55 @@ def test_repro_runs_the_stages_once(project):
     assert "Job stats" not in project.snakemake("benchmarks/stub.yaml", "--", "score_all")
 
 
-def test_credentialed_raw_data_are_refused_and_nothing_but_scores_is_pushed():
+def raw(project: Project, *words: str) -> None:
+    """Make up raw data: two small files of each data set."""
+    for word in words:
+        folder = project.folder / "data" / word
+        folder.mkdir()
+        for name in ("a", "b"):
+            (folder / f"{name}.png").write_text(f"{word} {name}")
+
+
+def refuses(project: Project, word: str) -> bool:
+    """Add a raw data set with DVC; return whether it is refused, by name, and leaves no trace."""
+    told = project.run("dvc", "add", f"data/{word}", check=False)
+    # Printed in lines of the terminal's width.
+    reason = f"data/{word}' is ignored by .dvcignore" in " ".join(told.split())
+    return reason and not (project.folder / "data" / f"{word}.dvc").exists()
+
+
+def held(folder: Path) -> list[bytes]:
+    """Return the contents of all files of a cache or a remote."""
+    return [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.slow
+def test_credentialed_raw_data_are_refused_and_come_into_no_cache_and_no_remote(tmp_path):
+    words = registry.names("datasets")
+    credentialed = {word for word in words if registry.find("datasets", word).credentialed}
+    assert "mimic_cxr" in credentialed
+    project = Project(tmp_path / "project")
+    raw(project, "chexpert", *credentialed)
+    under_git(project, "smoke")
+    remote(project, "folder", str(tmp_path / "store"))
+    assert [word for word in credentialed if not refuses(project, word)] == []
+    project.run("dvc", "add", "data/chexpert")
+    project.run("dvc", "push", "--recursive", "data")
+    for folder in (project.folder / ".dvc" / "cache", tmp_path / "store"):
+        assert b"chexpert a" in held(folder)
+        assert [text for text in held(folder) for word in credentialed if word in str(text)] == []
+
+
+def test_only_credentialed_raw_data_are_ignored():
     words = registry.names("datasets")
     credentialed = {word for word in words if registry.find("datasets", word).credentialed}
     ignored = (ROOT / ".dvcignore").read_text().splitlines()
     assert {line.removeprefix("data/") for line in ignored if line.startswith("data/")} == (
         credentialed
     )
-    assert "mimic_cxr" in credentialed
+
+
+def test_of_the_results_scores_alone_are_pushed():
     described = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
     outs = {
         path: flags for stage in described for out in stage["outs"] for path, flags in out.items()
@@ -115,11 +156,7 @@ def test_credentialed_raw_data_are_refused_and_nothing_but_scores_is_pushed():
 def versions(tmp_path_factory) -> Project:
     """Return a project with raw data under DVC, run, committed and tagged `first`."""
     project = Project(tmp_path_factory.mktemp("versions"))
-    for word in ("chexpert", "rsna_pneumonia", "mimic_cxr"):
-        folder = project.folder / "data" / word
-        folder.mkdir()
-        for name in ("a", "b"):
-            (folder / f"{name}.png").write_text(f"{word} {name}")
+    raw(project, "chexpert", "rsna_pneumonia", "mimic_cxr")
     with_stubs(project, RAW_GRID)
     project.run("dvc", "add", "data/chexpert", "data/rsna_pneumonia")
     assert len(repro(project)) == 2 + 2 + 2 + 4 + 1
@@ -208,6 +245,7 @@ def test_what_is_pushed_comes_back_and_holds_scores_and_open_raw_data_only(
     versions, tmp_path, kind, request, monkeypatch
 ):
     as_committed(versions)
+    assert refuses(versions, "mimic_cxr")
     if kind == "s3":
         address = request.getfixturevalue("s3")
         for name, value in KEYS.items():
@@ -220,7 +258,7 @@ def test_what_is_pushed_comes_back_and_holds_scores_and_open_raw_data_only(
     else:
         remote(versions, "folder", str(tmp_path / "store"))
         versions.run("dvc", "push")
-        pushed = [p.read_bytes() for p in (tmp_path / "store").rglob("*") if p.is_file()]
+        pushed = held(tmp_path / "store")
     assert [text for text in pushed if text.startswith((b'["pretrain', b'["adapt'))] == []
     assert [text for text in pushed if b"mimic_cxr" in text] == []
     assert scores(versions) in pushed

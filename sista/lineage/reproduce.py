@@ -4,14 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
-from sista import provenance, tables
+from sista import plan, provenance, tables
 from sista.files import UserError
 from sista.grid import Grid
 from sista.lineage.address import Address, find
@@ -34,9 +34,10 @@ def reproduce(
 ) -> None:
     """Run one row of a released scores table again in an empty folder and compare the values.
 
-    On the machine kind, environment and code of the release the values must be bit-equal.
-    Elsewhere sums are taken in another order, which training magnifies: there a value may differ
-    by half the width of its own 95 % interval. Exits with 1 where it differs by more.
+    The present code runs, in an empty folder. On the machine kind and environment of the release,
+    and where no file that the row's jobs run has changed since its code, the values must be
+    bit-equal. Elsewhere sums are taken in another order, which training magnifies: there a value
+    may differ by half the width of its own 95 % interval. Exits with 1 where it differs by more.
 
     Args:
         scores: a scores table, e.g. results/released/phantom/scores.parquet.
@@ -51,9 +52,10 @@ def reproduce(
     found = find(scores, row, column, head)
     file = grid or Path("benchmarks") / f"{found.meta['grid']}.yaml"
     one = one_row(Grid.load(file), found)
+    files = weights(one)
     with TemporaryDirectory(prefix="sista_") as temporary:
         place = folder or Path(temporary)
-        made = _run(one, place, cores or os.cpu_count() or 1)
+        made = _run(one, files, place, cores or os.cpu_count() or 1)
         again, meta = tables.read(made, "scores")
     same, why = same_kind(found, {"hosts": meta.get("hosts")}, again.iloc[0].to_dict())
     print(f"{scores}: {found.text}\n{why}")
@@ -96,8 +98,47 @@ def one_row(grid: Grid, found: Address) -> dict[str, Any]:
     }
 
 
-def _run(grid: Mapping[str, Any], folder: Path, cores: int) -> Path:
-    """Copy the project into a folder, run the grid there and return its scores."""
+def weights(one: Mapping[str, Any]) -> list[Path]:
+    """Return the files of imported weights that the runs of a grid read.
+
+    Args:
+        one: the grid; a path of `weights` counts from the current folder.
+
+    Raises:
+        UserError: a file is not there, or is outside the project's folder by `..`.
+    """
+    grid = Grid.model_validate(one)
+    found = []
+    for variant in grid.variants:
+        for encoder in grid.encoders:
+            text = str(grid.settings_of(variant)[1].get("weights", ""))
+            path = Path(text.replace("{encoder}", encoder))
+            if text and not path.is_file():
+                raise UserError(
+                    f"variant {variant}: its weights {path} are not here; make them with "
+                    "`sista import`, or start in the folder that holds them"
+                )
+            if ".." in path.parts:
+                raise UserError(f"variant {variant}: {path}: write its weights without `..`")
+            found += [path] if text else []
+    return found
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of the run: this Python's programs, raw data wherever it runs."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    found = {**os.environ, "PATH": path}
+    if data := os.environ.get("SISTA_DATA"):
+        found["SISTA_DATA"] = str(Path(data).absolute())
+    return found
+
+
+def copy_project(folder: Path, files: Iterable[Path] = ()) -> None:
+    """Copy what a run needs into an empty folder, and link files of weights into it.
+
+    Raises:
+        UserError: the folder is not empty.
+    """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: is not empty")
     for name in NEEDED:
@@ -108,13 +149,22 @@ def _run(grid: Mapping[str, Any], folder: Path, cores: int) -> Path:
         else:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, folder / name)
+    for path in files:
+        # A full path is the same file from everywhere.
+        if not path.is_absolute():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).symlink_to(path.absolute())
+
+
+def _run(grid: Mapping[str, Any], files: Iterable[Path], folder: Path, cores: int) -> Path:
+    """Copy the project into a folder, run the grid there and return its scores."""
+    copy_project(folder, files)
     (folder / f"{NAME}.yaml").write_text(yaml.safe_dump(dict(grid), sort_keys=False))
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = ["snakemake", "--cores", str(cores), "--quiet", "host", "reason", "--config"]
     done = subprocess.run(
         [*command, f"grid={NAME}.yaml", "--", "score_all"],
         cwd=folder,
-        env={**os.environ, "PATH": path},
+        env=environment(),
         check=False,
     )
     if done.returncode:
@@ -134,7 +184,38 @@ def same_kind(found: Address, again: Mapping[str, Any], row: Mapping[Any, Any]) 
         return False, f"made on another kind of machine ({len(kinds)} kinds): within the interval"
     if other:
         return False, f"made with another {', '.join(other)}: within the interval"
-    return True, f"same kind of machine and environment: bit-equal (code {first['code_version']})"
+    code = str(first["code_version"])
+    if not same_code(first.to_dict()):
+        why = f"made with other code ({code}): within the interval"
+        return False, f"{why}; `--tolerance 0` asks for the same bits"
+    return True, f"same kind of machine, environment and code ({code}): bit-equal"
+
+
+def same_code(row: Mapping[Any, Any]) -> bool:
+    """Return whether the present code of a row's jobs is the code that the row was made with.
+
+    Args:
+        row: of scores. Its `code_version` is this one, or a commit since which git knows of no
+            change in the files that its jobs run.
+    """
+    made = str(row["code_version"])
+    if made == provenance.code_version():
+        return True
+    files = [
+        *plan.code("fetch", datasets=row["corpus"]),
+        *plan.code("fetch", datasets=row["dataset"]),
+        *plan.code("prepare", datasets=row["corpus"]),
+        *plan.code("prepare", datasets=row["dataset"]),
+        *plan.code("pretrain", methods=row["method"]),
+        *plan.code("adapt", heads=row["head"], protocols=row["protocol"]),
+        *plan.code("score"),
+    ]
+    # Exits with 1 where a file differs, with 128 where git does not know the commit.
+    command = ["git", "-C", str(provenance.ROOT), "diff", "--quiet", made, "--"]
+    try:
+        return subprocess.run([*command, *files], capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 def _compare(found: Address, again: Any, tolerance: float | None) -> list[str]:

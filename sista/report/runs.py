@@ -52,15 +52,18 @@ def run_rows(scores: pd.DataFrame, results: Path = Path("results")) -> list[RunR
         values = [str(first[name]) for name in names]
         values += [f"{seconds:.1f}", peak, str(first["code_version"]), str(path)]
         values += [str(first["predictions_sha256"])[:12]]
-        made = _made_from(results / Path(str(path)).relative_to("results"))
+        made = _made_from(results, Path(str(path)).relative_to("results"))
         values += [made.get(name, "") for name in ("encoder", "raw", "record")]
         found.append(RunRow(run_anchor(str(path)), tuple(values)))
     return found
 
 
-def _made_from(predictions: Path) -> Mapping[str, str]:
-    """Return hashes of the encoder and of the raw data, and the place of the record."""
-    link = below_of(predictions)
+def _made_from(results: Path, predictions: Path) -> Mapping[str, str]:
+    """Return hashes of the encoder and of the raw data, and the place of the record.
+
+    The place is told from `results` on, wherever that folder is: a page may be passed on.
+    """
+    link = below_of(results / predictions)
     if link is None or link.record_path is None:
         return {}
     encoders = [each.sha256 or "" for each in link.below if each.path.suffix == ".safetensors"]
@@ -68,5 +71,5 @@ def _made_from(predictions: Path) -> Mapping[str, str]:
     return {
         "encoder": ", ".join(value[:12] for value in encoders),
         "raw": ", ".join(raw),
-        "record": link.record_path.as_posix(),
+        "record": (Path("results") / link.record_path.relative_to(results)).as_posix(),
     }

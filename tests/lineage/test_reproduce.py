@@ -1,13 +1,24 @@
 """One row again: the grid of it, when bits must agree, and the whole thing on the smoke grid."""
 
+import subprocess
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from sista import tables
+from sista import plan, provenance, tables
 from sista.files import UserError
 from sista.grid import Grid
 from sista.lineage.address import find
-from sista.lineage.reproduce import _compare, one_row, same_kind
+from sista.lineage.reproduce import (
+    _compare,
+    copy_project,
+    environment,
+    one_row,
+    same_code,
+    same_kind,
+    weights,
+)
 
 HOST = {"machine": "x86_64", "system": "Linux", "cpu": "made up", "python": "3.11.7"}
 
@@ -36,12 +47,94 @@ def test_other_settings_of_the_variant_are_refused(tree, found):
 
 def test_bits_must_agree_on_the_same_kind_of_machine_only(found):
     row = found.rows.iloc[0].to_dict()
+    found.rows["code_version"] = provenance.code_version()
     found.meta["hosts"] = [HOST]
     assert same_kind(found, {"hosts": [HOST | {"cores": 8}]}, row)[0]
     assert not same_kind(found, {"hosts": [HOST | {"cpu": "other"}]}, row)[0]
     assert not same_kind(found, {"hosts": [HOST]}, row | {"lock_hash": "other"})[0]
+    found.rows["code_version"] = "0123456789ab"
+    assert "other code (0123456789ab)" in same_kind(found, {"hosts": [HOST]}, row)[1]
+    assert not same_kind(found, {"hosts": [HOST]}, row)[0]
     found.meta["hosts"] = []
     assert not same_kind(found, {"hosts": [HOST]}, row)[0]
+
+
+def test_a_later_commit_is_the_same_code_where_no_file_of_the_jobs_differs(
+    found, tmp_path, monkeypatch
+):
+    root = tmp_path / "clone"
+    row = found.rows.iloc[0].to_dict()
+    used = root / "sista" / "adapt.py"
+    unused = root / "sista" / "monitor" / "watch.py"
+    assert "sista/adapt.py" in plan.code("adapt", heads="linear", protocols="quick_v1")
+
+    def git(*command: str) -> str:
+        told = subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)
+        return told.stdout.decode().strip()
+
+    def commit() -> str:
+        git("add", "--all")
+        git("-c", "user.name=Test", "-c", "user.email=t@example.org", "commit", "-m", "one")
+        return git("rev-parse", "--short=12", "HEAD")
+
+    for file in (used, unused):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("a = 1\n")
+    git("init", "--quiet", ".")
+    row["code_version"] = commit()
+    unused.write_text("a = 2\n")
+    commit()
+    monkeypatch.setattr(provenance, "ROOT", root)
+    assert same_code(row)
+    used.write_text("a = 2\n")
+    assert not same_code(row)
+    commit()
+    assert not same_code(row)
+    assert not same_code(row | {"code_version": "0123456789ab"})
+    assert same_code(row | {"code_version": provenance.code_version()})
+
+
+@pytest.fixture
+def imported(tree):
+    """Return the grid of a row that starts from imported weights."""
+    one = {"title": "One", "budget": "quick", "corpus": "mimic_cxr@phantom", "seeds": [0]}
+    entry = {"protocol": "quick_v1", "dataset": "chexpert@phantom", "head": "linear"}
+    settings = {"method": "released", "weights": "weights/mgca_{encoder}.safetensors"}
+    return one | {"encoders": ["vit_tiny"], "variants": {"mgca": settings}, "adapt": [entry]}
+
+
+def test_the_weights_that_a_row_reads_are_found_from_its_new_folder(imported, tmp_path):
+    file = Path("weights/mgca_vit_tiny.safetensors")
+    file.parent.mkdir()
+    file.write_bytes(b"learned")
+    assert weights(imported) == [file]
+    new = tmp_path / "new"
+    copy_project(new, weights(imported))
+    assert (new / file).read_bytes() == b"learned"
+    assert (new / "sista" / "__main__.py").is_file()
+    with pytest.raises(UserError, match="is not empty"):
+        copy_project(new)
+    full = {"mgca": {"method": "released", "weights": str(file.absolute())}}
+    copy_project(tmp_path / "other", weights(imported | {"variants": full}))
+    assert not (tmp_path / "other" / "weights").exists()
+    assert weights(imported | {"variants": {"clip": {}}}) == []
+
+
+def test_weights_that_are_not_here_or_outside_are_told_before_anything_runs(imported):
+    with pytest.raises(UserError, match=r"mgca: its weights weights/mgca_vit_tiny\.s.* not here"):
+        weights(imported)
+    Path("mgca.safetensors").write_bytes(b"learned")
+    beside = {"mgca": {"method": "released", "weights": f"../{Path.cwd().name}/mgca.safetensors"}}
+    with pytest.raises(UserError, match=r"without `\.\.`"):
+        weights(imported | {"variants": beside})
+
+
+def test_the_raw_data_are_found_from_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SISTA_DATA", "raw")
+    assert environment()["SISTA_DATA"] == str(tmp_path / "raw")
+    monkeypatch.delenv("SISTA_DATA")
+    assert "SISTA_DATA" not in environment()
 
 
 def test_a_value_outside_the_tolerance_is_named(found, capsys):

@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+from sista import tables
 from sista.files import UserError, sha256
 from sista.lineage.trace import trace
 from sista.record import read_record
+from sista.report.runs import RUN_COLUMNS, run_rows
 
 CELL = {"row": "clip/resnet_tiny", "column": "chexpert@phantom/10"}
 
@@ -66,6 +68,15 @@ def test_without_the_runs_the_scores_tell_what_they_know(tree, capsys, tmp_path)
 def test_a_wrong_address_is_answered_with_the_valid_ones(tree, cell, message):
     with pytest.raises(UserError, match=message):
         trace(tree.page / "classification.csv", **{**CELL, **cell})
+
+
+def test_the_page_names_records_from_the_results_folder_on_wherever_it_is(tree):
+    scores, _ = tables.read(tree.results / "score" / "suite.parquet", "scores")
+    here = [row.values for row in run_rows(scores, tree.results)]
+    assert [row.values for row in run_rows(scores, tree.results.absolute())] == here
+    for values in here:
+        predictions, record = values[RUN_COLUMNS.index("Predictions")], values[-1]
+        assert record == predictions.replace("predictions.parquet", "run.json")
 
 
 def test_every_number_of_the_page_leads_to_its_run(tree):
