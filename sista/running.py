@@ -6,6 +6,7 @@ import platform
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,8 @@ BEAT_SECONDS = 15.0
 # Clocks of a cluster differ, and a file server may be slow.
 SILENCE_SECONDS = 120.0
 WAIT_SECONDS = 0.5
+# A look at another machine costs its file server a few requests.
+FAR_WAIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class State:
         machine: names the machine without telling its name.
         process_started: seconds since 1970; with the pid it is unique.
         started: when the stage began, seconds since 1970.
+        job: its id on a SLURM cluster, as `scancel` takes it; empty elsewhere.
     """
 
     stage: str
@@ -36,6 +40,7 @@ class State:
     machine: str
     process_started: float
     started: float
+    job: str = ""
 
 
 def state_path(out: Path) -> Path:
@@ -59,11 +64,13 @@ def state_of(out: Path) -> State | None:
     path = state_path(out)
     try:
         state = State(**read_json(path))
-    except (UserError, TypeError):
+        if state.machine == machine():
+            return state if _alive(state) else None
+        beat = path.stat().st_mtime
+    except (UserError, TypeError, OSError):
+        # Its process may remove the file at any moment.
         return None
-    if state.machine == machine():
-        return state if _alive(state) else None
-    return state if _now(path.parent) - path.stat().st_mtime < SILENCE_SECONDS else None
+    return state if _now(path.parent) - beat < SILENCE_SECONDS else None
 
 
 def _alive(state: State) -> bool:
@@ -90,16 +97,41 @@ def _now(folder: Path) -> float:
 
 
 def _wait_for(out: Path) -> None:
-    """Return when no other process of this machine makes `out`; two would write over each other."""
-    said = False
+    """Return when no other process makes `out`; two would write over each other."""
+    said = ""
     while (other := state_of(out)) is not None:
+        near = other.machine == machine()
         # A process may begin again what it has stopped itself.
-        if other.machine != machine() or other.pid == os.getpid():
+        if near and other.pid == os.getpid():
             return
-        if not said:
-            print(f"{out}: process {other.pid} makes it at the moment; waiting", file=sys.stderr)
-            said = True
-        time.sleep(WAIT_SECONDS)
+        told = f"{out}: {_waited_for(other, near)}"
+        if told != said:
+            print(told, file=sys.stderr, flush=True)
+            said = told
+        time.sleep(WAIT_SECONDS if near else FAR_WAIT_SECONDS)
+
+
+def _waited_for(other: State, near: bool) -> str:
+    """Return who makes the result, until when it is waited for, and how the user can end it."""
+    if near:
+        return f"process {other.pid} makes it at the moment; waiting"
+    silent = f"waiting until it ends or gives no sign of life for {SILENCE_SECONDS:.0f} s"
+    if other.job and other.job == slurm_job():
+        # SLURM gave the job to another node.
+        return f"the former start of this job (SLURM {other.job}) makes it at the moment; {silent}"
+    if other.job:
+        maker, remedy = f"SLURM job {other.job}", f"scancel {other.job}"
+    else:
+        maker, remedy = f"process {other.pid}", "cancel its job there"
+    return f"{maker} on another machine makes it at the moment; {silent}; to end it: {remedy}"
+
+
+def slurm_job() -> str:
+    """Return SLURM's id of this job, 12 or 12_3 in an array; empty where there is none."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    if array:
+        return f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
+    return os.environ.get("SLURM_JOB_ID", "")
 
 
 class Running:
@@ -111,7 +143,8 @@ class Running:
         startup_s: seconds since the process began.
         energy: of the machine since the start.
 
-    A job that a killed scheduler left behind may still make the same result: then this one waits.
+    A job that a killed scheduler left behind, here or on another machine, may still make the same
+    result: then this one waits.
     """
 
     def __init__(self, stage: str, out: Path) -> None:
@@ -123,14 +156,17 @@ class Running:
         self.startup_s = max(0.0, self.started - process_started)
         self.energy = EnergyMeter()
         self.path = state_path(out)
-        self._state = State(stage, os.getpid(), machine(), process_started, self.started)
+        self._state = State(
+            stage, os.getpid(), machine(), process_started, self.started, slurm_job()
+        )
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def _beat(self) -> None:
         while not self._end.wait(BEAT_SECONDS):
             self.energy.poll()
-            if self.path.is_file():
+            # A file server that is away for a moment does not end the beat.
+            with suppress(OSError):
                 os.utime(self.path)
 
     def __enter__(self) -> "Running":

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.scheduling.job_scheduler import JobRateLimiter
+from snakemake.settings.types import MaxJobsPerTimespan
 
+from benchmarks.speed import planning
 from sista import plan
 from sista.grid import Grid
 from tests.conftest import ROOT
@@ -22,7 +25,7 @@ KEYS = {
     name: yaml.safe_load((PROFILES / name / "config.yaml").read_text())
     for name in ("local", "slurm", "generic")
 }
-ONLY = {"cores", "executor", "jobs", "latency-wait", "precommand"}
+ONLY = {"cores", "executor", "jobs", "latency-wait", "max-jobs-per-timespan", "precommand"}
 ONLY |= {"resources", "set-resource-scopes"}
 # Plays a job: says that it has started, notes SIGTERM, and ends with a code of its own.
 JOB = """
@@ -43,11 +46,14 @@ def test_profiles_share_their_keys(name):
     assert {key: KEYS["local"][key] for key in shared} == {key: KEYS[name][key] for key in shared}
 
 
-def test_all_jobs_of_any_grid_can_be_submitted():
-    # What the plugin has to keep back of an array's rule, it forgets.
-    for grid in (ROOT / "benchmarks").glob("*.yaml"):
-        files = plan.targets(Grid.load(grid), grid.stem)
-        assert sum(map(len, files.values())) <= KEYS["slurm"]["jobs"]
+def test_all_jobs_of_any_grid_can_be_submitted(tmp_path):
+    # What Snakemake has to keep back of an array's rule, the plugin forgets.
+    (tmp_path / "large.yaml").write_text(planning.sized_grid(5000))
+    grids = [*(ROOT / "benchmarks").glob("*.yaml"), tmp_path / "large.yaml"]
+    jobs = {g.stem: sum(map(len, plan.targets(Grid.load(g), g.stem).values())) for g in grids}
+    assert jobs["large"] >= 5000
+    limit = JobRateLimiter(MaxJobsPerTimespan.parse_choice(KEYS["slurm"]["max-jobs-per-timespan"]))
+    assert max(jobs.values()) <= min(KEYS["slurm"]["jobs"], limit.get_free_jobs())
 
 
 def batch(folder: Path, commands: str, **environment: str) -> subprocess.Popen[str]:
@@ -105,11 +111,14 @@ def test_a_job_that_came_back_a_hundred_times_is_left_to_its_time_limit(tmp_path
     assert not (tmp_path / "scontrol.txt").exists()
 
 
-def test_each_task_of_an_array_runs_its_own_command(tmp_path):
-    # As the plugin packs the commands of all tasks but the first.
+@pytest.mark.parametrize("between", ["=", "\n"], ids=["short", "long"])
+def test_each_task_of_an_array_runs_its_own_command(tmp_path, between):
+    # As the plugin packs the commands of all tasks but the first; the long form is that of a script
+    # too long for a command line.
     packed = {"2": zlib.compress(b"echo second > made; exit 4").hex()}
     payload = base64.b64encode(json.dumps(packed).encode()).decode()
-    script = f"sh -c 'echo first > made' --slurm-jobstep-array-execs={payload}"
+    lead = " " if between == "=" else "\n"
+    script = f"sh -c 'echo first > made'{lead}--slurm-jobstep-array-execs{between}{payload}"
     for task, made, code in (("1", "first\n", 0), ("2", "second\n", 4)):
         folder = tmp_path / task
         folder.mkdir()

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -224,4 +226,67 @@ def test_another_machine_is_alive_while_its_heart_beats_whatever_its_clock(tmp_p
     assert running.state_of(out) is not None
     old = path.stat().st_mtime - 10 * running.SILENCE_SECONDS
     os.utime(path, (old, old))
+    assert running.state_of(out) is None
+
+
+ELSEWHERE = {"stage": "prepare", "pid": 1, "machine": "elsewhere", "process_started": 0.0}
+
+
+@pytest.mark.parametrize("end", ["silence", "its end"])
+def test_the_job_of_another_machine_is_waited_for_while_its_heart_beats(
+    tmp_path, source, monkeypatch, capsys, end
+):
+    monkeypatch.setattr(running, "SILENCE_SECONDS", 2.0)
+    monkeypatch.setattr(running, "FAR_WAIT_SECONDS", 0.05)
+    out = tmp_path / "prepare" / "manifest.parquet"
+    path = running.state_path(out)
+    path.parent.mkdir()
+    path.write_text(json.dumps({**ELSEWHERE, "started": 0.0, "job": "12_3"}))
+    alive = path.with_name(".manifest.0a1b2c3d.tmp.parquet")
+    alive.write_text("half")
+    seen = []
+
+    def beat():
+        for _ in range(50):
+            time.sleep(0.05)
+            os.utime(path)
+            seen.append((alive.is_file(), out.is_file()))
+        if end == "its end":
+            path.unlink()
+
+    heart = threading.Thread(target=beat)
+    heart.start()
+    made_up(out=out, source=source)
+    heart.join()
+    # Nothing is touched as long as the other one may write, which is longer than the silence.
+    assert set(seen) == {(True, False)}
+    assert out.is_file()
+    assert not alive.exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "SLURM job 12_3 on another machine makes it at the moment" in line
+    assert line.endswith("to end it: scancel 12_3")
+
+
+def test_a_state_names_the_job_that_scancel_ends(tmp_path, monkeypatch):
+    out = tmp_path / "manifest.parquet"
+    monkeypatch.setenv("SLURM_JOB_ID", "14")
+    with running.Running("prepare", out):
+        assert json.loads(running.state_path(out).read_text())["job"] == "14"
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    with running.Running("prepare", out):
+        assert json.loads(running.state_path(out).read_text())["job"] == "12_3"
+
+
+def test_a_state_that_goes_while_it_is_read_is_nobodys(tmp_path, monkeypatch):
+    out = tmp_path / "manifest.parquet"
+    path = running.state_path(out)
+    path.write_text(json.dumps({**ELSEWHERE, "started": 0.0}))
+
+    def read_and_lose(file):
+        found = json.loads(file.read_text())
+        file.unlink()
+        return found
+
+    monkeypatch.setattr(running, "read_json", read_and_lose)
     assert running.state_of(out) is None

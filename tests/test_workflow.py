@@ -3,12 +3,15 @@
 import os
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 
 from sista import plan
+from sista.grid import Grid
+from sista.monitor.survey import survey
 from tests.conftest import BIN, ROOT, Project
 
 GRID = """
@@ -149,6 +152,22 @@ def test_a_changed_base_scores_again_and_runs_what_it_adds(done):
     assert stages(printed) == ["report", "score"]
 
 
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "workflow" / "rules").glob("*.smk")), ids=lambda f: f.stem
+)
+def test_every_rule_with_a_command_has_a_log_an_environment_memory_and_time(file):
+    rules = re.split(r"^rule (\w+):\n", file.read_text(), flags=re.M)[1:]
+    texts = dict(zip(rules[::2], rules[1::2], strict=True))
+    commands = {name: text for name, text in texts.items() if "    shell:" in text}
+    assert commands
+    for name, text in commands.items():
+        parts = re.findall(r"^    (\w+):", text, re.M)
+        assert {"log", "conda", "resources"} <= set(parts), name
+        resources = re.split(r"^    \w+:.*\n", text, flags=re.M)[1 + parts.index("resources")]
+        assert "mem_mb=" in resources, name
+        assert "runtime=" in resources, name
+
+
 @pytest.mark.parametrize("name", ["stub.parquet", "stub.metrics.json", "stub.plots.csv"])
 def test_deleting_scores_remakes_them(done, name):
     file = done.folder / "results" / "score" / name
@@ -179,15 +198,12 @@ def test_a_changed_setting_plans_its_variant_alone(done):
     ]
 
 
-def test_each_job_has_a_log_beside_its_result(done):
-    results = [
-        *(done.folder / "results").rglob("encoder.safetensors"),
-        *(done.folder / "results").rglob("predictions.parquet"),
-        *(done.folder / "results").rglob("manifest.parquet"),
-    ]
-    assert len(results) == 2 + 4 + 3
-    for result in results:
-        assert result.with_name("log.txt").is_file()
+def test_each_job_has_its_log_where_status_looks_for_it(done, monkeypatch):
+    monkeypatch.chdir(done.folder)
+    found = survey(Grid.load("stub.yaml"), "stub")
+    counts = {"fetch": 3, "prepare": 3, "pretrain": 2, "adapt": 4, "score": 1, "report": 1}
+    assert Counter(job.stage for job in found) == counts
+    assert [job.path for job in found if not job.log.is_file()] == []
 
 
 def test_a_failing_job_names_its_log(done):

@@ -71,7 +71,7 @@ def jobs(results: Path) -> list[tuple[float, float, float]]:
         log = path.with_name("log.txt")
         if path.name != "run.json":
             log = path.with_name(path.name.replace(".run.json", ".log"))
-        # The report has no log of its own.
+        # The report of an older run has no log.
         spent = import_seconds(log) if log.is_file() else record["startup_s"]
         found.append((begun - record["startup_s"], begun + record["wall_s"], spent))
     return found

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -63,8 +65,9 @@ def score_file(
     content = sha256(path)
     key = digest([content, task, main, bootstrap, code_hash()])
     kept = cache_folder / f"{key}.npz"
-    if kept.is_file():
-        return _load(kept, content)
+    stored = _load(kept, content)
+    if stored is not None:
+        return stored
     frame, meta = tables.read(path, f"predictions_{task}")
     result = _score(path, frame, meta, task, main, content, bootstrap)
     _save(kept, result)
@@ -139,9 +142,14 @@ def _save(path: Path, scores: FileScores) -> None:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
 
-def _load(path: Path, content: str) -> FileScores:
-    with np.load(path, allow_pickle=False) as stored:
-        known = json.loads(str(stored["scores"]))
-        places = {name: tuple(map(int, name.split(","))) for name in stored.files if "," in name}
-        replicates = {(p[0], p[1]): stored[name] for name, p in places.items()}
-    return FileScores(content, replicates=replicates, **known)
+def _load(path: Path, content: str) -> FileScores | None:
+    """Return kept scores; None where there are none or the file is damaged, it is written anew."""
+    try:
+        # With an open file: numpy leaves one open where it is no archive.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            known = json.loads(str(stored["scores"]))
+            names = {name: name.split(",") for name in stored.files if "," in name}
+            replicates = {(int(f), int(d)): stored[name] for name, (f, d) in names.items()}
+        return FileScores(content, replicates=replicates, **known)
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+        return None

@@ -25,8 +25,8 @@ FORMATS = {
     "md": formats.to_markdown,
     "tex": formats.to_latex,
 }
-# Of a released folder: not made by this stage.
-KEPT = ("run.json", "README.md", "scores.parquet")
+# Not made by this stage: of a run, its record and the log under way; of a released folder the rest.
+KEPT = ("run.json", "log.txt", "README.md", "scores.parquet")
 EFFICIENCY = (
     "Label efficiency: mean over draws and seeds; bars are the means of the 95 % bootstrap "
     "intervals over test patients. Dashed: controls."

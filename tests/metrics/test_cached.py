@@ -32,6 +32,23 @@ def test_a_changed_file_is_scored_anew(tmp_path):
     assert before.values != after.values
 
 
+@pytest.mark.parametrize("damage", [b"", b"PK", b"half", b"byte"])
+def test_damaged_kept_scores_are_made_again(tmp_path, damage):
+    run = made.runs()[0]
+    path = made.write(tmp_path, run)
+    settings = {"main": "auroc", "bootstrap": 5, "cache_folder": tmp_path / "cache"}
+    fresh = cached.score_file(path, run.task, **settings)
+    (kept,) = (tmp_path / "cache").iterdir()
+    whole = kept.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    kept.write_bytes({b"half": whole[:middle], b"byte": flipped}.get(damage, damage))
+    again = cached.score_file(path, run.task, **settings)
+    np.testing.assert_equal(again.values, fresh.values)
+    np.testing.assert_equal(again.replicates, fresh.replicates)
+    assert kept.read_bytes() == whole
+
+
 def test_broken_and_missing_files_are_named(tmp_path):
     with pytest.raises(UserError, match=r"gone\.parquet: no predictions"):
         cached.score_file(

@@ -68,6 +68,13 @@ rule report:
             caption="../report/figure.rst",
             category="Figures",
         ),
+    log:
+        f"{PAGE}/log.txt",
+    conda:
+        "../../envs/sista.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         folder=PAGE,
         code=plan.code_hash("report.stage"),

@@ -13,7 +13,8 @@ import sys
 import zlib
 from pathlib import Path
 
-OPTION = r"--slurm-jobstep-array-execs[= ]'?([A-Za-z0-9+/=]+)'?"
+# In a script too long for sbatch's command line, option and value have a line each.
+OPTION = r"--slurm-jobstep-array-execs[=\s]'?([A-Za-z0-9+/=]+)'?"
 
 
 def command(script: str, task: str) -> str:
