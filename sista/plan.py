@@ -56,7 +56,7 @@ def weights(settings: Mapping[str, Any], encoder: str) -> list[str]:
         settings: of the method; `weights` is a path, in which `{encoder}` is the encoder's word.
         encoder: word of the encoder.
     """
-    path = str(settings.get("weights", "")).replace("{encoder}", encoder)
+    path = str(settings.get("weights") or "").replace("{encoder}", encoder)
     return [path] if path and Path(path).is_file() else []
 
 

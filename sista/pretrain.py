@@ -10,7 +10,7 @@ from sista import provenance, registry
 from sista.budgets import Budget, Precision, find_budget
 from sista.encoders.specs import EncoderSpec, encoder_spec
 from sista.files import UserError, atomic, digest, sha256
-from sista.record import Made, recorded
+from sista.record import Made, known, recorded
 
 if TYPE_CHECKING:
     import torch
@@ -136,8 +136,6 @@ def _made(
     from sista.engine.state import discard
 
     defaults = {k: each.default for k, each in registry.settings("methods", run["method"]).items()}
-    images, vocabulary = (corpus[0].with_suffix(s) for s in (".images.npy", ".vocabulary.json"))
-    read = [path for path in (*corpus, images, vocabulary) if path.is_file()]
     # Of a control: the file that it is made from.
     files = [learned[name]["path"] for name in ("released", "weights") if name in learned]
     made = [
@@ -145,12 +143,18 @@ def _made(
     ]
     return Made(
         [out, *made],
-        [*read, *map(Path, files)],
+        [*_inputs(corpus), *map(Path, files)],
         run | {"resolved": defaults | run["settings"]},
         {"pretrain": run["seed"]},
         {name: learned.get(name) for name in ("released", "weights")},
         tidy=lambda: discard(out.with_name(STATE)),
     )
+
+
+def _inputs(corpus: tuple[Path, Path]) -> list[Path]:
+    """Return the files of a prepared corpus that a run reads: manifest, split, images, words."""
+    images, vocabulary = (corpus[0].with_suffix(s) for s in (".images.npy", ".vocabulary.json"))
+    return [path for path in (*corpus, images, vocabulary) if path.is_file()]
 
 
 def _start(seed: int, threads: int, device: str) -> "torch.device":
@@ -198,12 +202,14 @@ def _train(
     from sista.engine.word_maps import write_word_maps
 
     needs = objective.needs
+    # A damaged file is refused before hours are spent, and a state made from it is not resumed.
+    read = {path.name: known(path).sha256 for path in _inputs(corpus)}
     data = load_sources(*corpus, side=image.size, needs=needs, plan=plan, text=spec.text)
     model = PretrainModel(image, data.text, needs, len(data.train.pairs.label_names))
     model.start_at(known_labels(data.train.pairs))
     spread: dict[str, Any] = {"ranks": machine.ranks, "compiled": machine.compiled}
     trainer = Trainer(model, objective, plan, run["seed"], machine.device, **spread)
-    identity = digest(run | {"plan": asdict(plan)})
+    identity = digest(run | {"plan": asdict(plan), "read": read})
     resume = out.with_name(STATE)
     log = trainer.fit(data.train, data.val, resume, identity, machine.save_every)
     # The momentum copy only serves training.

@@ -24,7 +24,7 @@ from sista.running import Running
 
 P = ParamSpec("P")
 Stage = Literal["fetch", "prepare", "pretrain", "adapt", "score", "report"]
-AGAIN = "delete it and run snakemake again, which makes it and nothing that is still good"
+AGAIN = "delete it and run snakemake again, which makes it and what was made from it"
 # Larger inputs are not hashed again while their size and time of change are the recorded ones.
 HASHED_BYTES = 2**30
 LEFTOVER = re.compile(r"^\..+\.[0-9a-z_]{8}\.tmp(\..+)?$")

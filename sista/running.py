@@ -70,7 +70,8 @@ def state_of(out: Path) -> State | None:
     except (UserError, TypeError, OSError):
         # Its process may remove the file at any moment.
         return None
-    return state if _now(path.parent) - beat < SILENCE_SECONDS else None
+    # A beat in the future is that of a wrong clock, whose machine may be long gone.
+    return state if abs(_now(path.parent) - beat) < SILENCE_SECONDS else None
 
 
 def _alive(state: State) -> bool:

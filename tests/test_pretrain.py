@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from sista import pretrain, tables
+from sista import pretrain, record, tables
 from sista.budgets import BUDGETS
 from sista.encoders import checkpoint
 from sista.encoders.checkpoint import load_image_encoder, read_metadata
@@ -173,6 +174,35 @@ def test_the_state_of_other_settings_is_not_resumed(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "other", manifest, split, settings='{"theta": 0.5, "w_sta": 0.0}')
     assert (tmp_path / "other" / "resume.pt").is_file()
+    assert sha256(run(tmp_path / "other", manifest, split)) == sha256(whole)
+
+
+@pytest.mark.parametrize("suffix", [".images.npy", ".vocabulary.json"])
+def test_a_damaged_input_is_refused_at_once_and_its_state_is_not_resumed(
+    tmp_path, monkeypatch, suffix
+):
+    manifest, split = corpus(tmp_path)
+    whole = run(tmp_path / "whole", manifest, split)
+    state = tmp_path / "other" / "resume.pt"
+    file = manifest.with_suffix(suffix)
+    good = file.read_bytes()
+    # A digit in the place of another: still a film, still a vocabulary.
+    at = good.rindex(b"9")
+    file.write_bytes(good[:at] + b"8" + good[at + 1 :])
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_checkpoint", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path / "other", manifest, split)
+    assert state.is_file()
+    facts = {path.name: record.fact(path).model_dump() for path in tmp_path.glob("manifest.*")}
+    facts[file.name]["sha256"] = hashlib.sha256(good).hexdigest()
+    made = json.loads((tmp_path / "whole" / "run.json").read_text()) | {"outputs": facts}
+    (tmp_path / "run.json").write_text(json.dumps(made))
+    before = state.read_bytes()
+    with pytest.raises(UserError, match=f"manifest{suffix}: damaged since it was made"):
+        run(tmp_path / "other", manifest, split)
+    assert state.read_bytes() == before
+    file.write_bytes(good)
     assert sha256(run(tmp_path / "other", manifest, split)) == sha256(whole)
 
 

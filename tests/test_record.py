@@ -227,6 +227,10 @@ def test_another_machine_is_alive_while_its_heart_beats_whatever_its_clock(tmp_p
     old = path.stat().st_mtime - 10 * running.SILENCE_SECONDS
     os.utime(path, (old, old))
     assert running.state_of(out) is None
+    # The clock that wrote it was a day ahead, and has been set since.
+    ahead = path.stat().st_mtime + 86400
+    os.utime(path, (ahead, ahead))
+    assert running.state_of(out) is None
 
 
 ELSEWHERE = {"stage": "prepare", "pid": 1, "machine": "elsewhere", "process_started": 0.0}

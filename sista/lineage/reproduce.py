@@ -111,7 +111,7 @@ def weights(one: Mapping[str, Any]) -> list[Path]:
     found = []
     for variant in grid.variants:
         for encoder in grid.encoders:
-            text = str(grid.settings_of(variant)[1].get("weights", ""))
+            text = str(grid.settings_of(variant)[1].get("weights") or "")
             path = Path(text.replace("{encoder}", encoder))
             if text and not path.is_file():
                 raise UserError(
@@ -184,11 +184,13 @@ def same_kind(found: Address, again: Mapping[str, Any], row: Mapping[Any, Any]) 
         return False, f"made on another kind of machine ({len(kinds)} kinds): within the interval"
     if other:
         return False, f"made with another {', '.join(other)}: within the interval"
-    code = str(first["code_version"])
-    if not same_code(first.to_dict()):
-        why = f"made with other code ({code}): within the interval"
+    # A cell averages seeds and draws, which may be of several commits.
+    rows = found.rows.drop_duplicates("code_version").to_dict("records")
+    if changed := [str(row["code_version"]) for row in rows if not same_code(row)]:
+        why = f"made with other code ({', '.join(changed)}): within the interval"
         return False, f"{why}; `--tolerance 0` asks for the same bits"
-    return True, f"same kind of machine, environment and code ({code}): bit-equal"
+    codes = ", ".join(str(row["code_version"]) for row in rows)
+    return True, f"same kind of machine, environment and code ({codes}): bit-equal"
 
 
 def same_code(row: Mapping[Any, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -19,6 +20,11 @@ from sista.files import UserError, atomic, digest, sha256
 from sista.metrics.evaluate import OVERALL, Value, evaluate
 
 Floats = NDArray[np.float64]
+# What reading a damaged archive raises.
+DAMAGED = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
 _KEPT = ("meta", "main", "values", "images")
 
 
@@ -151,5 +157,5 @@ def _load(path: Path, content: str) -> FileScores | None:
             names = {name: name.split(",") for name in stored.files if "," in name}
             replicates = {(int(f), int(d)): stored[name] for name, (f, d) in names.items()}
         return FileScores(content, replicates=replicates, **known)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+    except DAMAGED:
         return None

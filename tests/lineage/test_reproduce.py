@@ -55,6 +55,11 @@ def test_bits_must_agree_on_the_same_kind_of_machine_only(found):
     found.rows["code_version"] = "0123456789ab"
     assert "other code (0123456789ab)" in same_kind(found, {"hosts": [HOST]}, row)[1]
     assert not same_kind(found, {"hosts": [HOST]}, row)[0]
+    # A cell of several seeds, whose last one alone is of other code.
+    codes = [provenance.code_version()] * (len(found.rows) - 1) + ["0123456789ab"]
+    assert len(codes) > 1
+    found.rows["code_version"] = codes
+    assert "other code (0123456789ab)" in same_kind(found, {"hosts": [HOST]}, row)[1]
     found.meta["hosts"] = []
     assert not same_kind(found, {"hosts": [HOST]}, row)[0]
 
