@@ -56,8 +56,14 @@ def weights(settings: Mapping[str, Any], encoder: str) -> list[str]:
         settings: of the method; `weights` is a path, in which `{encoder}` is the encoder's word.
         encoder: word of the encoder.
     """
-    path = str(settings.get("weights") or "").replace("{encoder}", encoder)
-    return [path] if path and Path(path).is_file() else []
+    path = weights_path(settings, encoder)
+    return [str(path)] if path and path.is_file() else []
+
+
+def weights_path(settings: Mapping[str, Any], encoder: str) -> Path | None:
+    """Return where a method's imported weights are looked for; None where it reads none."""
+    text = str(settings.get("weights") or "")
+    return Path(text.replace("{encoder}", encoder)) if text else None
 
 
 def version(dataset: str) -> list[str]:

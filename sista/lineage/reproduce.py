@@ -111,16 +111,17 @@ def weights(one: Mapping[str, Any]) -> list[Path]:
     found = []
     for variant in grid.variants:
         for encoder in grid.encoders:
-            text = str(grid.settings_of(variant)[1].get("weights") or "")
-            path = Path(text.replace("{encoder}", encoder))
-            if text and not path.is_file():
+            path = plan.weights_path(grid.settings_of(variant)[1], encoder)
+            if path is None:
+                continue
+            if not path.is_file():
                 raise UserError(
                     f"variant {variant}: its weights {path} are not here; make them with "
                     "`sista import`, or start in the folder that holds them"
                 )
             if ".." in path.parts:
                 raise UserError(f"variant {variant}: {path}: write its weights without `..`")
-            found += [path] if text else []
+            found.append(path)
     return found
 
 
