@@ -9,9 +9,9 @@ from inspect import signature
 from pathlib import Path
 from snakemake.common import overwrite_function_params
 from snakemake.resources import Resource
-from sista import plan
-from sista.grid import Grid
-from sista.grid_file import read_grid
+from sista.grid import plan
+from sista.grid.grid import Grid
+from sista.grid.file import read_grid
 
 GRID = config.get("grid", "benchmarks/phantom.yaml")
 NAME = Path(GRID).stem

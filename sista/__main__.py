@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from cyclopts import App, Group, Parameter
 
 from sista import __version__
-from sista.files import UserError
+from sista.errors import UserError
 
 _STAGES = Group.create_ordered("Stages, in the order of flow")
 _RELEASED = Group.create_ordered("Weights released by others")
@@ -24,33 +24,47 @@ app = App(
 )
 # By import path: no stage is imported before it is called, so help costs no torch.
 _VERBS = (
-    ("fetch", "fetch:fetch", "List a data set's source files (phantom: make them)."),
-    ("prepare", "prepare:prepare", "Read a raw layout into manifest, images and patient split."),
-    ("pretrain", "pretrain:main", "Pre-train one encoder on image-report pairs."),
-    ("adapt", "adapt:adapt", "Adapt one encoder to a task at all label fractions; predict."),
-    ("score", "score:score", "Score the predictions of a grid into one tidy table."),
-    ("report", "report.stage:report", "Make tables, figures and the HTML page of a grid."),
+    ("fetch", "stages.fetch:fetch", "List a data set's source files (phantom: make them)."),
+    (
+        "prepare",
+        "stages.prepare:prepare",
+        "Read a raw layout into manifest, images and patient split.",
+    ),
+    ("pretrain", "stages.pretrain:main", "Pre-train one encoder on image-report pairs."),
+    ("adapt", "stages.adapt:adapt", "Adapt one encoder to a task at all label fractions; predict."),
+    ("score", "stages.score:score", "Score the predictions of a grid into one tidy table."),
+    ("report", "stages.report:report", "Make tables, figures and the HTML page of a grid."),
 )
-_RELEASES = (("import", "importing:main", "Turn released weights into an encoder for a grid."),)
+_RELEASES = (
+    ("import", "importers._import:main", "Turn released weights into an encoder for a grid."),
+)
 _LOOKS = (
-    ("list", "inspection:list_words", "List the words of grids and importers."),
+    ("list", "site.words:list_words", "List the words of grids and importers."),
     ("status", "monitor.status:status", "Count jobs done, running, failed and to do; time left."),
     ("watch", "monitor.status:watch", "Show the state of a grid live, until it is done."),
     ("show", "report.printing:show", "Print the main tables of a grid from its scores."),
-    ("compare", "score:compare", "Compare two scores tables value by value."),
+    ("compare", "lineage.compare:compare", "Compare two scores tables value by value."),
     ("ground", "ground:main", "Score where a checkpoint's word maps point, on the phantom."),
     ("retrieve", "retrieve:main", "Score retrieval between films and reports."),
-    ("similarity", "similarity:inspect", "Show how alike a corpus' reports are, and a cut."),
+    (
+        "similarity",
+        "report.corpus_similarity:inspect",
+        "Show how alike a corpus' reports are, and a cut.",
+    ),
     ("trace", "lineage.trace:trace", "Follow a number of a table down to the raw data's hash."),
     ("verify", "lineage.verify:verify", "Hash all results again; name what was altered."),
-    ("schema", "inspection:schema", "Print the JSON schema of grids or of run records."),
+    ("schema", "site.words:schema", "Print the JSON schema of grids or of run records."),
 )
 _SHARE = (
     ("reproduce", "lineage.reproduce:reproduce", "Make one released number again and compare."),
     ("crate", "lineage.crate:crate", "Write a finished grid as an RO-Crate."),
 )
 _AUDITS = (
-    ("split", "split_audit:audit_split", "Audit a split for overlaps, nestedness, class counts."),
+    (
+        "split",
+        "preparation.split_audit:audit_split",
+        "Audit a split for overlaps, nestedness, class counts.",
+    ),
     ("phantom", "phantom.calibration:main", "Compare the phantom's reports with real ones."),
 )
 audit = App(name="audit", help="Audit a split, or the phantom's realism.", group=_LOOK, sort_key=9)

@@ -1,6 +1,5 @@
-"""Atomic writes, content hashes and the error that is shown to users without a traceback."""
+"""Atomic writes, JSON and content hashes."""
 
-import errno
 import hashlib
 import json
 import os
@@ -11,12 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from sista.errors import UserError, unwritable
+
 _UMASK = os.umask(0)
 os.umask(_UMASK)
-
-
-class UserError(Exception):
-    """An error a user can mend: the message names the file, the row and the remedy."""
 
 
 @contextmanager
@@ -55,20 +52,6 @@ def atomic(path: Path | str) -> Iterator[Path]:
         else:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-
-
-def unwritable(error: Exception) -> str | None:
-    """Return the remedy where an error means a full disk or a folder without rights, else None.
-
-    Writers in C and Rust pass the system's error on as text only.
-    """
-    text = str(error)
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text:
-        return "no space left on the disk; free some and run again, finished work is kept"
-    number = getattr(error, "errno", None)
-    if number in (errno.EROFS, errno.EACCES, errno.EPERM) or "Read-only file system" in text:
-        return "cannot be written; give write permission to the folder of results and run again"
-    return None
 
 
 def write_json(path: Path | str, value: object) -> None:

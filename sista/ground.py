@@ -17,10 +17,12 @@ from rich.table import Table
 from torch import Tensor
 
 from sista import tables
-from sista.engine.corpus import CROP, Pairs
 from sista.engine.interface import Embedded, required
+from sista.engine.pairs import Pairs
 from sista.engine.restored import Restored, restore
-from sista.files import UserError, atomic
+from sista.engine.views import CROP
+from sista.errors import UserError
+from sista.files import atomic
 from sista.metrics.grounding import Placement, chance, pointing, region_share
 from sista.metrics.intervals import paired_bootstrap_p, patient_weights, percentile_interval
 from sista.phantom.terms import TERMS

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sista.files import UserError
+from sista.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
 KINDS = ("datasets", "methods", "heads", "protocols", "importers")

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional
 
-from sista.engine.corpus import NO_DISEASE, NO_FINDING, Pairs
 from sista.engine.interface import required
+from sista.engine.pairs import NO_DISEASE, NO_FINDING, Pairs
 from sista.engine.restored import restore
-from sista.files import UserError, atomic
+from sista.errors import UserError
+from sista.files import atomic
 from sista.metrics.intervals import paired_bootstrap_p, patient_weights, percentile_interval
 from sista.metrics.retrieval import chance_recall, recall_at, same_findings
 

@@ -13,7 +13,8 @@ import pandera.pandas as pa
 import pyarrow
 import pyarrow.parquet
 
-from sista.files import UserError, atomic
+from sista.errors import UserError
+from sista.files import atomic
 
 META_KEY = b"sista"
 SUBSETS = ("train", "val", "test")

@@ -11,7 +11,7 @@ from sista import tables
 from sista.encoders.checkpoint import save_checkpoint
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import encoder_spec
-from sista.masks import to_json
+from sista.preparation.masks import to_json
 
 SIDE = 96
 LABELS = ("disc", "large")

@@ -25,8 +25,8 @@ from pathlib import Path
 import psutil
 
 from sista import tables
-from sista.record import LEFTOVER
-from sista.score import differing
+from sista.lineage.compare import differing
+from sista.runs.record import LEFTOVER
 from tests.conftest import BIN, Project
 
 TARGETS = ("all", "scheduler", "job")

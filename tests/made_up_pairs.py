@@ -7,16 +7,16 @@ import pandas as pd
 import torch
 
 from sista import registry
-from sista.budgets import Budget
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec
 from sista.encoders.text import small_bert
-from sista.engine.batches import Source, known_labels
-from sista.engine.corpus import Pairs
 from sista.engine.loop import Trainer
 from sista.engine.model import PretrainModel
-from sista.reports.similarity import label_vectors, tfidf_vectors
-from sista.reports.vocabulary import tokenise, train_vocabulary
+from sista.engine.pairs import Pairs
+from sista.engine.sources import Source, known_labels
+from sista.grid.budgets import Budget
+from sista.text.similarity import label_vectors, tfidf_vectors
+from sista.text.vocabulary import tokenise, train_vocabulary
 
 SPECS = {
     "resnet": EncoderSpec(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sista import plan
+from sista.grid import plan
 from sista.lineage.verify import record_paths
-from sista.record import place
+from sista.runs.record import place
 from tests.conftest import BIN, ROOT, Project
 
 pytestmark = pytest.mark.slow

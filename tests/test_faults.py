@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from sista.files import UserError
+from sista.errors import UserError
 from sista.lineage.verify import check, record_paths
-from sista.prepare import prepare
+from sista.stages.prepare import prepare
 from tests.conftest import BIN, ROOT, Project
 from tests.raw_trees import chexpert
 

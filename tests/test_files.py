@@ -2,7 +2,8 @@
 
 import pytest
 
-from sista.files import UserError, atomic, digest, read_json, sha256, write_json
+from sista.errors import UserError
+from sista.files import atomic, digest, read_json, sha256, write_json
 
 
 def fail_half_way(path):

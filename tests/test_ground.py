@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sista.files import UserError
+from sista.errors import UserError
 from sista.ground import main, other_studies, summarise
 from sista.phantom.truth import encode
-from tests.test_pretrain import corpus, run
+from tests.stages.test_pretrain import corpus, run
 
 
 def test_others_are_of_other_patients_and_spread():

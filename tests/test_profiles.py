@@ -16,8 +16,8 @@ from snakemake.scheduling.job_scheduler import JobRateLimiter
 from snakemake.settings.types import MaxJobsPerTimespan
 
 from benchmarks.speed import planning
-from sista import plan
-from sista.grid import Grid
+from sista.grid import plan
+from sista.grid.grid import Grid
 from tests.conftest import ROOT
 
 PROFILES = ROOT / "workflow" / "profiles"

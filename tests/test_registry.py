@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sista import registry
-from sista.files import UserError
+from sista.errors import UserError
 
 WORDS = [(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sista.files import UserError
+from sista.errors import UserError
 from sista.retrieve import Gallery, score
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from sista import plan
 from sista.files import sha256
-from sista.grid import Grid
+from sista.grid import plan
+from sista.grid.grid import Grid
 from tests.conftest import ROOT, Project
 from tests.slurm_cluster import Cluster, running, unavailable, wait_until
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from sista import tables
-from sista.files import UserError
+from sista.errors import UserError
 
 
 def split(**changes: object) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sista import plan
-from sista.grid import Grid
+from sista.grid import plan
+from sista.grid.grid import Grid
 from sista.monitor.survey import survey
 from tests.conftest import BIN, ROOT, Project
 

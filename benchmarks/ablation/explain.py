@@ -20,10 +20,10 @@ from matplotlib.figure import Figure
 
 from sista import ground, registry, retrieve
 from sista.files import atomic
-from sista.grid import Grid, PretrainRun
+from sista.grid.grid import Grid, PretrainRun
 from sista.metrics.intervals import seeds_interval
-from sista.progress import track
 from sista.report.figures import STYLE, save
+from sista.runs.progress import track
 
 # Columns of the last line of a run's log.csv.
 LOGGED = (

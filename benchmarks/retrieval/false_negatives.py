@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from sista import registry
-from sista.budgets import find_budget
-from sista.engine.corpus import load_pairs
+from sista.engine.pairs import load_pairs
+from sista.grid.budgets import find_budget
 from sista.metrics.retrieval import CutQuality, cut_quality
 from sista.phantom.truth import FILE
-from sista.reports.encoders import encode
-from sista.reports.similarity import ReportText, similarity
+from sista.text.report_encoders import encode
+from sista.text.similarity import ReportText, similarity
 
 ENCODERS = [
     ("tfidf", "raw"),

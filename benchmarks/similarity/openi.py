@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from sista.files import atomic, write_json
 from sista.metrics.report_pairs import bootstrap_weights, f_score, score_cut
-from sista.openi import read_reports
-from sista.progress import track
-from sista.report.similarity import draw_distributions, draw_trade_off
-from sista.reports.cleaning import for_pretraining
-from sista.reports.encoders import encode
-from sista.reports.similarity import similarity
+from sista.report.corpus_similarity import draw_distributions, draw_trade_off
+from sista.runs.progress import track
+from sista.text.cleaning import for_pretraining
+from sista.text.openi import read_reports
+from sista.text.report_encoders import encode
+from sista.text.similarity import similarity
 
 HALVES = ("choose", "confirm")
 FORMS = (

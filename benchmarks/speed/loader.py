@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.speed.measures import Measure, tell
-from sista.engine.batches import Source
-from sista.engine.corpus import Pairs, augment
+from sista.engine.pairs import Pairs
 from sista.engine.randomness import permutation
-from sista.engine.views import ViewPolicy, Views, two_views
-from sista.reports.similarity import tfidf_vectors
-from sista.reports.vocabulary import tokenise, train_vocabulary
+from sista.engine.sources import Source
+from sista.engine.views import ViewPolicy, Views, augment, two_views
+from sista.text.similarity import tfidf_vectors
+from sista.text.vocabulary import tokenise, train_vocabulary
 
 STORED, SIDE, BATCH, IMAGES = 256, 224, 144, 1440
 FINDINGS = "effusion opacity edema nodule cardiomegaly fracture pneumothorax device".split()

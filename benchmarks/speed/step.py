@@ -19,16 +19,16 @@ from transformers import BertConfig, BertModel
 
 from benchmarks.speed.measures import Measure, tell
 from sista import registry
-from sista.budgets import BUDGETS
 from sista.encoders.chunks import CHUNK_COST, ReportChunk, length_chunks
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import encoder_spec
 from sista.encoders.text import TextEncoder
-from sista.engine.corpus import Batch
+from sista.engine.batches import Batch
 from sista.engine.loop import Trainer
 from sista.engine.model import PretrainModel
+from sista.grid.budgets import BUDGETS
 from sista.phantom.calibration import openi_reports
-from sista.reports.vocabulary import tokenise, train_vocabulary
+from sista.text.vocabulary import tokenise, train_vocabulary
 
 BATCH, LONGEST, REPEATS = 16, 112, 3
 Chunks = tuple[ReportChunk, ...]

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sista.files import UserError
+from sista.errors import UserError
 
 
 @dataclass(frozen=True)

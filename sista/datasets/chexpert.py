@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sista.datasets._card import Dataset, Record
+from sista.datasets._card import Dataset
 from sista.datasets._source import Row, once, relative, rows
+from sista.preparation.image_record import ImageRecord
 
 FINDINGS = (
     "No Finding",
@@ -43,7 +44,7 @@ def _base(folder: Path) -> str | None:
     return next((name for name in FOLDERS if (folder / name / "train.csv").is_file()), None)
 
 
-def read(folder: Path) -> Iterator[Record]:
+def read(folder: Path) -> Iterator[ImageRecord]:
     """Yield one record per frontal film of `train.csv` and `valid.csv`."""
     base = _base(folder) or ""
     seen: set[str] = set()
@@ -63,14 +64,14 @@ def _path(base: str, row: Row) -> str:
     return f"{base}/{inner}" if base else inner
 
 
-def _record(folder: Path, path: str, subset: str, row: Row) -> Record:
+def _record(folder: Path, path: str, subset: str, row: Row) -> ImageRecord:
     parts = path.split("/")
     patient = next((part for part in parts if part.startswith("patient")), None)
     study = next((part for part in parts if part.startswith("study")), None)
     if patient is None or study is None:
         raise row.error("column 'Path' names no patient and study folder; use the original file")
     values = {name: row.finding(name) for name in FINDINGS}
-    return Record(
+    return ImageRecord(
         image_id="/".join(parts[parts.index(patient) :]).rsplit(".", 1)[0],
         patient_id=patient,
         study_id=f"{patient}/{study}",

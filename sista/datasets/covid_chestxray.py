@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sista.datasets._card import Dataset, Record
+from sista.datasets._card import Dataset
 from sista.datasets._source import once, relative, rows
-from sista.masks import MaskFile
-from sista.reports.cleaning import note
+from sista.preparation.image_record import ImageRecord
+from sista.preparation.masks import MaskFile
+from sista.text.cleaning import note
 
 TABLE, SPLITS = "metadata.csv", "splits.csv"
 VIEWS = ("PA", "AP", "AP Supine")
@@ -37,7 +38,7 @@ def release(folder: Path) -> str | None:
     return "2020-10" if "temperature" in names and "RT_PCR_positive" not in names else "2020-06"
 
 
-def read(folder: Path) -> Iterator[Record]:
+def read(folder: Path) -> Iterator[ImageRecord]:
     """Yield one record per frontal X-ray; lateral views, CT and unknown views are left out.
 
     The clinical note is the text for pre-training. It is a case history, not a dictated report.
@@ -51,7 +52,7 @@ def read(folder: Path) -> Iterator[Record]:
         once(seen, name, row)
         if subsets and name not in subsets:
             raise row.error(f"this film has no row in {SPLITS}; correct or remove that file")
-        yield Record(
+        yield ImageRecord(
             image_id=name,
             patient_id=row.text("patientid"),
             path=relative(folder, f"{row.text('folder')}/{name}", row),

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sista.datasets._card import Dataset, Record
+from sista.datasets._card import Dataset
 from sista.datasets._source import Row, once, relative
-from sista.files import UserError
+from sista.errors import UserError
+from sista.preparation.image_record import ImageRecord
 
 LISTS = {
     "V9A": {"train": "train_COVIDx9A.txt", "test": "test_COVIDx9A.txt"},
@@ -26,7 +27,7 @@ def release(folder: Path) -> str | None:
     )
 
 
-def read(folder: Path) -> Iterator[Record]:
+def read(folder: Path) -> Iterator[ImageRecord]:
     """Yield one record per line "patient file class source"; ids are unique inside a source."""
     found = release(folder) or "V9A"
     names = THREE if found == "V9A" else ("COVID-19",)
@@ -41,7 +42,7 @@ def read(folder: Path) -> Iterator[Record]:
             if kind not in CLASSES[found]:
                 raise row.error(f"unknown class; valid: {', '.join(CLASSES[found])}")
             shown = CLASSES[found][kind]
-            yield Record(
+            yield ImageRecord(
                 image_id=path,
                 patient_id=f"{row.text('source')}:{row.text('patient')}",
                 path=relative(folder, path, row),

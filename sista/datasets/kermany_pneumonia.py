@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sista.datasets._card import Dataset, Record
+from sista.datasets._card import Dataset
 from sista.datasets._source import Row, inside, once, relative, rows
-from sista.files import UserError
-from sista.masks import MaskFile
+from sista.errors import UserError
+from sista.preparation.image_record import ImageRecord
+from sista.preparation.masks import MaskFile
 
 FOLDER = "chest_xray"
 PATIENTS = "patients.csv"
@@ -26,7 +27,7 @@ def release(folder: Path) -> str | None:
     return "v2" if (folder / FOLDER / "train").is_dir() else None
 
 
-def read(folder: Path) -> Iterator[Record]:
+def read(folder: Path) -> Iterator[ImageRecord]:
     """Yield one record per film, from `patients.csv` if it is there, else from the file names.
 
     The folders train and test share patients, so they are never used as sets: the sets are those
@@ -36,7 +37,7 @@ def read(folder: Path) -> Iterator[Record]:
     return _from_table(folder, table) if table.is_file() else _from_names(folder)
 
 
-def _from_table(folder: Path, table: Path) -> Iterator[Record]:
+def _from_table(folder: Path, table: Path) -> Iterator[ImageRecord]:
     seen: set[str] = set()
     for row in rows(table, ("file", "patient_id", "label", "split_by_patient", "mask_lung")):
         file, label, mask = row.text("file"), row.text("label"), row.values["mask_lung"]
@@ -46,7 +47,7 @@ def _from_table(folder: Path, table: Path) -> Iterator[Record]:
         subset = row.text("split_by_patient")
         if subset not in ("train", "val", "test"):
             raise row.error("column 'split_by_patient' must hold train, val or test")
-        yield Record(
+        yield ImageRecord(
             image_id=Path(file).stem,
             patient_id=row.text("patient_id"),
             path=relative(folder, file, row),
@@ -57,7 +58,7 @@ def _from_table(folder: Path, table: Path) -> Iterator[Record]:
         )
 
 
-def _from_names(folder: Path) -> Iterator[Record]:
+def _from_names(folder: Path) -> Iterator[ImageRecord]:
     for number, path in enumerate(sorted((folder / FOLDER).glob("*/*/*.jpeg")), start=1):
         sick, normal = _SICK.search(path.name), _NORMAL.search(path.name)
         if path.parent.name == "NORMAL" and normal:
@@ -71,7 +72,7 @@ def _from_names(folder: Path) -> Iterator[Record]:
             raise UserError(f"{path}: a symbolic link out of the data folder; put the file there")
         mask = f"masks_lung/{path.stem}.png"
         row = Row(folder / FOLDER, number, {})
-        yield Record(
+        yield ImageRecord(
             image_id=path.stem,
             patient_id=patient,
             path=relative(folder, path.relative_to(folder).as_posix(), row),

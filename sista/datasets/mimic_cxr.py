@@ -5,10 +5,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sista.datasets._card import Dataset, Record
+from sista.datasets._card import Dataset
 from sista.datasets._source import Row, first_existing, inside, once, relative, rows
-from sista.files import UserError
-from sista.reports.cleaning import for_pretraining
+from sista.errors import UserError
+from sista.preparation.image_record import ImageRecord
+from sista.text.cleaning import for_pretraining
 
 VERSIONS = ("2.0.0", "2.1.0")
 FINDINGS = (
@@ -53,7 +54,7 @@ def _required(folder: Path, name: str) -> Path:
     return found or folder / f"mimic-cxr-2.0.0-{name}.csv.gz"
 
 
-def read(folder: Path) -> Iterator[Record]:
+def read(folder: Path) -> Iterator[ImageRecord]:
     """Yield one record per PA or AP film with its report and the CheXpert labels of its study."""
     subsets = _subsets(_required(folder, "split"))
     findings = dict(_findings(_required(folder, "chexpert")))
@@ -71,7 +72,7 @@ def read(folder: Path) -> Iterator[Record]:
         place = f"files/p{subject[:2]}/p{subject}/s{study}"
         if study not in texts:
             texts = {study: reports(relative(folder, f"{place}.txt", row), row)}
-        yield Record(
+        yield ImageRecord(
             image_id=name,
             patient_id=subject,
             study_id=study,

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sista.datasets._card import Box, Dataset, Record
+from sista.datasets._card import Dataset
 from sista.datasets._source import Row, inside, once, relative, rows
-from sista.files import UserError
+from sista.errors import UserError
+from sista.preparation.image_record import Box, ImageRecord
 
 FINDINGS = (
     "Atelectasis",
@@ -44,7 +45,7 @@ def _table(folder: Path) -> Path | None:
     return next((folder / name for name in TABLES if (folder / name).is_file()), None)
 
 
-def read(folder: Path) -> Iterator[Record]:
+def read(folder: Path) -> Iterator[ImageRecord]:
     """Yield one record per film; without the two lists there are no official sets.
 
     Films without a row in the box table were not annotated for boxes.
@@ -59,7 +60,7 @@ def read(folder: Path) -> Iterator[Record]:
         once(seen, name, row)
         if subsets and name not in subsets:
             raise row.error(f"this film is in none of {', '.join(LISTS)}; get the lists again")
-        yield Record(
+        yield ImageRecord(
             image_id=name.removesuffix(".png"),
             patient_id=f"nih{row.text('Patient ID')}",
             path=relative(folder, places.get(name, f"images/{name}"), row),

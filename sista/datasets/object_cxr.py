@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sista.datasets._card import Box, Dataset, Record
+from sista.datasets._card import Dataset
 from sista.datasets._source import Row, once, relative, rows
+from sista.preparation.image_record import Box, ImageRecord
 
 LABEL = "Foreign Object"
 # The source's test set has no public labels: dev is the family protocol's test set.
@@ -22,7 +23,7 @@ def _is_ours(folder: Path) -> bool:
         return stream.readline().lower().startswith("image")
 
 
-def read(folder: Path) -> Iterator[Record]:
+def read(folder: Path) -> Iterator[ImageRecord]:
     """Yield one record per image; every shape becomes the box around it."""
     seen: set[str] = set()
     for part, subset in TABLES.items():
@@ -31,7 +32,7 @@ def read(folder: Path) -> Iterator[Record]:
             name = row.text("image_name")
             once(seen, f"{part}/{name}", row)
             boxes = parse_annotation(row.values["annotation"], row)
-            yield Record(
+            yield ImageRecord(
                 image_id=f"{part}/{name}".rsplit(".", 1)[0],
                 patient_id=None,
                 path=relative(folder, f"{part}/{name}", row),

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sista.datasets._card import Box, Dataset, Record
+from sista.datasets._card import Dataset
 from sista.datasets._source import Row, relative, rows
-from sista.files import UserError
-from sista.masks import FilledBoxes
+from sista.errors import UserError
+from sista.preparation.image_record import Box, ImageRecord
+from sista.preparation.masks import FilledBoxes
 
 LABELS = "stage_2_train_labels.csv"
 CLASSES = "stage_2_detailed_class_info.csv"
@@ -20,7 +21,7 @@ def release(folder: Path) -> str | None:
     return "stage 2" if (folder / LABELS).is_file() else None
 
 
-def read(folder: Path) -> Iterator[Record]:
+def read(folder: Path) -> Iterator[ImageRecord]:
     """Yield one record per image: Target, boxes, and the boxes filled as mask.
 
     The challenge's patientId names an image. Where `nih_patients.csv` links it to the NIH patient
@@ -39,7 +40,7 @@ def read(folder: Path) -> Iterator[Record]:
     patients = _patients(folder)
     for name, row in named.items():
         found_boxes = tuple(boxes[name])
-        yield Record(
+        yield ImageRecord(
             image_id=name,
             patient_id=patients.get(name, name),
             path=relative(folder, f"{IMAGES}/{name}.dcm", row),

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sista.datasets._card import Dataset, Record
+from sista.datasets._card import Dataset
 from sista.datasets._source import Row, inside, rows
-from sista.files import UserError
-from sista.masks import EMPTY_RLE, RelativeRle
+from sista.errors import UserError
+from sista.preparation.image_record import ImageRecord
+from sista.preparation.masks import EMPTY_RLE, RelativeRle
 
 TABLES = {"stage_2_train.csv": "stage 2", "train-rle.csv": "stage 1"}
 FOLDERS = ("dicom-images-train", "dicom-images-test", "stage_2_images", ".")
@@ -17,7 +18,7 @@ def release(folder: Path) -> str | None:
     return next((name for file, name in TABLES.items() if (folder / file).is_file()), None)
 
 
-def read(folder: Path) -> Iterator[Record]:
+def read(folder: Path) -> Iterator[ImageRecord]:
     """Yield one record per image; several rows of one image are one mask (their union).
 
     The patient is the PatientID of the DICOM header.
@@ -34,7 +35,7 @@ def read(folder: Path) -> Iterator[Record]:
         if name not in places:
             raise row.error("no DICOM file of this name; complete the download of the images")
         codes = tuple(runs[name])
-        yield Record(
+        yield ImageRecord(
             image_id=name,
             patient_id=None,
             path=places[name],

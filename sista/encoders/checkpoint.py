@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec
-from sista.files import UserError, atomic, sha256
+from sista.errors import UserError
+from sista.files import atomic, sha256
 
 
 def save_checkpoint(

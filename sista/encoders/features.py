@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from sista.encoders.feature_cache import POOLED, FeatureCache, map_name, new_array
 from sista.encoders.image import ImageEncoder
-from sista.files import UserError, unwritable
-from sista.progress import track
+from sista.errors import UserError, unwritable
+from sista.runs.progress import track
 
 Images = NDArray[np.uint8]
 Arrays = tuple[NDArray[np.float32], list[NDArray[np.float16]]]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sista.encoders.specs import EncoderSpec, Family
-from sista.files import UserError
+from sista.errors import UserError
 
 
 class ImageFeatures(NamedTuple):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sista.files import UserError
+from sista.errors import UserError
 
 Family = Literal["resnet", "vit"]
 Channels = float | tuple[float, float, float]

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sista import provenance, registry
+from sista import registry
 from sista.encoders.feature_cache import FOLDER, FeatureCache
 from sista.encoders.features import FeatureStore
 from sista.encoders.image import ImageEncoder
-from sista.files import UserError, digest, sha256
-from sista.record import known
+from sista.errors import UserError
+from sista.files import digest, sha256
+from sista.runs import provenance
+from sista.runs.record import known
 
 
 def stored_features(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from sista.encoders.chunks import ReportChunk
-from sista.files import UserError
+from sista.errors import UserError
 
 Pool = Literal["mean", "cls"]
 SMALL = "bert_tiny"

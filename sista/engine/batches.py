@@ -1,74 +1,104 @@
-"""Batches of one subset of the corpus: images as drawn, tokens, labels and report similarity."""
+"""Batches of pairs on the device: images as drawn, tokens, labels, report similarity."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor
 
-from sista.engine.corpus import Batch, Pairs, token_batch
-from sista.engine.views import Views
-from sista.reports.similarity import similarity
-from sista.reports.vocabulary import TokenTable
+from sista.encoders.chunks import ReportChunk, length_chunks
+from sista.text.vocabulary import TokenTable
 
 
-@dataclass(frozen=True)
-class Source:
-    """One subset of the corpus, ready for batches."""
+class Batch(NamedTuple):
+    """B pairs on the device.
 
-    pairs: Pairs
-    tokens: TokenTable | None
-    vectors: sparse.csr_matrix | None
-
-    def __len__(self) -> int:
-        """Return the number of studies."""
-        return len(self.pairs.frame)
-
-    def batch(
-        self,
-        rows: NDArray[np.int64],
-        views: Views,
-        device: torch.device,
-        policy: Tensor,
-        among: NDArray[np.int64] | None = None,
-    ) -> Batch:
-        """Put the parts of a batch on the device.
-
-        Args:
-            rows: studies.
-            views: of their images.
-            device: of the model.
-            policy: `[N, C]` labels after the policy for uncertain ones.
-            among: the whole contrastive batch where `rows` are a part of it: then padded for it,
-                and without similarity.
-        """
-        number = torch.from_numpy(rows)
-        second, boxes = (None if v is None else v.to(device, non_blocking=True) for v in views[1:])
-        return Batch(
-            views.first.to(device, non_blocking=True),
-            *token_batch(self.tokens, rows, device, among),
-            labels=policy[number].to(device),
-            similarity=self.alike(rows, device) if among is None else torch.empty(0, device=device),
-            rows=number.to(device),
-            second=second,
-            boxes=boxes,
-            normal=torch.from_numpy(self.pairs.normal[rows]).to(device),
-        )
-
-    def alike(self, rows: NDArray[np.int64], device: torch.device) -> Tensor:
-        """Return the similarity `[B, B]` of reports; empty where the method needs none."""
-        if self.vectors is None:
-            return torch.empty(0, device=device)
-        return torch.from_numpy(similarity(self.vectors, rows)).to(device)
-
-
-def known_labels(pairs: Pairs) -> Tensor:
-    """Return training labels `[N, C]`, 1/0/NaN.
-
-    Uncertain counts as present; what is not mentioned as absent where the study has any label.
+    Attributes:
+        images: `[B, S, S]` float in [0, 255].
+        ids: `[B, T]` word pieces.
+        length: `[B]` real tokens.
+        chunks: which reports are encoded together.
+        slot: `[B, T]` word of each piece.
+        word_ids: `[B, W]` number of each word, -1 at padding.
+        word_count: `[B]` words of each report, always on the host.
+        sentence: `[B, T]` sentence of each piece, S for pieces of none.
+        sentence_pieces: `[B, S]` pieces of each sentence, 0 at padding.
+        labels: `[B, C]`.
+        similarity: `[B, B]` or empty.
+        rows: `[B]` number of each study in its subset.
+        second: `[B, S, S]` another view of each image.
+        boxes: `[B, 2, 5]` where the views lie, see `Views`.
+        normal: `[B]` bool, studies without a finding.
     """
-    labels = np.where(pairs.labels == -1, 1.0, pairs.labels)
-    some = ~np.isnan(labels).all(axis=1, keepdims=True)
-    return torch.from_numpy(np.where(np.isnan(labels) & some, 0.0, labels)).float()
+
+    images: Tensor
+    ids: Tensor
+    length: Tensor
+    chunks: tuple[ReportChunk, ...]
+    slot: Tensor
+    word_ids: Tensor
+    word_count: Tensor
+    sentence: Tensor
+    sentence_pieces: Tensor
+    labels: Tensor
+    similarity: Tensor
+    rows: Tensor | None = None
+    second: Tensor | None = None
+    boxes: Tensor | None = None
+    normal: Tensor | None = None
+
+
+class TokenBatch(NamedTuple):
+    """The tokens of a batch; `Batch` describes the parts."""
+
+    ids: Tensor
+    length: Tensor
+    chunks: tuple[ReportChunk, ...]
+    slot: Tensor
+    word_ids: Tensor
+    word_count: Tensor
+    sentence: Tensor
+    sentence_pieces: Tensor
+
+
+def token_batch(
+    table: TokenTable | None,
+    rows: NDArray[np.int64],
+    device: torch.device,
+    among: NDArray[np.int64] | None = None,
+) -> TokenBatch:
+    """Return the tokens of some reports, cut to the longest of them.
+
+    Args:
+        table: tokens of all reports.
+        rows: reports.
+        device: of the model.
+        among: reports that they shall be as wide as, so that parts of a batch fit together; by
+            default themselves.
+    """
+    if table is None:
+        empty = torch.empty(0, dtype=torch.long, device=device)
+        return TokenBatch(empty, empty, (), *(empty,) * 5)
+    every = rows if among is None else among
+    length = table.length[rows]
+    wide = int(table.length[every].max())
+    counts = (table.word_ids[rows] >= 0).sum(1)
+    words = max(int((table.word_ids[every] >= 0).sum(1).max()), 1)
+    pieces = table.sentence_pieces[rows]
+    sentences = max(int((table.sentence_pieces[every] > 0).sum(1).max()), 1)
+
+    def moved(part: NDArray[np.int32]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(part)).long().to(device)
+
+    # Dropped pieces point at the last slot, whatever the width of this batch.
+    return TokenBatch(
+        ids=moved(table.ids[rows, :wide]),
+        length=moved(length),
+        chunks=length_chunks(length),
+        slot=moved(np.minimum(table.slot[rows, :wide], words)),
+        word_ids=moved(table.word_ids[rows, :words]),
+        word_count=torch.from_numpy(counts),
+        sentence=moved(np.minimum(table.sentence[rows, :wide], sentences)),
+        sentence_pieces=moved(pieces[:, :sentences]),
+    )

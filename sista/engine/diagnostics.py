@@ -5,7 +5,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from sista.encoders.image import ImageFeatures
-from sista.engine.corpus import Batch
+from sista.engine.batches import Batch
 from sista.engine.interface import Embedded, Objective
 from sista.engine.model import PretrainModel
 

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sista.files import UserError
+from sista.errors import UserError
 
 T = TypeVar("T")
 

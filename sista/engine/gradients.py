@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sista.budgets import Precision
-from sista.engine.corpus import Batch
+from sista.engine.batches import Batch
 from sista.engine.distributed import Ranks
 from sista.engine.interface import PAIRWISE, Embedded, Objective
 from sista.engine.model import PretrainModel
+from sista.grid.budgets import Precision
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Steps are this far apart in the seeds of dropout; pairs of a step lie between.

@@ -11,18 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sista.budgets import Budget
-from sista.engine.batches import Source, known_labels
-from sista.engine.corpus import Batch, augment, centre
+from sista.engine.batches import Batch
 from sista.engine.distributed import Ranks, synchronised
 from sista.engine.gradients import Differentiator
 from sista.engine.interface import Objective
 from sista.engine.model import PretrainModel
 from sista.engine.randomness import permutation
+from sista.engine.sources import Source, known_labels
 from sista.engine.state import Interrupted, Progress, StateFile, StopSignals, means
 from sista.engine.validation import validate
-from sista.engine.views import Views, two_views
-from sista.progress import track
+from sista.engine.views import Views, augment, centre, two_views
+from sista.grid.budgets import Budget
+from sista.runs.progress import track
 
 SAVE_EVERY = 500
 

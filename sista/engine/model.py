@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sista.encoders.image import ImageEncoder, ImageFeatures, normalise
 from sista.encoders.text import TextEncoder, TextFeatures
-from sista.engine.corpus import Batch
+from sista.engine.batches import Batch
 from sista.engine.interface import Embedded, HeadNorm, Needs
 
 

@@ -9,15 +9,17 @@ import torch
 from tokenizers import Tokenizer
 
 from sista import registry
-from sista.budgets import find_budget
 from sista.encoders.checkpoint import load_image_encoder, load_state
 from sista.encoders.text import SMALL, TextEncoder, load_pretrained, small_bert
-from sista.engine.corpus import CROP, Batch, Pairs, centre, load_pairs, token_batch
+from sista.engine.batches import Batch, token_batch
 from sista.engine.interface import Embedded, Objective
 from sista.engine.model import PretrainModel
-from sista.files import UserError
-from sista.reports.findings import stated_spans
-from sista.reports.vocabulary import TokenTable, tokenise
+from sista.engine.pairs import Pairs, load_pairs
+from sista.engine.views import CROP, centre
+from sista.errors import UserError
+from sista.grid.budgets import find_budget
+from sista.text.findings import stated_spans
+from sista.text.vocabulary import TokenTable, tokenise
 
 
 @dataclass(frozen=True)

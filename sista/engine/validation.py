@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from sista.engine.corpus import Batch
+from sista.engine.batches import Batch
 from sista.engine.diagnostics import geometry, token_gradients
 from sista.engine.gradients import Differentiator
 from sista.engine.state import means

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sista.engine.batches import Source, known_labels
 from sista.engine.loop import Trainer
+from sista.engine.sources import Source, known_labels
 from sista.files import atomic
 
 MAPS_SHOWN = 6

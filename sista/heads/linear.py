@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from sista.heads._classification import Classifier
+from sista.adaptation.classification import Classifier
 from sista.openmmlab.backbone import FeatureShape
 
 TASK = "classification"

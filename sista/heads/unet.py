@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sista.heads._segmentation import segmentor
+from sista.adaptation.segmentation import segmentor
 from sista.openmmlab.backbone import FeatureShape
 
 TASK = "segmentation"

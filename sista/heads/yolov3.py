@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sista.heads._detection import yolov3_detector
+from sista.adaptation.detection import yolov3_detector
 from sista.openmmlab.backbone import FeatureShape
 
 TASK = "detection"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec
-from sista.files import UserError
+from sista.errors import UserError
 from sista.importers._card import Card, Layout
 
 _JOINED = re.compile(r"(.+\.attn)\.([qkv])\.(weight|bias)")

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sista.files import UserError
+from sista.errors import UserError
 
 MAX_BYTES = 16 << 30
 # Where training code keeps the weights inside its checkpoints.

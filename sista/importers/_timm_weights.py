@@ -8,7 +8,8 @@ from torch import Tensor
 
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec
-from sista.files import UserError, sha256
+from sista.errors import UserError
+from sista.files import sha256
 from sista.importers._files import read_tensors
 
 COUNTERS = "num_batches_tracked"

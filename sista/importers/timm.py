@@ -3,14 +3,7 @@
 from dataclasses import replace
 
 from sista.importers._card import Card, Layout, Source
-from sista.importers._keys import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    RESNET50,
-    VIT_BASE,
-    resnet,
-    timm_vit,
-)
+from sista.importers._keys import IMAGENET_MEAN, IMAGENET_STD, RESNET50, VIT_BASE, resnet, timm_vit
 
 timm = Card(
     word="timm",

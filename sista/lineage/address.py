@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from sista import tables
-from sista.chain import resolve
-from sista.files import UserError
-from sista.record import read_record
-from sista.report.cells import main_rows, overall
+from sista.errors import UserError
+from sista.runs.ancestry import resolve
+from sista.runs.record import read_record
+from sista.scoring.main_rows import main_rows, overall
 
 TASKS = ("classification", "segmentation", "detection")
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from sista import __version__
-from sista.chain import Link, follow, resolve, walk
-from sista.files import UserError, write_json
-from sista.grid import Grid
-from sista.grid_file import read_grid
-from sista.record import Record
+from sista.errors import UserError
+from sista.files import write_json
+from sista.grid.file import read_grid
+from sista.grid.grid import Grid
+from sista.runs.ancestry import Link, follow, resolve, walk
+from sista.runs.record import Record
 
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
 PROFILE = "https://w3id.org/ro/crate/1.1"

@@ -11,10 +11,12 @@ from typing import Any
 
 import yaml
 
-from sista import plan, provenance, tables
-from sista.files import UserError
-from sista.grid import Grid
+from sista import tables
+from sista.errors import UserError
+from sista.grid import plan
+from sista.grid.grid import Grid
 from sista.lineage.address import Address, find
+from sista.runs import provenance
 
 NEEDED = ("Snakefile", "benchmarks", "envs", "sista", "workflow")
 NAME = "reproduce"

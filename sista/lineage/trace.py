@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sista.chain import Link, follow, hash_of
 from sista.lineage.address import find
+from sista.runs.ancestry import Link, follow, hash_of
 
 
 def trace(

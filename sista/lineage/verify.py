@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sista import registry, tables
-from sista.chain import hash_of, resolve
 from sista.datasets._card import Dataset
-from sista.fetch import CACHE
-from sista.files import UserError, sha256
-from sista.progress import track
-from sista.record import AGAIN, LEFTOVER, Record, read_record, record_of
+from sista.errors import UserError
+from sista.files import sha256
+from sista.runs.ancestry import hash_of, resolve
+from sista.runs.progress import track
+from sista.runs.record import AGAIN, LEFTOVER, Record, read_record, record_of
+from sista.stages.fetch import CACHE
 
 RESULTS = ("encoder.safetensors", "predictions.parquet", "inventory.parquet", "manifest.parquet")
 # Clocks of a cluster differ by seconds.

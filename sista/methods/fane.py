@@ -10,14 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sista.engine.interface import Embedded, HeadNorm, Needs, Objective, required
-from sista.losses.fane import (
-    fane_global,
-    fane_intra,
-    masked_mean,
-    similarity_centre,
-    within_report,
-)
-from sista.reports.similarity import ReportEncoder, ReportText
+from sista.losses.fane import fane_global, fane_intra, masked_mean, similarity_centre, within_report
+from sista.text.similarity import ReportEncoder, ReportText
 
 # Share of a new batch in the running centre of the similarities.
 UPDATE = 0.05

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from sista.engine.interface import Embedded, HeadNorm, Needs, Objective, Temperature, required
 from sista.losses.sat import sat as triage
-from sista.reports.similarity import ReportEncoder, ReportText
+from sista.text.similarity import ReportEncoder, ReportText
 
 
 class _Sat(Objective):

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from sista.engine.interface import Embedded, Needs, Objective, Temperature, required
-from sista.files import UserError
+from sista.errors import UserError
 from sista.losses.sia import false_negatives, recentred, sia
 from sista.losses.sta import Direction, Form, alignment, sta
 from sista.losses.sta_images import Pairs, Reduction, sta_batch, sta_images
 from sista.methods._sista_settings import Settings
-from sista.reports import cut
+from sista.text import cut
 
 BATCH_WISE = -1
 # FaNe (source: its released code): running centre of the similarities.

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sista.grid import Grid
+from sista.grid.grid import Grid
 from sista.monitor.survey import STATES, Job, last_line, seconds_left, survey
 
 SHOWN = 8

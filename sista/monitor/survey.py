@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sista import plan
-from sista.grid import Grid
-from sista.running import state_of
+from sista.grid import plan
+from sista.grid.grid import Grid
+from sista.runs.heartbeat import state_of
 
 JobState = Literal["done", "running", "failed", "to do"]
 STATES: tuple[JobState, ...] = ("done", "running", "failed", "to do")

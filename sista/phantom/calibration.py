@@ -15,10 +15,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from sista.files import UserError
-from sista.openi import read_reports
+from sista.errors import UserError
 from sista.phantom.patients import make_patient, roster
 from sista.phantom.presets import PRESETS, Preset
+from sista.text.openi import read_reports
 
 NEAR = 0.9
 

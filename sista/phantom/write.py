@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from sista.files import UserError, atomic
+from sista.errors import UserError
+from sista.files import atomic
 from sista.phantom.patients import make_patient, roster
 from sista.phantom.presets import LAYOUTS, Preset
 from sista.phantom.truth import Rows, write_truth
-from sista.progress import track
-from sista.workers import worker_pool
+from sista.runs.progress import track
+from sista.runs.workers import worker_pool
 
 PATIENTS_PER_TASK = 8
 

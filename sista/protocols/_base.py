@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sista.budgets import BUDGETS
-from sista.files import UserError
+from sista.errors import UserError
+from sista.grid.budgets import BUDGETS
 
 CLASSIFICATION, SEGMENTATION, DETECTION = "classification", "segmentation", "detection"
 # The first metric of a task is the one of its main table.

@@ -1,6 +1,6 @@
 """The main tables as data: mean and standard deviation over draws, best per block, footnotes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -141,17 +141,6 @@ def _letter(index: int) -> str:
         index, rest = divmod(index - 1, 26)
         letters = chr(97 + rest) + letters
     return letters
-
-
-def overall(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the test rows over all classes."""
-    return scores[(scores["subset"] == "test") & scores["label"].isin(("macro", "all"))]
-
-
-def main_rows(scores: pd.DataFrame, main_metrics: Mapping[str, str]) -> pd.DataFrame:
-    """Return the overall test rows of each run's main metric."""
-    rows = overall(scores)
-    return rows[rows["metric"] == rows["predictions"].map(dict(main_metrics))]
 
 
 def task_table(rows: pd.DataFrame, task: str) -> TaskTable:

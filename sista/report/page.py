@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from sista.report.cells import LOWER_IS_BETTER, TITLES, TaskTable, overall, task_table
+from sista.report.cells import LOWER_IS_BETTER, TITLES, TaskTable, task_table
+from sista.scoring.main_rows import overall
 
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 TEST_COLUMNS = (

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sista import tables
-from sista.report.cells import TaskTable, main_rows, task_table
+from sista.report.cells import TaskTable, task_table
+from sista.scoring.main_rows import main_rows
 
 
 def show(scores: Path) -> None:

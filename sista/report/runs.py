@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sista.chain import below_of, raw_data
 from sista.report.cells import run_anchor
+from sista.runs.ancestry import below_of, raw_data
 
 RUN_COLUMNS = (
     "Variant",

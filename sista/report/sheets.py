@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from sista import tables
-from sista.files import UserError
-from sista.masks import from_json
+from sista.errors import UserError
+from sista.preparation.masks import from_json
 from sista.report.figures import STYLE
 
 PREFERRED = ("random_init", "clip", "sista", "supervised")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sista import registry
 from sista.datasets._source import Row, relative, rows
 from sista.datasets.object_cxr import parse_annotation
-from sista.files import UserError
+from sista.errors import UserError
 from tests import raw_trees
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from sista import registry
 from sista.datasets.covid_chestxray import findings
-from sista.files import UserError
+from sista.errors import UserError
 from tests import raw_trees
 
 

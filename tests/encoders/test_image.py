@@ -5,7 +5,7 @@ import torch
 from sista.encoders.checkpoint import load_image_encoder, read_metadata, save_checkpoint
 from sista.encoders.image import ImageEncoder, normalise
 from sista.encoders.specs import ENCODERS, EncoderSpec, encoder_spec
-from sista.files import UserError
+from sista.errors import UserError
 
 
 @pytest.mark.parametrize("word", ["resnet_tiny", "vit_tiny"])

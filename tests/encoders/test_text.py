@@ -3,7 +3,7 @@ import torch
 
 from sista.encoders.chunks import ReportChunk, length_chunks
 from sista.encoders.text import TextEncoder, load_pretrained, small_bert
-from sista.files import UserError
+from sista.errors import UserError
 
 
 def test_chunks_and_padding_change_nothing():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sista.engine.distributed import Ranks, SynchronisedNorm
-from sista.files import UserError
+from sista.errors import UserError
 from tests.engine.test_gradients import assert_equal
 from tests.engine.two_processes import CASES
 from tests.made_up_pairs import ROWS, gradients, trainer

@@ -4,9 +4,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sista import registry
-from sista.engine.batches import known_labels
 from sista.engine.gradients import join
 from sista.engine.interface import Embedded
+from sista.engine.sources import known_labels
 from tests.made_up_pairs import ROWS, gradients, trainer
 
 METHODS = [n for n in registry.names("methods") if registry.find("methods", n)().needs.trained]

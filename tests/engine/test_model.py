@@ -7,11 +7,11 @@ import torch
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec
 from sista.encoders.text import small_bert
-from sista.engine.corpus import Batch
+from sista.engine.batches import Batch
 from sista.engine.interface import Needs
 from sista.engine.model import PretrainModel, sum_pieces
 from sista.engine.views import ViewPolicy
-from sista.reports.vocabulary import bert_tokenizer, tokenise
+from sista.text.vocabulary import bert_tokenizer, tokenise
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RESNET = EncoderSpec("r", "resnet", "resnet10t", 32, {"channels": (8, 8, 8, 8), "stem_width": 8})

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sista import registry
-from sista.files import UserError
+from sista.errors import UserError
 from sista.importers._convert import convert, recognise
 from tests.importers import made_up
 

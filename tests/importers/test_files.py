@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sista.files import UserError
+from sista.errors import UserError
 from sista.importers import _files
 from sista.importers._files import read_tensors
 

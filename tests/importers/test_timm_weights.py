@@ -6,13 +6,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sista import pretrain
 from sista.encoders.checkpoint import load_image_encoder, read_metadata
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import encoder_spec
-from sista.files import UserError, read_json, sha256
+from sista.errors import UserError
+from sista.files import read_json, sha256
 from sista.importers._timm_weights import encoder_of_file
-from sista.record import read_record
+from sista.runs.record import read_record
+from sista.stages import pretrain
 
 WORDS = {"resnet_tiny": "fc", "vit_tiny_224": "head"}
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sista import chain, score, tables
-from sista.fetch import CACHE, listing_hash
+from sista import tables
 from sista.files import sha256
-from sista.record import Made, recorded
-from sista.report.stage import report
+from sista.runs import ancestry as chain
+from sista.runs.record import Made, recorded
+from sista.stages import score
+from sista.stages.fetch import CACHE, listing_hash
+from sista.stages.report import report
 from tests import made_up_predictions as made
 
 GRID = """

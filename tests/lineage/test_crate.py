@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from sista.files import UserError, sha256
+from sista.errors import UserError
+from sista.files import sha256
 from sista.lineage.crate import METADATA, crate
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sista import plan, provenance, tables
-from sista.files import UserError
-from sista.grid import Grid
+from sista import tables
+from sista.errors import UserError
+from sista.grid import plan
+from sista.grid.grid import Grid
 from sista.lineage.address import find
 from sista.lineage.reproduce import (
     _compare,
@@ -19,6 +20,7 @@ from sista.lineage.reproduce import (
     same_kind,
     weights,
 )
+from sista.runs import provenance
 
 HOST = {"machine": "x86_64", "system": "Linux", "cpu": "made up", "python": "3.11.7"}
 
@@ -69,9 +71,9 @@ def test_a_later_commit_is_the_same_code_where_no_file_of_the_jobs_differs(
 ):
     root = tmp_path / "clone"
     row = found.rows.iloc[0].to_dict()
-    used = root / "sista" / "adapt.py"
+    used = root / "sista" / "stages" / "adapt.py"
     unused = root / "sista" / "monitor" / "watch.py"
-    assert "sista/adapt.py" in plan.code("adapt", heads="linear", protocols="quick_v1")
+    assert "sista/stages/adapt.py" in plan.code("adapt", heads="linear", protocols="quick_v1")
 
     def git(*command: str) -> str:
         told = subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)

@@ -5,10 +5,11 @@ import re
 import pytest
 
 from sista import tables
-from sista.files import UserError, sha256
+from sista.errors import UserError
+from sista.files import sha256
 from sista.lineage.trace import trace
-from sista.record import read_record
 from sista.report.runs import RUN_COLUMNS, run_rows
+from sista.runs.record import read_record
 
 CELL = {"row": "clip/resnet_tiny", "column": "chexpert@phantom/10"}
 

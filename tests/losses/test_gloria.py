@@ -5,12 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from sista.losses.gloria import (
-    gloria_attention,
-    gloria_global,
-    gloria_local,
-    gloria_similarity,
-)
+from sista.losses.gloria import gloria_attention, gloria_global, gloria_local, gloria_similarity
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "gloria.npz")
 EXACT = {"rtol": 1e-9, "atol": 1e-11}

@@ -7,9 +7,9 @@ from sista import registry
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec
 from sista.encoders.text import small_bert
-from sista.engine.corpus import Batch
+from sista.engine.batches import Batch
 from sista.engine.model import PretrainModel
-from sista.files import UserError
+from sista.errors import UserError
 
 SPECS = [
     EncoderSpec("r", "resnet", "resnet10t", 32, {"channels": (8, 8, 8, 8), "stem_width": 8}),

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from sista.budgets import BUDGETS
 from sista.encoders.checkpoint import load_image_encoder
 from sista.engine import loop
 from sista.files import sha256
+from sista.grid.budgets import BUDGETS
 from tests.methods.test_methods import trained
-from tests.test_pretrain import corpus, run
+from tests.stages.test_pretrain import corpus, run
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sista.grid import Grid
+from sista.grid.grid import Grid
 from sista.monitor import status
 from sista.monitor.survey import Job, last_line, seconds_left, survey
-from sista.running import Running, machine, state_path
+from sista.runs.heartbeat import Running, machine, state_path
 
 GRID = """
 budget: tiny

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sista.files import UserError
+from sista.errors import UserError
 from sista.phantom import calibration
 from sista.phantom.calibration import (
     Sections,

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from sista.files import UserError
+from sista.errors import UserError
 from sista.phantom.layouts.siim_acr import EMPTY, relative_rle
 from sista.phantom.patients import make_patient, roster
 from sista.phantom.presets import LAYOUTS, PRESETS

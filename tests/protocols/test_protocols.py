@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from sista import registry
-from sista.budgets import BUDGETS
-from sista.files import UserError
+from sista.errors import UserError
+from sista.grid.budgets import BUDGETS
 from sista.protocols.mgca_v1 import mgca_v1
 from sista.protocols.quick_v1 import quick_v1
 

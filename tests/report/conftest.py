@@ -1,7 +1,8 @@
 import pandas as pd
 import pytest
 
-from sista import score, tables
+from sista import tables
+from sista.stages import score
 from tests import made_up_predictions as made
 
 GRID = """

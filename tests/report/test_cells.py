@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from sista.report import cells
+from sista.scoring.main_rows import main_rows
 
 
 def _rows(values, **changes):
@@ -90,7 +91,7 @@ def test_two_heads_of_one_data_set_are_two_columns():
 
 def test_blocks_of_a_grid(scores):
     frame, meta = scores
-    rows = cells.main_rows(frame, meta["main_metrics"])
+    rows = main_rows(frame, meta["main_metrics"])
     table = cells.task_table(rows, "segmentation")
     assert [block.title for block in table.blocks] == [
         "ResNet (resnet_tiny; head unet)",

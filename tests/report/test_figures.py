@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from sista.report import cells, figures
+from sista.report import figures
+from sista.scoring.main_rows import main_rows
 
 
 @pytest.fixture(scope="module")
 def rows(scores):
     frame, meta = scores
-    return cells.main_rows(frame, meta["main_metrics"])
+    return main_rows(frame, meta["main_metrics"])
 
 
 def test_looks_are_distinct_and_do_not_depend_on_later_variants():

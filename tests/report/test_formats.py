@@ -9,12 +9,13 @@ import subprocess
 import pytest
 
 from sista.report import cells, formats
+from sista.scoring.main_rows import main_rows
 
 
 @pytest.fixture(scope="module")
 def table(scores):
     frame, meta = scores
-    return cells.task_table(cells.main_rows(frame, meta["main_metrics"]), "detection")
+    return cells.task_table(main_rows(frame, meta["main_metrics"]), "detection")
 
 
 def test_csv(table):

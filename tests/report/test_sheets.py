@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from sista import tables
-from sista.files import UserError
+from sista.errors import UserError
 from sista.report import sheets
 from tests import made_up_predictions as made
 

@@ -77,7 +77,7 @@ rule report:
         runtime=growing(60),
     params:
         folder=PAGE,
-        code=plan.code_hash("report.stage"),
+        code=plan.code_hash("report"),
     message:
         f"report {NAME}"
     shell:

@@ -1,0 +1,1 @@
+"""What `adapt` needs: one job, and one class a task."""

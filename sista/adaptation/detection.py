@@ -1,0 +1,164 @@
+"""Detection: boxes in the image frame, and predicted boxes back in native pixels."""
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from mmengine.model import BaseModel
+from mmengine.structures import InstanceData
+from numpy.typing import NDArray
+
+from sista.adaptation.task import HeadTask
+from sista.errors import UserError
+from sista.openmmlab.detectors import DetDataSample, yolov3_detector
+
+__all__ = ["DetectionTask", "yolov3_detector"]
+Floats = NDArray[np.float64]
+
+
+class DetectionTask(HeadTask):
+    """Boxes of each image: x1, y1, x2, y2 in the image frame for the model, native in tables."""
+
+    TABLE = "predictions_detection"
+
+    def __init__(
+        self, frame: pd.DataFrame, meta: dict[str, Any], size: int, options: dict[str, Any]
+    ) -> None:
+        super().__init__(frame, meta, size, options)
+        # A point x of the image is native pixel x / zoom + shift.
+        self.zoom = frame["scale"].to_numpy(dtype=float) * size / float(meta["prepared_size"])
+        self.shift = -frame[["pad_x", "pad_y"]].to_numpy(dtype=float) / frame[["scale"]].to_numpy()
+        self.native = [json.loads(text) for text in frame["boxes"]]
+        self.corners = [self._corners(row) for row in range(len(frame))]
+        self._samples: dict[int, DetDataSample] = {}
+
+    def _corners(self, row: int) -> tuple[Floats, list[int]]:
+        boxes = self.native[row]
+        unknown = sorted({str(box["label"]) for box in boxes} - set(self.labels))
+        if unknown:
+            place = f"{self.meta['dataset']} manifest, row {self.frame.iloc[row]['row']}"
+            raise UserError(f"{place}: unknown box label {unknown[0]!r}; run prepare again")
+        native = np.array([[b["x"], b["y"], b["w"], b["h"]] for b in boxes], dtype=float)
+        native = native.reshape(-1, 4)
+        low = (native[:, :2] - self.shift[row]) * self.zoom[row]
+        high = low + native[:, 2:] * self.zoom[row]
+        # A box that ends on the border must have its centre inside the last cell.
+        corners = np.hstack((low, high)).clip(0, self.size - 1e-3)
+        return corners, [self.labels.index(str(box["label"])) for box in boxes]
+
+    @staticmethod
+    def annotated(manifest: pd.DataFrame, meta: dict[str, Any]) -> "pd.Series[bool]":
+        """Return the images annotated for boxes, those without any box included."""
+        return manifest["boxes"].notna()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of boxes."""
+        return tuple(self.meta["box_labels"])
+
+    def refusal(self, rows: Sequence[int]) -> str | None:
+        """Refuse rows without a single box."""
+        if not any(self.native[row] for row in rows):
+            return "no training image has a box"
+        return None
+
+    def samples(self, rows: Sequence[int]) -> list[DetDataSample]:
+        """Return mmdetection's samples, made once an image."""
+        for row in rows:
+            if row not in self._samples:
+                corners, labels = self.corners[row]
+                truth = InstanceData(
+                    bboxes=torch.from_numpy(corners).float(),
+                    labels=torch.tensor(labels, dtype=torch.long),
+                )
+                shape = (self.size, self.size)
+                metas = {"row": row, "img_shape": shape, "ori_shape": shape}
+                self._samples[row] = DetDataSample(gt_instances=truth, metainfo=metas)
+        return [self._samples[row] for row in rows]
+
+    def predict(self, model: BaseModel, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yield a row for each image, also for one without a box."""
+        data = model.data_preprocessor(self.batch(list(rows)))
+        found = model.bbox_head.predict(
+            model.extract_feat(data["inputs"]), data["data_samples"], rescale=False
+        )
+        for instances, row in zip(found, rows, strict=True):
+            predicted = self._to_native(instances, row)
+            target = [[b["x"], b["y"], b["w"], b["h"], b["label"]] for b in self.native[row]]
+            texts = {"predicted": json.dumps(predicted), "target": json.dumps(target)}
+            yield {**self.identity(row), **texts}
+
+    def _to_native(self, instances: InstanceData, row: int) -> list[list[Any]]:
+        """Return [x, y, w, h, score, label] in native pixels, cut at the border of the film."""
+        points = instances.bboxes.cpu().double().numpy().reshape(-1, 2, 2)
+        ids = self.frame.iloc[row]
+        native = points / self.zoom[row] + self.shift[row]
+        native = native.clip(0, [ids["width"], ids["height"]])
+        boxes = np.hstack((native[:, 0], native[:, 1] - native[:, 0])).round(3).tolist()
+        scores = instances.scores.cpu().double().numpy().tolist()
+        labels = [self.labels[i] for i in instances.labels.tolist()]
+        found = zip(boxes, scores, labels, strict=True)
+        return [[*box, score, label] for box, score, label in found if box[2] > 0 and box[3] > 0]
+
+    def unjudged(self, rows: Sequence[int], monitor: str) -> str | None:
+        """Return why these validation images cannot tell when to stop, or None."""
+        reason = super().unjudged(rows, monitor)
+        if reason or monitor == "loss":
+            return reason
+        boxes = sum(len(self.native[row]) for row in rows)
+        return None if boxes else f"no validation box to stop by its {monitor}"
+
+    def validation_score(self, model: BaseModel, rows: Sequence[int]) -> float:
+        """Return COCO's mean average precision at IoU 0.40:0.05:0.75 on `rows`, 0 to 1."""
+        frame = self.predictions(model, rows)
+        predicted = [json.loads(text) for text in frame["predicted"]]
+        return coco_map(predicted, [json.loads(text) for text in frame["target"]], self.labels)
+
+
+def coco_map(
+    predicted: Sequence[Sequence[Any]], target: Sequence[Sequence[Any]], labels: Sequence[str]
+) -> float:
+    """Return pycocotools' mean average precision at IoU 0.40:0.05:0.75; 0 without predictions.
+
+    Args:
+        predicted: per image [x, y, w, h, score, label].
+        target: per image [x, y, w, h, label].
+        labels: all labels.
+    """
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def entry(image: int, box: Sequence[Any]) -> dict[str, Any]:
+        category = labels.index(box[-1])
+        place = {"image_id": image, "category_id": category, "bbox": list(box[:4])}
+        return {**place, "area": box[2] * box[3], "iscrowd": 0}
+
+    truth = [entry(image, box) for image, boxes in enumerate(target) for box in boxes]
+    found = [
+        {**entry(image, box), "score": box[4]}
+        for image, boxes in enumerate(predicted)
+        for box in boxes
+    ]
+    if not found or not truth:
+        return 0.0
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = {
+            "images": [{"id": image} for image in range(len(target))],
+            "categories": [{"id": i} for i in range(len(labels))],
+            "annotations": [{**each, "id": i + 1} for i, each in enumerate(truth)],
+        }
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
+        evaluation.params.iouThrs = np.linspace(0.40, 0.75, 8)
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = evaluation.eval["precision"][..., 0, -1]
+    known = precision[precision > -1]
+    return float(known.mean()) if known.size else 0.0

@@ -1,0 +1,101 @@
+"""What the three kinds of adaptation share: which images, batches, validation loss, predictions."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import pandas as pd
+import torch
+from mmengine.model import BaseModel
+
+from sista.encoders.features import FeatureStore
+from sista.errors import UserError
+
+Batch = dict[str, Any]
+EVALUATION_BATCH = 64
+
+
+class HeadTask(ABC):
+    """A data set seen by one kind of head. Rows are positions in `frame` and in the features.
+
+    Args:
+        frame: manifest rows of the images that are annotated for this task.
+        meta: the manifest's metadata.
+        size: side of the protocol's image in pixels.
+        options: of the protocol, e.g. `labels` and `label_policy`.
+    """
+
+    TABLE: ClassVar[str]
+    features: FeatureStore
+
+    def __init__(
+        self, frame: pd.DataFrame, meta: dict[str, Any], size: int, options: dict[str, Any]
+    ) -> None:
+        self.frame, self.meta, self.size, self.options = frame, meta, size, options
+        self._ids = list(zip(frame["image_id"], frame["patient_id"], strict=True))
+
+    @staticmethod
+    @abstractmethod
+    def annotated(manifest: pd.DataFrame, meta: dict[str, Any]) -> "pd.Series[bool]":
+        """Return which images can be used for this task."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """The labels a head gives, in order."""
+
+    @abstractmethod
+    def refusal(self, rows: Sequence[int]) -> str | None:
+        """Return why a head cannot be trained on these rows, or None."""
+
+    @abstractmethod
+    def samples(self, rows: Sequence[int]) -> Any:
+        """Return the targets in the form the model takes."""
+
+    @abstractmethod
+    def predict(self, model: BaseModel, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yield the task's own columns of the predictions table for a batch of rows."""
+
+    def head_options(self) -> dict[str, Any]:
+        """Return what the data decide about the head."""
+        return {}
+
+    def batch(self, rows: list[int]) -> Batch:
+        """Return the model's inputs and targets."""
+        return {"inputs": self.features.inputs(rows), "data_samples": self.samples(rows)}
+
+    def unjudged(self, rows: Sequence[int], monitor: str) -> str | None:
+        """Return why these validation images cannot tell when to stop, or None."""
+        return None if len(rows) else f"no validation image to stop by its {monitor}"
+
+    @torch.no_grad()
+    def validation_loss(self, model: BaseModel, rows: Sequence[int]) -> float:
+        """Return the mean loss over `rows`, by images."""
+        model.eval()
+        total = 0.0
+        for part in _parts(rows):
+            data = model.data_preprocessor(self.batch(part))
+            loss, _ = model.parse_losses(model(**data, mode="loss"))
+            total += float(loss) * len(part)
+        return total / len(rows)
+
+    def validation_score(self, model: BaseModel, rows: Sequence[int]) -> float:
+        """Return the score of the protocol's `monitor` on `rows`, where the task has one."""
+        raise UserError(f"{type(self).__name__} can only be monitored by its loss")
+
+    @torch.no_grad()
+    def predictions(self, model: BaseModel, rows: Sequence[int]) -> pd.DataFrame:
+        """Return the task's columns of the predictions table, with image and patient ids."""
+        model.eval()
+        found = [row for part in _parts(rows) for row in self.predict(model, part)]
+        return pd.DataFrame(found)
+
+    def identity(self, row: int) -> dict[str, Any]:
+        """Return the id columns of a row."""
+        image, patient = self._ids[row]
+        return {"image_id": image, "patient_id": patient}
+
+
+def _parts(rows: Sequence[int]) -> Iterator[list[int]]:
+    for start in range(0, len(rows), EVALUATION_BATCH):
+        yield list(rows[start : start + EVALUATION_BATCH])

@@ -1,0 +1,96 @@
+"""The studies of one subset of a corpus in memory: manifest rows, images and labels."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+
+from sista import tables
+from sista.errors import UserError
+from sista.runs.progress import track
+
+NO_FINDING = "No Finding"
+NO_DISEASE = ("Support Devices",)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which studies a run uses.
+
+    Attributes:
+        frame: manifest rows, with reports where text is needed.
+        images: uint8 `[N, S, S]`, one for each row of the frame.
+        labels: `[N, C]` as in the manifest (-1 = uncertain).
+        label_names: of the columns.
+    """
+
+    frame: pd.DataFrame
+    images: NDArray[np.uint8]
+    labels: NDArray[np.float64]
+    label_names: tuple[str, ...]
+
+    @cached_property
+    def normal(self) -> NDArray[np.bool_]:
+        """Which studies have no finding, `[N]`: by the label that says so, else no label at all."""
+        if NO_FINDING in self.label_names:
+            marked: NDArray[np.bool_] = self.labels[:, self.label_names.index(NO_FINDING)] == 1
+            return marked
+        found = [n for n, name in enumerate(self.label_names) if name not in NO_DISEASE]
+        absent: NDArray[np.bool_] = ~(np.nan_to_num(self.labels[:, found]) != 0).any(1)
+        return absent
+
+
+def load_pairs(
+    manifest: Path, split: Path, *, subset: str, size: int, text: bool, limit: int = 0
+) -> Pairs:
+    """Read the training or validation studies of a corpus.
+
+    Args:
+        manifest: of the prepared corpus; its image container lies beside it.
+        split: of the same data set.
+        subset: `train` or `val`.
+        size: side in pixels that the images are reduced to.
+        text: leave out studies without a report.
+        limit: at most this many (0 = all).
+
+    Raises:
+        UserError: no study is left.
+    """
+    frame, meta = tables.read(manifest, "manifest")
+    chosen, _ = tables.read(split, "split")
+    full = chosen["subset"].eq(subset) & chosen["fraction"].isin((-1, 100))
+    wanted = set(chosen.loc[full, "image_id"])
+    frame = frame[frame["image_id"].isin(wanted)]
+    if text:
+        frame = frame[frame["report"].notna()]
+    frame = frame.sort_values("image_id", ignore_index=True)
+    frame = frame.head(limit) if limit else frame
+    if frame.empty:
+        raise UserError(f"{manifest}: no {subset} study{' with a report' if text else ''}")
+    names = tuple(str(name) for name in meta["labels"])
+    labels = frame[[f"label.{name}" for name in names]].to_numpy(np.float64)
+    container = manifest.with_name(meta["images"])
+    return Pairs(frame, read_images(container, frame["row"].to_numpy(), size), labels, names)
+
+
+def read_images(container: Path, rows: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
+    """Return images `[N, size, size]` of a container, reduced once with antialiasing."""
+    stored = np.load(container, mmap_mode="r")
+    if stored.shape[1] < size:
+        raise UserError(
+            f"{container}: prepared at {stored.shape[1]} px but {size} px are needed; "
+            f"run `prepare` with --size {size}"
+        )
+    if stored.shape[1] == size:
+        return np.asarray(stored[rows])
+    reduced = np.empty((len(rows), size, size), np.uint8)
+    for start in track(range(0, len(rows), 64), "reducing images"):
+        part = torch.from_numpy(np.asarray(stored[rows[start : start + 64]])).unsqueeze(1)
+        small = F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True)
+        reduced[start : start + 64] = small.squeeze(1).round_().clamp_(0, 255).to(torch.uint8)
+    return reduced

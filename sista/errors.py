@@ -1,0 +1,21 @@
+"""The error that is shown to users without a traceback."""
+
+import errno
+
+
+class UserError(Exception):
+    """An error a user can mend: the message names the file, the row and the remedy."""
+
+
+def unwritable(error: Exception) -> str | None:
+    """Return the remedy where an error means a full disk or a folder without rights, else None.
+
+    Writers in C and Rust pass the system's error on as text only.
+    """
+    text = str(error)
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text:
+        return "no space left on the disk; free some and run again, finished work is kept"
+    number = getattr(error, "errno", None)
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM) or "Read-only file system" in text:
+        return "cannot be written; give write permission to the folder of results and run again"
+    return None

@@ -1,0 +1,1 @@
+"""What is compared, and which runs that makes. No torch."""

@@ -1,0 +1,71 @@
+"""Grid files: YAML with unique keys, and a `base` whose fields a grid takes over. No torch."""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sista.errors import UserError
+
+BASE = "base"
+
+
+def read_grid(path: Path | str) -> tuple[dict[str, Any], list[Path]]:
+    """Return the fields of a grid and the files that they come from, the grid's own first.
+
+    The fields of its base stand where the grid does not name its own; a field is replaced as a
+    whole. A base may have a base.
+
+    Args:
+        path: of the grid; a base is named relative to the file that names it.
+
+    Raises:
+        UserError: a file is missing or not a YAML mapping, or bases go round in a circle.
+    """
+    files: list[Path] = []
+    values: dict[str, Any] = {}
+    current = Path(path)
+    while True:
+        read = _mapping(current, files)
+        files.append(current)
+        values = {**read, **values}
+        base = read.get(BASE)
+        if base is None:
+            break
+        if not isinstance(base, str) or not base:
+            raise UserError(f"{current}: base must be the path of a grid, not {base!r}")
+        current = current.parent / base
+        if current.resolve() in {file.resolve() for file in files}:
+            way = " → ".join(file.as_posix() for file in [*files, current])
+            raise UserError(f"{path}: its bases go round in a circle: {way}")
+    values.pop(BASE, None)
+    return values, files
+
+
+def _mapping(path: Path, children: list[Path]) -> dict[str, Any]:
+    """Return the fields that stand in one file."""
+    asked = f"{children[-1]}: its base {path}" if children else f"{path}"
+    try:
+        values = yaml.load(path.read_text(), Loader=_UniqueKeys)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        there = ", ".join(sorted(p.as_posix() for p in Path("benchmarks").glob("*.yaml")))
+        raise UserError(f"{asked}: no such grid; there are: {there}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{asked}: not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{asked}: not a grid, which is a mapping such as `budget: tiny`")
+    return values
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A YAML loader that refuses a key given twice (two settings under one path)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)

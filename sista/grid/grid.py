@@ -1,0 +1,282 @@
+"""The grid: what is compared. Checks every word of a grid file, lists the runs. No torch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sista import registry
+from sista.encoders.specs import encoder_spec
+from sista.errors import UserError
+from sista.files import digest
+from sista.grid.budgets import find_budget
+from sista.grid.file import BASE, read_grid
+
+FRACTIONS = (1, 10, 100)
+MAX_DRAWS = 5
+
+
+@dataclass(frozen=True)
+class PretrainRun:
+    """One encoder to be made."""
+
+    budget: str
+    variant: str
+    method: str
+    settings: dict[str, Any]
+    encoder: str
+    family: str
+    corpus: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Path part that names the run."""
+        place = f"{self.budget}/{self.variant}/{self.encoder}/{self.corpus}"
+        return f"{place}/seed{self.seed}"
+
+    @property
+    def checkpoint(self) -> str:
+        """Path of the encoder below the project's root."""
+        return f"results/pretrain/{self.key}/encoder.safetensors"
+
+    @property
+    def settings_hash(self) -> str:
+        """Names method and settings."""
+        return digest({"method": self.method, **self.settings})
+
+
+@dataclass(frozen=True)
+class AdaptRun:
+    """One job: an encoder on a data set with a head, all label fractions and draws."""
+
+    protocol: str
+    dataset: str
+    task: str
+    head: str
+    pretrain: PretrainRun
+    draws: tuple[int, ...]
+    fractions: tuple[int, ...]
+
+    @property
+    def predictions(self) -> str:
+        """Path of the predictions below the project's root."""
+        place = f"{self.protocol}/{self.dataset}/{self.head}/{self.pretrain.key}"
+        return f"results/adapt/{place}/predictions.parquet"
+
+    def __getattr__(self, name: str) -> Any:
+        """Give the fields of the pre-training run too: variant, encoder, seed, ..."""
+        if name.startswith("__") or name == "pretrain":
+            raise AttributeError(name)
+        return getattr(self.pretrain, name)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Adaptation(_Strict):
+    """A data set under a protocol with one head, or the protocol's heads for a task."""
+
+    protocol: str = Field(description="word of a protocol, e.g. quick_v1")
+    dataset: str = Field(description="word of a data set, e.g. rsna_pneumonia@phantom")
+    task: str | None = Field(None, description="the protocol's own heads for this task")
+    head: str | None = Field(None, description="word of one head, for all encoders")
+
+    @model_validator(mode="after")
+    def _known(self) -> "Adaptation":
+        registry.path("protocols", self.protocol)
+        check_dataset(self.dataset)
+        if (self.task is None) == (self.head is None):
+            raise UserError(f"{self.dataset}: name either a task or a head")
+        if self.head is not None:
+            registry.path("heads", self.head)
+        else:
+            heads = registry.find("protocols", self.protocol).heads
+            if self.task not in heads:
+                raise UserError(f"unknown task {self.task!r}; valid: {', '.join(heads)}")
+        return self
+
+    def head_for(self, family: str) -> str:
+        """Return the head that is trained on encoders of this family."""
+        if self.head is not None:
+            return self.head
+        heads = registry.find("protocols", self.protocol).heads[self.task]
+        return str(heads[family])
+
+
+def _with_base(schema: dict[str, Any]) -> None:
+    """Let a grid file name a base, from which the required fields may come."""
+    text = "another grid, relative to this file; its fields stand where this grid has none"
+    schema["properties"][BASE] = {"description": text, "title": "Base", "type": "string"}
+    needed = {"required": schema.pop("required")}
+    schema["anyOf"] = [needed, {"required": [BASE]}]
+
+
+class Grid(_Strict):
+    """What is compared: variants × encoders × seeds, then data sets × heads × draws × fractions."""
+
+    title: str = Field("", description="heading of the report")
+    budget: str = Field(description="training length: tiny, quick or paper")
+    corpus: str = Field(description="pre-training data set, e.g. mimic_cxr@phantom")
+    encoders: tuple[str, ...] = Field(min_length=1)
+    variants: dict[str, dict[str, Any]] = Field(
+        description="a method, or a word with `method:` and the settings that differ from its own"
+    )
+    seeds: tuple[int, ...] = Field((0,), description="pre-training seeds")
+    draws: tuple[int, ...] = Field((0, 1, 2), description="label subset and head seeds")
+    fractions: tuple[int, ...] = Field(FRACTIONS, description="percent of the training labels")
+    threads: int = Field(1, ge=1, description="threads a run computes with; part of its bits")
+    baselines: tuple[str, ...] = Field(
+        ("random_init", "clip"),
+        description="variants that each other one is tested against, where the grid has them",
+    )
+    adapt: tuple[Adaptation, ...] = Field(min_length=1)
+
+    model_config = ConfigDict(json_schema_extra=_with_base)
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            if len(set(value)) < len(value):
+                raise UserError("variants: a word stands twice")
+            return {str(word): {} for word in value}
+        if isinstance(value, dict):
+            return {word: settings or {} for word, settings in value.items()}
+        return value
+
+    @model_validator(mode="after")
+    def _words(self) -> "Grid":
+        find_budget(self.budget)
+        check_dataset(self.corpus)
+        for word in self.encoders:
+            encoder_spec(word)
+        for variant, given in self.variants.items():
+            _check_variant(variant, given)
+        for name, allowed in (("draws", range(MAX_DRAWS)), ("fractions", FRACTIONS)):
+            wrong = sorted(set(getattr(self, name)) - set(allowed))
+            if wrong:
+                raise UserError(f"{name}: {wrong} not among {list(allowed)}")
+        for name in ("encoders", "seeds", "draws", "fractions"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise UserError(f"{name}: a value stands twice")
+        if "baselines" in self.model_fields_set:
+            unknown = sorted(set(self.baselines) - set(self.variants))
+            if unknown:
+                raise UserError(f"baselines: {', '.join(unknown)} not among the variants")
+        paths = [run.predictions for run in self.adapt_runs()]
+        twice = sorted({p for p in paths if paths.count(p) > 1}) if len(paths) < 500 else []
+        if twice or len(set(paths)) < len(paths):
+            raise UserError(f"two entries under `adapt` give one path: {twice[:3]}")
+        return self
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Grid":
+        """Read and check a grid file, with the fields of its base.
+
+        Raises:
+            UserError: a file is missing or not YAML, or a word is wrong; names the valid ones.
+        """
+        values, files = read_grid(path)
+        where = " with base ".join(map(str, files))
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise UserError(f"{where}: {_explain(error)}") from error
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
+
+    def pretrain_runs(self) -> Iterator[PretrainRun]:
+        """Yield one run for each variant, encoder and seed."""
+        for encoder in self.encoders:
+            family = encoder_spec(encoder).family
+            for variant, given in self.variants.items():
+                settings = {k: v for k, v in given.items() if k != "method"}
+                for seed in self.seeds:
+                    yield PretrainRun(
+                        self.budget,
+                        variant,
+                        str(given.get("method", variant)),
+                        settings,
+                        encoder,
+                        family,
+                        self.corpus,
+                        seed,
+                    )
+
+    def adapt_runs(self) -> Iterator[AdaptRun]:
+        """Yield one job for each entry of `adapt` and each encoder that is made."""
+        made = list(self.pretrain_runs())
+        families = dict.fromkeys(run.family for run in made)
+        for entry in self.adapt:
+            # Once a family, not once a run: the registry looks at files.
+            heads = {family: entry.head_for(family) for family in families}
+            tasks = {h: str(registry.constant("heads", h, "TASK")) for h in heads.values()}
+            for run in made:
+                head = heads[run.family]
+                yield AdaptRun(
+                    entry.protocol,
+                    entry.dataset,
+                    tasks[head],
+                    head,
+                    run,
+                    tuple(self.draws),
+                    tuple(self.fractions),
+                )
+
+    def datasets(self) -> list[str]:
+        """Return the data sets of the grid, the corpus first."""
+        return list(dict.fromkeys([self.corpus, *(entry.dataset for entry in self.adapt)]))
+
+    def settings_of(self, variant: str) -> tuple[str, dict[str, Any]]:
+        """Return method and changed settings of a variant."""
+        given = self.variants[variant]
+        settings = {k: v for k, v in given.items() if k != "method"}
+        return str(given.get("method", variant)), settings
+
+
+def check_dataset(reference: str) -> None:
+    """Check a data set reference `WORD` or `WORD@ORIGIN`."""
+    from sista.phantom.presets import PRESETS
+
+    word, _, origin = reference.partition("@")
+    registry.path("datasets", word)
+    if "@" in reference and origin not in PRESETS:
+        raise UserError(f"{reference}: unknown origin {origin!r}; valid: {', '.join(PRESETS)}")
+
+
+def _check_variant(variant: str, given: dict[str, Any]) -> None:
+    method = str(given.get("method", variant))
+    known = registry.settings("methods", method)
+    for name, setting in known.items():
+        # A text without a default, such as a path: there is no run without it.
+        if setting.annotation == "str" and not setting.default and not given.get(name):
+            raise UserError(f"variant {variant}: {method} needs the setting {name!r}")
+    for name, value in given.items():
+        if name == "method":
+            continue
+        if name not in known:
+            raise UserError(
+                f"variant {variant}: {method} has no setting {name!r}; valid: "
+                f"{', '.join(known) or 'none'}"
+            )
+        wrong = registry.check_setting(known[name], value)
+        if wrong:
+            raise UserError(f"variant {variant}: {wrong}")
+
+
+def _explain(error: ValidationError) -> str:
+    """Return the errors of a grid in words, with the valid keys for an unknown one."""
+    lines = []
+    for item in error.errors():
+        place = ".".join(str(part) for part in item["loc"]) or "grid"
+        if item["type"] == "extra_forbidden":
+            model = Adaptation if item["loc"][0] == "adapt" else Grid
+            valid = [*model.model_fields, *([BASE] if model is Grid else [])]
+            lines.append(f"{place}: unknown key; valid: {', '.join(valid)}")
+        else:
+            lines.append(f"{place}: {item['msg']}")
+    return "; ".join(lines)

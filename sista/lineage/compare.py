@@ -1,0 +1,59 @@
+"""Verb `compare`: two scores tables, value by value."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from sista import tables
+
+# Differ between two equal runs, or name what they were made with.
+MADE_WITH = ("code_version", "lock_hash", "device")
+NOT_COMPARED = (*MADE_WITH, "wall_s", "peak_mb", "predictions_sha256")
+
+
+def compare(a: Path, b: Path) -> None:
+    """Compare the values of two scores tables; exit with 1 and list the differences.
+
+    Times, memory and file hashes are not compared. Another code version, environment lock or device
+    is told, and is no difference.
+
+    Args:
+        a: a scores table.
+        b: another one.
+    """
+    first, second = (tables.read(path, "scores")[0] for path in (a, b))
+    for name in MADE_WITH:
+        made = [", ".join(sorted(map(str, table[name].unique()))) for table in (first, second)]
+        if made[0] != made[1]:
+            print(f"{name}: {made[0]} and {made[1]}")
+    differences = list(differing(first, second))
+    for line in differences[:50]:
+        print(line)
+    if len(differences) > 50:
+        print(f"... and {len(differences) - 50} more")
+    if differences:
+        raise SystemExit(1)
+    print(f"{a} and {b}: equal values")
+
+
+def differing(first: pd.DataFrame, second: pd.DataFrame) -> Iterator[str]:
+    """Yield a line for every value that is not bit-identical in two scores tables."""
+    numbers = ["value", "low", "high", "n", "note"]
+    keys = [c for c in first.columns if c not in (*NOT_COMPARED, *numbers)]
+    both = first[keys + numbers].merge(
+        second[keys + numbers], on=keys, how="outer", indicator=True, suffixes=("_a", "_b")
+    )
+    for record in both.to_dict("records"):
+        row = {str(name): value for name, value in record.items()}
+        place = (
+            "{protocol} {dataset} {head} {variant} {encoder} seed {seed} {fraction} % draw {draw} "
+        )
+        text = (place + "{subset} {metric} {label}").format(**row)
+        if row["_merge"] != "both":
+            yield f"{text}: only in {'the first' if row['_merge'] == 'left_only' else 'the second'}"
+            continue
+        for name in numbers:
+            left, right = row[f"{name}_a"], row[f"{name}_b"]
+            if left != right and not (pd.isna(left) and pd.isna(right)):
+                yield f"{text}: {name} {left!r} and {right!r}"

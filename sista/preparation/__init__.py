@@ -1,0 +1,1 @@
+"""What `prepare` needs: reading films, geometry, masks, labels, splits."""

@@ -1,0 +1,48 @@
+"""One image as its data set describes it, before its pixels are read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sista.preparation.masks import MaskSource
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in native pixels; x and y are those of its left upper corner."""
+
+    label: str
+    x: float
+    y: float
+    w: float
+    h: float
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image as its data set describes it, before its pixels are read.
+
+    Args:
+        image_id: unique inside the data set.
+        patient_id: None where only the DICOM header knows it.
+        path: relative to the source folder, posix.
+        where: file and row that named the image, for messages.
+        labels: 1 positive, 0 negative, -1 uncertain; a missing name is unknown.
+        boxes: None where the image was not annotated for boxes.
+        mask: None where the image was not annotated for masks.
+        report: text for pre-training.
+        official: `train`, `val` or `test` where the source gives it.
+        width_mm: width of the film in mm where a table tells it.
+    """
+
+    image_id: str
+    patient_id: str | None
+    path: str
+    where: str
+    labels: Mapping[str, float] = field(default_factory=dict)
+    study_id: str | None = None
+    view: str | None = None
+    boxes: tuple[Box, ...] | None = None
+    mask: MaskSource | None = None
+    report: str | None = None
+    official: str | None = None
+    width_mm: float | None = None

@@ -1,0 +1,217 @@
+"""Audit of any split, ours or foreign list files: overlaps, nestedness, class counts."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from sista import tables
+from sista.errors import UserError
+
+
+def overlaps(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> list[str]:
+    """Return one line per pair of subsets that share an image, a patient or a pixel hash.
+
+    Args:
+        subsets: image ids per subset.
+        frame: columns image_id, patient_id, content_hash.
+    """
+    known = frame.set_index("image_id")
+    problems = []
+    names = list(subsets)
+    for number, first in enumerate(names):
+        for second in names[number + 1 :]:
+            left, right = (known.loc[list(subsets[name])] for name in (first, second))
+            for what, a, b in (
+                ("images", set(left.index), set(right.index)),
+                ("patients", set(left.patient_id), set(right.patient_id)),
+            ):
+                if a & b:
+                    problems.append(f"{what} both in {first} and {second}: {listed(a & b)}")
+            same = set(left.content_hash) & set(right.content_hash)
+            if same:
+                ids = [*left.index[left.content_hash.isin(same)]]
+                ids += [*right.index[right.content_hash.isin(same)]]
+                problems.append(f"equal pixels both in {first} and {second}: {listed(set(ids))}")
+    return problems
+
+
+def listed(ids: Iterable[str], most: int = 20) -> str:
+    """Return ids in one line, at most `most` of them."""
+    ordered = sorted(ids)
+    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return ", ".join(ordered[:most]) + more
+
+
+def not_nested(split: pd.DataFrame) -> list[str]:
+    """Return one line per draw and fraction that is not inside the next larger fraction."""
+    problems = []
+    train = split[split.subset == "train"]
+    for draw, part in train.groupby("draw"):
+        sets = {int(str(fraction)): set(ids) for fraction, ids in part.groupby("fraction").image_id}
+        sizes = sorted(sets)
+        for small, large in pairwise(sizes):
+            if outside := sets[small] - sets[large]:
+                problems.append(
+                    f"draw {draw}: {small} % is not inside {large} %: {listed(outside)}"
+                )
+    return problems
+
+
+def class_counts(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> pd.DataFrame:
+    """Return positives, negatives and other values (uncertain, unknown) per subset and finding."""
+    known = frame.set_index("image_id")
+    found = []
+    for name, ids in subsets.items():
+        part = known.loc[list(ids)]
+        for column in [c for c in frame.columns if c.startswith("label.")]:
+            positive, negative = int((part[column] == 1).sum()), int((part[column] == 0).sum())
+            counts = (positive, negative, len(part) - positive - negative)
+            found.append((name, column.removeprefix("label."), *counts))
+    return pd.DataFrame(found, columns=["subset", "label", "positive", "negative", "other"])
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Args:
+        sizes: images per subset.
+        counts: positives, negatives and others per subset and class.
+        problems: one line per overlap or broken nesting, with the ids.
+        unmatched: per list, names that no image of the manifest has.
+    """
+
+    sizes: Mapping[str, int]
+    counts: pd.DataFrame
+    problems: list[str]
+    unmatched: Mapping[str, list[str]]
+
+
+def audit(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> Audit:
+    """Audit any split against a manifest.
+
+    Args:
+        subsets: names (image id, path, file name or stem) per list. `train`, `val` and `test` must
+            not overlap; `train_1`, `train_10` and `train_100` are fractions and must be nested.
+        frame: a manifest.
+    """
+    matched: dict[str, list[str]] = {}
+    unmatched: dict[str, list[str]] = {}
+    doubled: list[str] = []
+    index = _names(frame)
+    for name, entries in subsets.items():
+        ids = [index.get(entry) or index.get(PurePosixPath(entry).stem) for entry in entries]
+        unmatched[name] = [e for e, found in zip(entries, ids, strict=True) if found is None]
+        found_ids = [found for found in ids if found is not None]
+        matched[name] = list(dict.fromkeys(found_ids))
+        if len(found_ids) > len(matched[name]):
+            twice = {i for i, n in Counter(found_ids).items() if n > 1}
+            doubled.append(f"listed more than once in {name}: {listed(twice)}")
+    fractions = {int(n[6:]): n for n in matched if n.startswith("train_") and n[6:].isdigit()}
+    disjoint = {n: ids for n, ids in matched.items() if n not in fractions.values()}
+    if fractions and "train" not in disjoint:
+        largest = fractions[max(fractions)]
+        disjoint = {largest: matched[largest], **disjoint}
+    ladder = {fraction: set(matched[name]) for fraction, name in fractions.items()}
+    if "train" in matched:
+        ladder.setdefault(100, set(matched["train"]))
+    problems = doubled + overlaps(disjoint, frame)
+    for small, large in pairwise(sorted(ladder)):
+        if outside := ladder[small] - ladder[large]:
+            problems.append(f"{small} % is not inside {large} %: {listed(outside)}")
+    sizes = {name: len(ids) for name, ids in matched.items()}
+    return Audit(sizes, class_counts(matched, frame), problems, unmatched)
+
+
+def _names(frame: pd.DataFrame) -> dict[str, str]:
+    """Return image ids by every name a list file may use; names of two images are left out."""
+    found: dict[str, set[str]] = {}
+    for image, path in zip(frame.image_id, frame.path, strict=True):
+        pure = PurePosixPath(path)
+        for name in {image, path, pure.name, pure.stem}:
+            found.setdefault(name, set()).add(image)
+    single = {name: ids.pop() for name, ids in found.items() if len(ids) == 1}
+    return single | dict(zip(frame.image_id, frame.image_id, strict=True))
+
+
+def read_list(file: Path) -> list[str]:
+    """Read a list file: one name a line; of a CSV line the first cell (a header is left out).
+
+    Raises:
+        UserError: the file is missing, no text or empty.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: no such list file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not a text file") from error
+    names = [line.split(",")[0].strip().strip('"') for line in lines if line.strip()]
+    if file.suffix == ".csv":
+        names = names[1:]
+    if not names:
+        raise UserError(f"{file}: names no image")
+    return names
+
+
+def audit_split(manifest: Path, *, split: Path | None = None, lists: tuple[str, ...] = ()) -> None:
+    """Audit a split: overlaps by image, patient and pixels, nestedness, class counts.
+
+    Args:
+        manifest: the prepared data set, FILE.parquet.
+        split: the split to audit; by default the one beside the manifest, unless lists are given.
+        lists: a peer's list files instead, NAME=FILE. NAME is train, val or test, or train_1,
+            train_10 ... for label fractions. A file has one image a line, by id, path or name.
+
+    Raises:
+        UserError: the split has an overlap or is not nested; the ids are printed.
+    """
+    frame, meta = tables.read(manifest, "manifest")
+    if lists:
+        pairs = [entry.partition("=") for entry in lists]
+        if bad := [name for name, equals, file in pairs if not (equals and file)]:
+            raise UserError(f"--lists {bad[0]}: expected NAME=FILE, e.g. train=train.txt")
+        found = audit({name: read_list(Path(file)) for name, _, file in pairs}, frame)
+    else:
+        table, _ = tables.read(split or manifest.with_suffix(".split.parquet"), "split")
+        found = audit(_subsets_of(table), frame)
+        found.problems.extend(not_nested(table))
+    _show(found, str(meta.get("dataset", manifest)))
+    if found.problems:
+        raise UserError(
+            f"{len(found.problems)} problem(s) in the split:\n" + "\n".join(found.problems)
+        )
+
+
+def _subsets_of(table: pd.DataFrame) -> dict[str, list[str]]:
+    subsets = {str(name): part for name, part in table.groupby("subset")}
+    return {
+        name: list(subsets[name].image_id.unique())
+        for name in ("train", "val", "test")
+        if name in subsets
+    }
+
+
+def _show(found: Audit, dataset: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("list", "images", "class", "positive", "negative", "uncertain or unknown")
+    for row in found.counts.itertuples(index=False):
+        subset, label, positive, negative, other = map(str, row)
+        table.add_row(subset, str(found.sizes[subset]), label, positive, negative, other)
+    console.print(f"{dataset}: {', '.join(f'{n} {size}' for n, size in found.sizes.items())}")
+    console.print(table)
+    for name, entries in found.unmatched.items():
+        if entries:
+            console.print(f"{name}: {len(entries)} names are not in the manifest")
+    if not found.problems:
+        console.print("no image, patient or pixel hash in two sets; fractions are nested")
+
+
+main_audit = audit_split

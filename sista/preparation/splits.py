@@ -1,0 +1,272 @@
+"""Splits by patient and nested label fractions, the same for the same data set word and draw.
+
+Patients that share an image (equal pixel hash) are one group and never come apart. The label
+fractions are drawn from the training images: 1 % inside 10 % inside 100 %.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sista.errors import UserError
+from sista.preparation.split_audit import listed, not_nested, overlaps
+
+FRACTIONS = (1, 10, 100)
+SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
+RULE = (
+    "official sets where the source gives them, else 70/15/15 by patient (patients that share an "
+    "image count as one); stratified by label pattern; nested fractions of the training images "
+    "with a positive and a negative of every class; version 1"
+)
+Labels = NDArray[np.float64]
+Order = Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split table (contract `split`) and its metadata."""
+
+    frame: pd.DataFrame
+    meta: dict[str, Any]
+
+
+def make(
+    frame: pd.DataFrame,
+    dataset: str,
+    labels: Mapping[str, Labels],
+    *,
+    draws: int = 5,
+    val_share: float = 0.15,
+    val_cap: int | None = None,
+) -> Split:
+    """Split a data set and draw its label fractions.
+
+    Args:
+        frame: columns image_id, patient_id, content_hash, official (one row per image).
+        dataset: the data set's reference; the part before `@` seeds every choice.
+        labels: training labels (1, 0, NaN) per class, each `[len(frame)]`.
+        draws: number of draws of each fraction.
+        val_share: share of official training images drawn for validation if none is given.
+        val_cap: most images drawn so.
+
+    Raises:
+        UserError: official sets share a patient or an image; lists the ids.
+    """
+    word = dataset.partition("@")[0]
+    values = (
+        np.column_stack([labels[name] for name in labels]) if labels else np.empty((len(frame), 0))
+    )
+    subsets = _subsets(frame, values, word, val_share, val_cap)
+    parts = [_rows(dataset, s, -1, -1, frame.image_id[subsets == s]) for s in ("val", "test")]
+    train = np.flatnonzero(subsets == "train")
+    refused: list[dict[str, Any]] = []
+    for draw in range(draws):
+        order = _order(f"{word}:{draw}")
+        for fraction, chosen in _fractions(frame, values, list(labels), train, order):
+            if isinstance(chosen, str):
+                refused.append({"fraction": fraction, "draw": draw, "reason": chosen})
+            else:
+                parts.append(_rows(dataset, "train", draw, fraction, frame.image_id.iloc[chosen]))
+    table = pd.concat(parts, ignore_index=True)
+    meta = {
+        "hash": split_hash(table),
+        "rule": RULE,
+        "draws": draws,
+        "fractions": list(FRACTIONS),
+        "refused": refused,
+    }
+    return Split(table, meta)
+
+
+def split_hash(table: pd.DataFrame) -> str:
+    """Return 12 hex digits of a split table, whatever the order of its rows."""
+    columns = [table[c].astype(str) for c in ("subset", "draw", "fraction", "image_id")]
+    lines = sorted(",".join(cells) for cells in zip(*columns, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+def _rows(dataset: str, subset: str, draw: int, fraction: int, ids: pd.Series) -> pd.DataFrame:
+    settings = {"dataset": dataset, "subset": subset, "draw": draw, "fraction": fraction}
+    return pd.DataFrame({**settings, "image_id": ids.to_numpy()})
+
+
+def _order(seed: str) -> Order:
+    """Return a sort key that shuffles ids the same way on every machine."""
+    return lambda name: hashlib.blake2b(f"{seed}|{name}".encode(), digest_size=8).digest()
+
+
+def groups(patients: Sequence[str], hashes: Sequence[str]) -> list[str]:
+    """Return one group name per image: patients joined where they share a pixel hash."""
+    parent: dict[str, str] = {patient: patient for patient in patients}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    owner: dict[str, str] = {}
+    for patient, found in zip(patients, hashes, strict=True):
+        first, second = sorted((root(owner.setdefault(found, patient)), root(patient)))
+        parent[second] = first
+    return [root(patient) for patient in patients]
+
+
+def _subsets(
+    frame: pd.DataFrame, values: Labels, word: str, val_share: float, val_cap: int | None
+) -> NDArray[np.object_]:
+    """Return `train`, `val` or `test` per image."""
+    group = np.array(groups(list(frame.patient_id), list(frame.content_hash)), dtype=object)
+    official = frame.official.to_numpy(dtype=object)
+    given = np.array([isinstance(value, str) for value in official])
+    order = _order(word)
+    if not given.any():
+        return _spread(group, values, SHARES, order)
+    _check_official(frame, official)
+    of_group = {g: s for g, s, known in zip(group, official, given, strict=True) if known}
+    subsets = np.array([of_group.get(g, "train") for g in group], dtype=object)
+    train_size = int((subsets == "train").sum())
+    for missing in [name for name in ("val", "test") if name not in set(subsets)]:
+        share = val_share if missing == "val" else SHARES["test"]
+        if val_cap is not None and missing == "val" and train_size:
+            share = min(share, val_cap / train_size)
+        pool = subsets == "train"
+        drawn = _spread(group[pool], values[pool], {"train": 1 - share, missing: share}, order)
+        subsets[pool] = drawn
+    return subsets
+
+
+def _check_official(frame: pd.DataFrame, official: NDArray[np.object_]) -> None:
+    subsets = {
+        name: list(frame.image_id[official == name])
+        for name in ("train", "val", "test")
+        if (official == name).any()
+    }
+    problems = overlaps(subsets, frame)
+    if problems:
+        raise UserError(
+            "the official sets of the source overlap: "
+            + "; ".join(problems)
+            + ". Correct the source's split file or remove the repeated images, then run again"
+        )
+
+
+def _spread(
+    group: NDArray[np.object_], values: Labels, shares: Mapping[str, float], order: Order
+) -> NDArray[np.object_]:
+    """Deal whole groups to subsets: each to the subset that lacks most, stratum by stratum."""
+    members: dict[str, list[int]] = {}
+    for place, name in enumerate(group):
+        members.setdefault(name, []).append(place)
+    present: NDArray[np.bool_] = np.greater(np.nan_to_num(values), 0)
+    rare_first = np.argsort(present.sum(axis=0), kind="stable")
+    ordered = present[:, rare_first]
+    pattern = {name: _any(ordered[places]) for name, places in members.items()}
+    result = np.empty(len(group), dtype=object)
+    dealt = dict.fromkeys(shares, 0)
+    total = 0
+    for name in sorted(members, key=lambda g: (pattern[g], order(g))):
+        total += len(members[name])
+        subset = max(shares, key=lambda s: shares[s] * total - dealt[s])
+        dealt[subset] += len(members[name])
+        result[members[name]] = subset
+    return result
+
+
+def _any(present: NDArray[np.bool_]) -> bytes:
+    """Return which classes any of the images shows, as sortable bytes."""
+    return np.asarray(present.any(axis=0)).tobytes()
+
+
+def _fractions(
+    frame: pd.DataFrame,
+    values: Labels,
+    names: list[str],
+    train: NDArray[np.intp],
+    order: Order,
+) -> Iterable[tuple[int, NDArray[np.intp] | str]]:
+    """Yield each fraction, largest first, with its images or the reason why it is refused."""
+    shuffle = {place: order(frame.image_id.iloc[place]) for place in train}
+    pool: NDArray[np.intp] = np.array(
+        sorted(train, key=lambda place: shuffle[place]), dtype=np.intp
+    )
+    needs = _needs(values[train], names)
+    for fraction in sorted(FRACTIONS, reverse=True):
+        size = max(1, int(len(train) * fraction / 100 + 0.5))
+        chosen = pool if size >= len(pool) else _draw(pool, values, needs, size)
+        if isinstance(chosen, str):
+            yield fraction, f"{fraction} % of {len(train)} training images is {size}: {chosen}"
+        else:
+            pool = chosen
+            yield fraction, np.sort(pool)
+
+
+def _needs(values: Labels, names: list[str]) -> list[tuple[int, float, str]]:
+    """Return what every fraction must hold: rarest first (class, value, words for it)."""
+    found = []
+    for place, name in enumerate(names):
+        counts = {value: int((values[:, place] == value).sum()) for value in (1.0, 0.0)}
+        if all(counts.values()):
+            words = {1.0: f"a positive of {name}", 0.0: f"a negative of {name}"}
+            found += [(counts[value], place, value, words[value]) for value in (1.0, 0.0)]
+    return [(place, value, words) for _, place, value, words in sorted(found)]
+
+
+def _draw(
+    pool: NDArray[np.intp], values: Labels, needs: list[tuple[int, float, str]], size: int
+) -> NDArray[np.intp] | str:
+    """Return `size` images of the shuffled pool that meet the needs, or why there are none."""
+    chosen = _systematic(pool, values, size)
+    if _lacking(chosen, values, needs):
+        kept: list[int] = []
+        while lacking := _lacking(np.array(kept, dtype=np.intp), values, needs):
+            if len(kept) == size:
+                return f"too few images to hold {lacking[0][2]} beside the other classes"
+            place, value, _ = lacking[0]
+            able = [p for p in pool if values[p, place] == value]
+            kept.append(max(able, key=lambda p: sum(values[p, c] == v for c, v, _ in lacking)))
+        rest = pool[~np.isin(pool, kept)]
+        filled = _systematic(rest, values, size - len(kept))
+        chosen = np.concatenate([np.array(kept, dtype=np.intp), filled])
+    inside = np.isin(pool, chosen)
+    return pool[inside]
+
+
+def _lacking(
+    chosen: NDArray[np.intp], values: Labels, needs: list[tuple[int, float, str]]
+) -> list[tuple[int, float, str]]:
+    return [need for need in needs if not (values[chosen, need[0]] == need[1]).any()]
+
+
+def _systematic(pool: NDArray[np.intp], values: Labels, size: int) -> NDArray[np.intp]:
+    """Return every n-th image of the pool sorted by label pattern: a proportional sample."""
+    if size <= 0:
+        return pool[:0]
+    present = np.nan_to_num(values[pool]) > 0
+    rare_last = np.argsort(present.sum(axis=0), kind="stable")[::-1]
+    columns = [np.arange(len(pool)), *(present[:, c] for c in rare_last)]
+    by_pattern = pool[np.lexsort(columns)]
+    places = ((np.arange(size) + 0.5) * len(pool) / size).astype(np.intp)
+    return by_pattern[places]
+
+
+def validate_split(split: pd.DataFrame, manifest: pd.DataFrame) -> None:
+    """Check a split against its manifest.
+
+    Raises:
+        UserError: lists ids that are unknown, are in two subsets (by image, patient or pixel hash)
+            or break the nesting of the fractions.
+    """
+    unknown = set(split.image_id) - set(manifest.image_id)
+    problems = [f"images without a manifest row: {listed(unknown)}"] if unknown else []
+    if not problems:
+        of_subset = {name: split.image_id[split.subset == name] for name in SHARES}
+        subsets = {name: list(ids.unique()) for name, ids in of_subset.items()}
+        problems = overlaps(subsets, manifest) + not_nested(split)
+    if problems:
+        raise UserError(f"not a valid split: {'; '.join(problems)}. Run prepare again")

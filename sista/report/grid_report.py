@@ -1,0 +1,182 @@
+"""Report: scores → tables, figures, sheets and one self-contained HTML page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sista.files import atomic
+from sista.grid.grid import AdaptRun
+from sista.report import figures, formats, page, sheets
+from sista.report.cells import run_anchor, task_table
+from sista.report.curves import learning_curves
+from sista.report.runs import RUN_COLUMNS, run_rows
+from sista.report.templates import render
+from sista.runs.progress import track
+from sista.scoring.main_rows import main_rows
+
+FORMATS = {
+    "csv": formats.to_csv,
+    "md": formats.to_markdown,
+    "tex": formats.to_latex,
+}
+EFFICIENCY = (
+    "Label efficiency: mean over draws and seeds; bars are the means of the 95 % bootstrap "
+    "intervals over test patients. Dashed: controls."
+)
+DIFFERENCE = (
+    "Paired differences to {baseline} on the same test patients, averaged over draws and seeds, "
+    "with 95 % bootstrap intervals over patients and seeds. Filled: Holm-corrected p < 0.05."
+)
+OVERLAY = (
+    "{head} on {encoder}, {fraction} % of the labels, first draw: test images from the smallest "
+    "to the largest target. Blue line: target. Orange: prediction{more}."
+)
+LEARNING = "Pre-training: mean loss of each epoch (first seed). Scales differ between methods."
+WORDS = (
+    "{variant} on {encoder}: weights of STA from words to patches on validation images, "
+    "bright = high; of each report the words with the most concentrated maps."
+)
+
+
+class Report:
+    """The report of one grid.
+
+    Args:
+        scores: scores table.
+        meta: its metadata.
+        runs: the grid's runs.
+        out: folder to write to.
+        results: folder of all results.
+        sheets: `phantom` or `all`.
+    """
+
+    def __init__(
+        self,
+        scores: pd.DataFrame,
+        meta: dict[str, Any],
+        runs: list[AdaptRun],
+        out: Path,
+        results: Path,
+        sheets: str,
+    ) -> None:
+        self.scores, self.meta, self.runs = scores, meta, runs
+        self.out, self.results, self.sheets = out, results, sheets
+        self.rows = main_rows(scores, meta["main_metrics"])
+        tasks = dict.fromkeys(map(str, self.rows["task"]))
+        self.tables = {task: task_table(self.rows, task) for task in tasks}
+        self.looks = figures.looks(list(map(str, dict.fromkeys(self.rows["variant"]))))
+        self.comparisons = pd.DataFrame(meta.get("comparisons", []))
+        self.listed = run_rows(scores, results)
+
+    def write_tables(self) -> None:
+        """Write every main table in every format, and the paired tests."""
+        for task, table in self.tables.items():
+            texts = {suffix: convert(table) for suffix, convert in FORMATS.items()}
+            own = {run_anchor(path) for path in self.rows["predictions"][self.rows["task"] == task]}
+            texts["html"] = formats.to_html(table, [r for r in self.listed if r.anchor in own])
+            for suffix, text in texts.items():
+                with atomic(self.out / f"{task}.{suffix}") as temporary:
+                    temporary.write_text(text)
+        with atomic(self.out / "comparisons.csv") as temporary:
+            self.comparisons.to_csv(temporary, index=False, lineterminator="\n")
+
+    def whole_page(self, title: str, grid: Path, settings: dict[str, Any]) -> str:
+        """Draw the figures and return the page."""
+        sections = [self.section(task) for task in track(list(self.tables), "report")]
+        counts = [
+            f"{self.scores['variant'].nunique()} variants",
+            f"{self.scores['encoder'].nunique()} encoders",
+            f"{self.scores['predictions'].nunique()} runs",
+        ]
+        return render(
+            "page.html.j2",
+            title=title,
+            grid=grid.name,
+            counts=", ".join(counts),
+            tasks=sections,
+            curves=list(self.curves()),
+            words=list(self.words()),
+            bootstrap=self.meta["bootstrap"],
+            variants=page.variant_rows(self.scores, settings),
+            facts=page.fact_rows(self.scores, self.meta["bootstrap"]),
+            datasets=page.dataset_rows(self.scores),
+            runs=self.listed,
+            run_columns=RUN_COLUMNS,
+        )
+
+    def section(self, task: str) -> page.TaskSection:
+        """Return the section of a task, with its figures drawn."""
+        rows = self.rows[self.rows["task"] == task]
+        section = page.TaskSection(task, self.tables[task])
+        if rows["value"].notna().any():
+            figure = figures.efficiency(rows, self.looks)
+            section.figures.append(self.picture(figure, f"{task}_efficiency", EFFICIENCY))
+        tests = self.comparisons
+        tests = tests[tests["task"] == task] if len(tests) else tests
+        if len(tests):
+            baseline = str(tests["baseline"].iloc[0])
+            own = tests[tests["baseline"] == baseline]
+            figure = figures.differences(own, self.looks, baseline)
+            caption = DIFFERENCE.format(baseline=baseline)
+            section.figures.append(self.picture(figure, f"{task}_differences", caption))
+        section.tests = page.test_rows(tests.to_dict("records"))
+        section.others = page.other_tables(self.scores, task, rows["metric"])
+        section.sheets = list(self.overlays(task)) if task != "classification" else []
+        return section
+
+    def picture(self, figure: Any, name: str, caption: str) -> page.Picture:
+        """Save a figure as PNG and SVG and return it for the page."""
+        figures.save(figure, self.out / "figures" / name)
+        return page.picture(self.out / "figures" / f"{name}.svg", name, caption)
+
+    def sheet(self, figure: Any, name: str, caption: str) -> page.Picture:
+        """Save a sheet of films as PNG and return it for the page."""
+        figures.save(figure, self.out / "figures" / name, (".png",))
+        return page.picture(self.out / "figures" / f"{name}.png", name, caption)
+
+    def overlays(self, task: str) -> Iterator[page.Picture]:
+        """Yield a sheet of masks or boxes for each data set, head and encoder it may show."""
+        groups: dict[tuple[str, str, str, str], dict[str, Path]] = {}
+        for run in self.runs:
+            if run.task == task and sheets.drawable(run.dataset, self.sheets):
+                key = (run.protocol, run.dataset, run.head, run.encoder)
+                path = self.results / Path(run.predictions).relative_to("results")
+                groups.setdefault(key, {}).setdefault(run.variant, path)
+        for (protocol, dataset, head, encoder), paths in groups.items():
+            prepared = self.results / "prepare" / dataset
+            shown = sheets.chosen_variants(list(paths))
+            needed = [prepared / "manifest.parquet", *(paths[name] for name in shown)]
+            if not all(path.is_file() for path in needed):
+                continue
+            drawn = sheets.overlay_sheet(task, [(name, paths[name]) for name in shown], prepared)
+            if drawn is not None:
+                more = "" if task == "segmentation" else " (boxes of the highest scores)"
+                caption = OVERLAY.format(head=head, encoder=encoder, fraction=drawn[1], more=more)
+                name = f"{task}_{dataset.replace('@', '_')}_{protocol}_{head}_{encoder}"
+                yield self.sheet(drawn[0], name, caption)
+
+    def curves(self) -> Iterator[page.Picture]:
+        """Yield the learning curves of the runs whose logs are there, first seeds only."""
+        logs: dict[tuple[str, str], pd.DataFrame] = {}
+        for run in {run.pretrain.key: run.pretrain for run in self.runs}.values():
+            path = self.results / "pretrain" / run.key / "log.csv"
+            # The log of a control without training is empty.
+            if path.is_file() and path.stat().st_size > 1 and run.variant in self.looks:
+                logs.setdefault((run.variant, run.encoder), pd.read_csv(path))
+        if logs:
+            figure = learning_curves(logs, self.looks)
+            yield self.picture(figure, "learning_curves", LEARNING)
+
+    def words(self) -> Iterator[page.Picture]:
+        """Yield a sheet of word-to-patch maps for every run that wrote some."""
+        made = {run.pretrain.key: run.pretrain for run in self.runs}
+        for run in made.values():
+            path = self.results / "pretrain" / run.key / "word_maps.npz"
+            if sheets.drawable(run.corpus, self.sheets) and path.is_file():
+                figure = sheets.word_sheet(path)
+                if figure is not None:
+                    caption = WORDS.format(variant=run.variant, encoder=run.encoder)
+                    name = f"words_{run.variant}_{run.encoder}_seed{run.seed}"
+                    yield self.sheet(figure, name, caption)

@@ -1,1 +1,0 @@
-"""Radiology reports: sections, cleaning, words and similarity."""

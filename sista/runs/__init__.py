@@ -1,0 +1,1 @@
+"""How a job lives: record, provenance, heart beat, energy, workers, progress."""

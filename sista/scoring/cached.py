@@ -1,0 +1,162 @@
+"""All metrics of one predictions file, kept under a hash of its content and of the code."""
+
+import hashlib
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sista import registry, tables
+from sista.errors import UserError
+from sista.files import atomic, digest, sha256
+from sista.scoring.evaluate import OVERALL, Value, evaluate
+
+Floats = NDArray[np.float64]
+# What reading a damaged archive raises.
+DAMAGED = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
+_KEPT = ("meta", "main", "values", "images")
+
+
+@dataclass(frozen=True)
+class FileScores:
+    """What one predictions file gives.
+
+    Attributes:
+        sha256: of the file.
+        meta: its metadata, with `run`.
+        main: the main metric.
+        values: one dictionary per fraction, draw, subset, metric and label: value, low, high, n,
+            note.
+        replicates: bootstrap replicates of the main metric on test by (fraction, draw), [B].
+        images: names the test images and their patients; equal = the replicates are paired.
+    """
+
+    sha256: str
+    meta: dict[str, Any]
+    main: str
+    values: list[dict[str, Any]]
+    replicates: dict[tuple[int, int], Floats]
+    images: str
+
+
+def score_file(
+    path: Path, task: str, *, main: str, bootstrap: int, cache_folder: Path
+) -> FileScores:
+    """Return the scores of a predictions file, from the cache where nothing has changed.
+
+    Args:
+        path: predictions table of this task.
+        task: classification, segmentation or detection.
+        main: metric of the protocol's main table; accuracy takes its place where the classes
+            exclude each other.
+        bootstrap: replicates of the intervals.
+        cache_folder: where the results are kept.
+
+    Raises:
+        UserError: the file is missing or broken.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no predictions; run `python -m sista adapt` for it first")
+    content = sha256(path)
+    key = digest([content, task, main, bootstrap, code_hash()])
+    kept = cache_folder / f"{key}.npz"
+    stored = _load(kept, content)
+    if stored is not None:
+        return stored
+    frame, meta = tables.read(path, f"predictions_{task}")
+    result = _score(path, frame, meta, task, main, content, bootstrap)
+    _save(kept, result)
+    return result
+
+
+@cache
+def code_hash() -> str:
+    """Name the code that decides the values: a change of it makes the cache void."""
+    folder = registry.PACKAGE.parent
+    files = registry.module_sources("sista.scoring.cached")
+    return digest([hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files])
+
+
+def _score(
+    path: Path,
+    frame: pd.DataFrame,
+    meta: Mapping[str, Any],
+    task: str,
+    main: str,
+    content: str,
+    bootstrap: int,
+) -> FileScores:
+    """Compute the metrics of every subset, fraction and draw."""
+    if "run" not in meta:
+        raise UserError(f"{path}: no run in its metadata; delete it and run again")
+    labels = list(meta.get("labels") or [])
+    if not labels and "label" in frame:
+        labels = list(dict.fromkeys(frame["label"]))
+    multiclass = bool(meta.get("multiclass", False))
+    main = "accuracy" if multiclass and task == "classification" else main
+    dataset = str(meta["run"]["dataset"])
+    values: list[dict[str, Any]] = []
+    replicates: dict[tuple[int, int], Floats] = {}
+    images = set()
+    for group, part in frame.groupby(["subset", "fraction", "draw"]):
+        subset, fraction, draw = str(group[0]), int(str(group[1])), int(str(group[2]))
+        test = subset == "test"
+        place = {"subset": subset, "fraction": fraction, "draw": draw}
+        for item in evaluate(
+            task,
+            part,
+            labels=labels,
+            multiclass=multiclass,
+            dataset=dataset,
+            bootstrap=bootstrap if test else 0,
+            only=None if test else main,
+        ):
+            values.append(place | _plain(item))
+            if test and item.metric == main and item.label in OVERALL:
+                replicates[fraction, draw] = item.replicates
+        if test:
+            names = part[["image_id", "patient_id"]].drop_duplicates().sort_values("image_id")
+            images.add(digest(names.to_numpy().tolist()))
+    if len(images) > 1:
+        raise UserError(f"{path}: the test images differ between draws; delete it and run again")
+    return FileScores(content, dict(meta), main, values, replicates, "".join(images))
+
+
+def _plain(item: Value) -> dict[str, Any]:
+    names = ("metric", "label", "value", "low", "high", "n", "note")
+    return {name: getattr(item, name) for name in names}
+
+
+def _save(path: Path, scores: FileScores) -> None:
+    text = json.dumps({name: getattr(scores, name) for name in _KEPT})
+    arrays: dict[str, NDArray[Any]] = {
+        f"{f},{d}": array for (f, d), array in scores.replicates.items()
+    }
+    arrays["scores"] = np.array(text)
+    with atomic(path) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+
+
+def _load(path: Path, content: str) -> FileScores | None:
+    """Return kept scores; None where there are none or the file is damaged, it is written anew."""
+    try:
+        # With an open file: numpy leaves one open where it is no archive.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            known = json.loads(str(stored["scores"]))
+            names = {name: name.split(",") for name in stored.files if "," in name}
+            replicates = {(int(f), int(d)): stored[name] for name, (f, d) in names.items()}
+        return FileScores(content, replicates=replicates, **known)
+    except DAMAGED:
+        return None

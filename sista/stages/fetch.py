@@ -1,0 +1,144 @@
+"""Stage fetch: list the files of a raw data set with their hashes; make the phantom's files first.
+
+A data set is never downloaded: access and licence are between its user and its owner.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sista import registry, tables
+from sista.datasets._card import Dataset
+from sista.datasets._source import inside
+from sista.errors import UserError
+from sista.files import digest, sha256
+from sista.runs.progress import track
+from sista.runs.record import Made, recorded
+
+CACHE = ".hashes.parquet"
+Key = tuple[str, int, int, int]
+
+
+@recorded("fetch")
+def fetch(word: str, *, out: Path, source: Path | None = None, threads: int = 1) -> Made:
+    """List the files of a data set into an inventory (path, size, SHA-256).
+
+    A phantom data set (`rsna_pneumonia@phantom`) is made first, in the folder `raw` beside the
+    inventory. Hashes of unchanged files (path, size, times of change) are taken from the last run.
+
+    Args:
+        word: the data set, e.g. `rsna_pneumonia` (real) or `rsna_pneumonia@phantom`.
+        out: the inventory to write, FILE.parquet.
+        source: the folder of the download, or the folder that holds it under the data set's word;
+            by default the environment variable SISTA_DATA.
+        threads: files hashed or made at the same time.
+
+    Raises:
+        UserError: the data set is not there; says what it is, where to get it and its licence.
+    """
+    name, _, origin = word.partition("@")
+    dataset: Dataset = registry.find("datasets", name)
+    if origin:
+        root, release = _make_phantom(dataset, origin, out.parent / "raw", threads)
+    else:
+        root, release = dataset.find(source)
+    keys = list(_files(root))
+    hashes = _hashes(root, keys, out.parent / CACHE, threads, word)
+    frame = pd.DataFrame(
+        {
+            "path": [path for path, *_ in keys],
+            "size": [size for _, size, *_ in keys],
+            "sha256": hashes,
+        }
+    )
+    times = {"mtime_ns": [key[2] for key in keys], "ctime_ns": [key[3] for key in keys]}
+    cached = frame.assign(**times)
+    tables.write(cached, out.parent / CACHE, "inventory")
+    meta = {
+        "dataset": word,
+        "release": release,
+        "licence": dataset.licence,
+        "citation": dataset.citation,
+        "n": len(frame),
+        "hash": digest(list(zip(frame.path, frame.sha256, strict=True))),
+    }
+    tables.write(frame, out, "inventory", meta)
+    facts = {"release": release, "licence": dataset.licence, "n": len(frame)}
+    facts |= {"bytes": int(frame["size"].sum()), "raw_sha256": listing_hash(frame)}
+    return Made([out], [], {"dataset": word, **_preset(origin)}, facts=facts)
+
+
+def listing_hash(inventory: pd.DataFrame) -> str:
+    """Return the SHA-256 of a listing as `sha256sum` prints it, sorted by path."""
+    lines = (f"{row.sha256}  {row.path}\n" for row in inventory.itertuples())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _preset(origin: str) -> dict[str, Any]:
+    """Return what the phantom is made from; nothing for a real data set."""
+    from sista.phantom.presets import PRESETS
+
+    return {"preset": asdict(PRESETS[origin])} if origin else {}
+
+
+def _make_phantom(dataset: Dataset, origin: str, raw: Path, threads: int) -> tuple[Path, str]:
+    from sista.phantom.presets import LAYOUTS, PRESETS
+    from sista.phantom.write import write
+
+    if origin not in PRESETS:
+        raise UserError(f"unknown origin {origin!r}; valid: {', '.join(PRESETS)}")
+    if dataset.word not in LAYOUTS:
+        raise UserError(f"the phantom has no {dataset.word}; it has: {', '.join(LAYOUTS)}")
+    write(dataset.word, PRESETS[origin], raw, threads)
+    return dataset.locate(raw)
+
+
+def _files(root: Path) -> Iterator[Key]:
+    """Yield path, size and time of change of every file; links that lead out are an error."""
+    found: list[Key] = []
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        for name in [*names, *files]:
+            path = Path(folder) / name
+            if path.is_symlink() and not inside(root, path):
+                raise UserError(
+                    f"{path}: a symbolic link out of the data folder; put the files there, or link "
+                    "the data set's folder as a whole"
+                )
+        for name in files:
+            path = Path(folder) / name
+            if not name.startswith(".") and path.is_file():
+                state = path.stat()
+                relative = path.relative_to(root).as_posix()
+                found.append((relative, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+    yield from sorted(found)
+
+
+def _hashes(root: Path, keys: list[Key], cache: Path, threads: int, word: str) -> list[str]:
+    """Return the SHA-256 of every file, from the cache where the file has not changed."""
+    known: dict[Key, str] = {}
+    if cache.is_file():
+        old, _ = tables.read(cache, "inventory")
+        # The inode's time too: a file can be changed and given its old time of change back.
+        names = ("path", "size", "mtime_ns", "ctime_ns", "sha256")
+        if set(names) <= set(old):
+            columns = (old[name] for name in names)
+            known = {tuple(key): found for *key, found in zip(*columns, strict=True)}  # type: ignore[misc]
+
+    def one(key: Key) -> str:
+        try:
+            return known.get(key) or sha256(root / key[0])
+        except OSError as error:
+            raise UserError(f"{root / key[0]}: cannot be read; check its permissions") from error
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        return list(track(pool.map(one, keys), f"fetch {word}", len(keys)))
+
+
+main = fetch

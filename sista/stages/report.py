@@ -1,0 +1,60 @@
+"""Report: scores → tables, figures, sheets and one self-contained HTML page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from sista import tables
+from sista.errors import UserError
+from sista.files import atomic
+from sista.grid.file import read_grid
+from sista.grid.grid import Grid
+from sista.report.grid_report import Report
+from sista.report.printing import print_tables
+from sista.runs.record import Made, recorded
+
+# Not made by this stage: of a run, its record and the log under way; of a released folder the rest.
+KEPT = ("run.json", "log.txt", "README.md", "scores.parquet")
+
+
+@recorded("report")
+def report(
+    *,
+    grid: Path,
+    scores: Path,
+    out: Path,
+    results: Path = Path("results"),
+    sheets: Literal["phantom", "all"] = "phantom",
+    show: Annotated[bool, Parameter(name="--print")] = False,
+) -> Made:
+    """Make the tables, figures and the HTML page of a grid.
+
+    Args:
+        grid: the grid file.
+        scores: its scores, e.g. results/score/phantom.parquet.
+        out: folder to write to: index.html, {task}.csv .md .tex .html, comparisons.csv, figures.
+        results: folder of all results; predictions and prepared images are read for the sheets.
+        sheets: `phantom` draws films only of made-up data, `all` also real ones. Pages with real
+            films must not be passed on.
+        show: also print the main tables on the terminal.
+    """
+    plan = Grid.load(grid)
+    frame, meta = tables.read(scores, "scores")
+    if "main_metrics" not in meta:
+        raise UserError(f"{scores}: not made by `sista score`; run it again")
+    made = Report(frame, meta, list(plan.adapt_runs()), out, results, sheets)
+    made.write_tables()
+    text = made.whole_page(plan.title or grid.stem, grid, dict(_settings(plan)))
+    with atomic(out / "index.html") as temporary:
+        temporary.write_text(text)
+    if show:
+        print_tables(made.tables.values(), out / "index.html")
+    files = [p for p in sorted(out.rglob("*")) if p.is_file() and p.name not in KEPT]
+    return Made(files, [*read_grid(grid)[1], scores], {"grid": grid.stem, "sheets": sheets})
+
+
+def _settings(plan: Grid) -> Iterator[tuple[str, tuple[str, dict[str, Any]]]]:
+    for variant in plan.variants:
+        yield variant, plan.settings_of(variant)

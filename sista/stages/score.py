@@ -1,0 +1,154 @@
+"""Score: predictions of a grid → one tidy table of metrics with intervals and provenance."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sista import registry, tables
+from sista.encoders.feature_cache import discard
+from sista.errors import UserError
+from sista.grid.file import read_grid
+from sista.grid.grid import AdaptRun, Grid
+from sista.runs.progress import track
+from sista.runs.record import Made, recorded
+from sista.runs.workers import worker_pool
+from sista.scoring.cached import FileScores, score_file
+from sista.scoring.comparisons import comparisons
+from sista.scoring.summary import write_summary
+
+RUN_COLUMNS = (
+    "variant method settings_hash encoder family corpus budget seed dataset release split_hash "
+    "protocol head task code_version lock_hash device peak_mb"
+).split()
+
+
+@recorded("score")
+def score(
+    *,
+    grid: Path,
+    out: Path,
+    results: Path = Path("results"),
+    bootstrap: int = 1000,
+    threads: int = 1,
+) -> Made:
+    """Compute all metrics of all runs of a grid, with 95 % intervals.
+
+    Args:
+        grid: the grid file.
+        out: scores table to write, e.g. results/score/phantom.parquet; the main scores are written
+            beside it, phantom.metrics.json and phantom.plots.csv.
+        results: folder of all results.
+        bootstrap: samples of patients behind each interval and each paired test.
+        threads: processes; the values do not depend on it.
+    """
+    plan = Grid.load(grid)
+    runs = list(plan.adapt_runs())
+    scored = score_runs(runs, results=results, bootstrap=bootstrap, threads=threads)
+    frame = pd.DataFrame([row for pair in scored for row in rows(*pair)])
+    meta: dict[str, Any] = {
+        "grid": grid.stem,
+        "title": plan.title,
+        "bootstrap": bootstrap,
+        "main_metrics": {run.predictions: scores.main for run, scores in scored},
+        "comparisons": comparisons(scored, plan.baselines),
+        "hosts": _hosts(scored),
+    }
+    small = write_summary(frame, meta["main_metrics"], out)
+    tables.write(frame, out, "scores", meta=meta)
+    for run in runs:
+        discard(results / Path(run.checkpoint).relative_to("results"))
+    read = [*read_grid(grid)[1], *(predictions_path(run, results) for run in runs)]
+    return Made(
+        [out, *small], read, {"grid": grid.stem, "bootstrap": bootstrap}, facts={"n": len(frame)}
+    )
+
+
+def _hosts(scored: Iterable[tuple[AdaptRun, FileScores]]) -> list[dict[str, Any]]:
+    """Return the kinds of machines behind the predictions, each once."""
+    found = [scores.meta["run"].get("host") for _, scores in scored]
+    return [host for place, host in enumerate(found) if host and host not in found[:place]]
+
+
+def score_runs(
+    runs: Sequence[AdaptRun], *, results: Path, bootstrap: int, threads: int = 1
+) -> list[tuple[AdaptRun, FileScores]]:
+    """Return the scores of every run's predictions, in the order of the runs."""
+    missing = [p for run in runs if not (p := predictions_path(run, results)).is_file()]
+    if missing:
+        raise UserError(
+            f"{missing[0]}: no such predictions ({len(missing)} of {len(runs)} are missing); "
+            "make them with `snakemake --cores all` or `python -m sista adapt`"
+        )
+    work = partial(_score_one, results=results, bootstrap=bootstrap)
+    if threads <= 1:
+        return list(zip(runs, track(map(work, runs), "score", len(runs)), strict=True))
+    with worker_pool(threads, "fork") as pool:
+        return list(zip(runs, track(pool.map(work, runs), "score", len(runs)), strict=True))
+
+
+def _score_one(run: AdaptRun, *, results: Path, bootstrap: int) -> FileScores:
+    metrics = registry.find("protocols", run.protocol).metrics[run.task]
+    return score_file(
+        predictions_path(run, results),
+        run.task,
+        main=metrics[0],
+        bootstrap=bootstrap,
+        cache_folder=results / "score/cache",
+    )
+
+
+def predictions_path(run: AdaptRun, results: Path) -> Path:
+    """Return where a run's predictions are when the results lie in `results`."""
+    return results / Path(run.predictions).relative_to("results")
+
+
+def rows(run: AdaptRun, scores: FileScores) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the scores table for the draws and fractions of the grid."""
+    made = scores.meta["run"]
+    absent = [name for name in RUN_COLUMNS if name not in made]
+    if absent:
+        raise UserError(f"{run.predictions}: its run lacks {', '.join(absent)}; run it again")
+    if made["settings_hash"] != run.settings_hash:
+        raise UserError(
+            f"{run.predictions}: made with other settings of {run.variant} than this grid has; "
+            "another grid gives the variant this name too: rename one, or run this grid again"
+        )
+    known = {name: made[name] for name in RUN_COLUMNS}
+    known |= {"predictions": run.predictions, "predictions_sha256": scores.sha256}
+    wall = made.get("wall_s") or {}
+    by_place = defaultdict(list)
+    for value in scores.values:
+        by_place[value["fraction"], value["draw"]].append(value)
+    for fraction in run.fractions:
+        for draw in run.draws:
+            seconds = {"wall_s": float(wall.get(f"{draw},{fraction}", "nan"))}
+            for value in by_place.get((fraction, draw), []):
+                yield known | seconds | value
+            if (fraction, draw) not in scores.replicates:
+                yield known | seconds | _not_available(run, scores, fraction, draw)
+
+
+def _not_available(run: AdaptRun, scores: FileScores, fraction: int, draw: int) -> dict[str, Any]:
+    """Return the row of a refused fraction: no value, and the reason."""
+    reasons = [
+        str(item["reason"])
+        for item in scores.meta.get("refused", [])
+        if int(item["fraction"]) == fraction and item.get("draw", draw) in (draw, -1, None)
+    ]
+    nan = float("nan")
+    return {
+        "fraction": fraction,
+        "draw": draw,
+        "subset": "test",
+        "metric": scores.main,
+        "label": "all" if run.task == "detection" else "macro",
+        "value": nan,
+        "low": nan,
+        "high": nan,
+        "n": 0,
+        "note": reasons[0] if reasons else "not in the predictions file",
+    }

@@ -1,0 +1,1 @@
+"""Radiology reports: sections, cleaning, findings, words, and how alike they are."""

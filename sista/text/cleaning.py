@@ -1,0 +1,121 @@
+"""Cleaning of report text: our own rules for pre-training, and MGCA's as a compatibility function.
+
+The clean text is lower case, has no de-identification marks and keeps its sentences apart.
+"""
+
+import re
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from sista.text.sections import last_of, parse
+
+MINIMUM_TOKENS = 3
+_MARKS = re.compile(r"_{2,}|\bx{3,}\b|\[\*\*.*?\*\*\]|\ufffd", re.IGNORECASE | re.DOTALL)
+_LIST_NUMBER = re.compile(r"(?:(?<=^)|(?<=[.:;]\s))\s*\(?\d{1,2}[.)](?=\s)")
+_TOKEN = re.compile(r"[a-z0-9]+(?:\.[0-9]+)?")
+# A full stop inside a number (3.4 cm) or after a title (dr.) ends no sentence.
+_SENTENCE_END = re.compile(r"(?<!\bdr)(?<!\bvs)(?<!\bi\.e)(?<!\be\.g)[.!?]+(?=\s|$)|;")
+
+
+def clean(text: str) -> str:
+    """Return text in lower case without de-identification marks and list numbers."""
+    plain = _LIST_NUMBER.sub(" ", _MARKS.sub(" ", text.replace("\r", "\n")))
+    plain = " ".join(plain.lower().split())
+    return re.sub(r"\s+([.,;:])", r"\1", plain)
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a text as space-joined lower-case alphanumeric tokens.
+
+    Numbers keep their decimals; sentences of one word ("clear.") are kept, empty ones are not.
+    """
+    pieces = _SENTENCE_END.split(clean(text))
+    joined = (" ".join(_TOKEN.findall(piece)) for piece in pieces)
+    return [piece for piece in joined if piece]
+
+
+def clauses(text: str) -> list[str]:
+    """Return the sentences of a text as `sentences` does, with ` , ` at commas and colons."""
+    marked = (re.sub(r"[,:]", " , ", piece) for piece in _SENTENCE_END.split(clean(text)))
+    joined = (" ".join(re.findall(rf"{_TOKEN.pattern}|,", piece)) for piece in marked)
+    return [piece for piece in joined if piece]
+
+
+def sentence_ends(text: str) -> list[int]:
+    """Return the character offsets after the marks that end a sentence, in clean text."""
+    return [match.end() for match in _SENTENCE_END.finditer(text)]
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Return the stretches (first character, past the last) of the sentences of a clean text."""
+    return [(a, b) for a, b in pairwise([0, *sentence_ends(text), len(text)]) if text[a:b].strip()]
+
+
+def tokens(text: str) -> list[str]:
+    """Return the lower-case alphanumeric tokens of a text without de-identification marks."""
+    return [token for sentence in sentences(text) for token in sentence.split()]
+
+
+def for_pretraining(report: str) -> str | None:
+    """Return impression + findings of a sectioned report, clean; None under three tokens."""
+    sections = parse(report)
+    parts = [last_of(sections, "impression"), last_of(sections, "findings")]
+    return note(" ".join(_closed(part) for part in parts if part))
+
+
+def note(text: str) -> str | None:
+    """Return free text without sections, clean; None under three tokens."""
+    cleaned = clean(text)
+    return cleaned if len(tokens(cleaned)) >= MINIMUM_TOKENS else None
+
+
+def _closed(part: str) -> str:
+    return part if part.rstrip().endswith((".", "!", "?")) else f"{part.rstrip()}."
+
+
+@dataclass(frozen=True)
+class MgcaCaption:
+    """What MGCA's caption cleaning makes of a report.
+
+    Args:
+        status: `kept` or why the report is dropped.
+        caption: impression + " " + findings in one line, None where both are missing.
+        sentences: space-joined tokens per kept piece, None where the report is dropped.
+        dropped_pieces: pieces of at most one token.
+        n_tokens: tokens in the kept pieces.
+    """
+
+    status: str
+    caption: str | None = None
+    sentences: list[str] | None = None
+    dropped_pieces: list[str] = field(default_factory=list)
+    n_tokens: int = 0
+
+    @property
+    def joined(self) -> str | None:
+        """All sentences in one line, as MGCA's tokenizer gets them."""
+        return None if self.sentences is None else " ".join(self.sentences)
+
+
+def mgca_caption(impression: str | None, findings: str | None) -> MgcaCaption:
+    """Return the caption as MGCA cleans it (compatibility; loses "Clear." and splits "3.4 cm")."""
+    if impression is None and findings is None:
+        return MgcaCaption("dropped: neither impression nor findings")
+    parts = (" " if part is None else part for part in (impression, findings))
+    caption = " ".join(parts).replace("\n", " ")
+    kept: list[list[str]] = []
+    dropped: list[str] = []
+    for piece in re.split(r"[0-9]+\.", caption):
+        for sentence in piece.split("."):
+            words = [
+                w.encode("ascii", "ignore").decode() for w in re.findall(r"\w+", sentence.lower())
+            ]
+            words = [word for word in words if word]
+            if len(words) > 1:
+                kept.append(words)
+            elif sentence.strip():
+                dropped.append(sentence.strip())
+    count = sum(len(words) for words in kept)
+    if count < MINIMUM_TOKENS:
+        return MgcaCaption("dropped: fewer than 3 tokens", caption, None, dropped, count)
+    return MgcaCaption("kept", caption, [" ".join(words) for words in kept], dropped, count)

@@ -1,0 +1,273 @@
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sista import tables
+from sista.encoders import checkpoint
+from sista.encoders.checkpoint import load_image_encoder, read_metadata
+from sista.engine import loop
+from sista.errors import UserError
+from sista.files import sha256
+from sista.grid.budgets import BUDGETS
+from sista.runs import record
+from sista.stages import pretrain
+from sista.text import stored_vectors as stored
+from sista.text.vocabulary import train_vocabulary
+
+ROOT = Path(__file__).resolve().parents[2]
+WORDS = ["left effusion", "right effusion", "no acute process", "cardiomegaly with edema"]
+
+
+def corpus(folder: Path, count: int = 40) -> tuple[Path, Path]:
+    """Write a small prepared corpus."""
+    generator = np.random.default_rng(0)
+    manifest = folder / "manifest.parquet"
+    np.save(folder / "manifest.images.npy", generator.integers(0, 255, (count, 110, 110), np.uint8))
+    ids = [f"i{n:03}" for n in range(count)]
+    frame = pd.DataFrame(
+        {
+            "image_id": ids,
+            "patient_id": ids,
+            "study_id": ids,
+            "view": None,
+            "path": ids,
+            "row": range(count),
+            "height": 110,
+            "width": 110,
+            "scale": 1.0,
+            "pad_x": 0.0,
+            "pad_y": 0.0,
+            "spacing": np.nan,
+            "boxes": None,
+            "mask": None,
+            "report": [f"there is {WORDS[n % 4]}. number {n} of many." for n in range(count)],
+            "release": "1",
+            "content_hash": ids,
+            "official": None,
+            "label.Effusion": [float(n % 4 < 2) for n in range(count)],
+        }
+    )
+    meta = {
+        "labels": ["Effusion"],
+        "images": "manifest.images.npy",
+        "vocabulary": "manifest.vocabulary.json",
+    }
+    tables.write(frame, manifest, "manifest", meta)
+    subset = np.where(np.arange(count) < count * 0.8, "train", "val")
+    vocabulary = train_vocabulary(list(frame["report"][subset == "train"]))
+    (folder / "manifest.vocabulary.json").write_text(vocabulary.to_str())
+    place = np.where(subset == "train", 100, -1)
+    rows = {"dataset": "made", "subset": subset, "draw": np.minimum(place, 0), "fraction": place}
+    split = folder / "manifest.split.parquet"
+    tables.write(pd.DataFrame({**rows, "image_id": ids}), split, "split", {"hash": "h"})
+    return manifest, split
+
+
+def run(folder: Path, manifest: Path, split: Path, **changes) -> Path:
+    out = folder / "encoder.safetensors"
+    settings = {"method": "sista", "encoder": "resnet_tiny", "corpus": "made", "budget": "tiny"}
+    pretrain.main(manifest=manifest, split=split, out=out, **(settings | changes))
+    return out
+
+
+@pytest.fixture(autouse=True)
+def _two_epochs(monkeypatch):
+    budget = replace(BUDGETS["tiny"], epochs=2, batch=8)
+    monkeypatch.setitem(BUDGETS, "tiny", budget)
+
+
+@pytest.mark.parametrize("encoder", ["resnet_tiny", "vit_tiny"])
+def test_a_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch, encoder):
+    manifest, split = corpus(tmp_path)
+    whole = run(tmp_path / "whole", manifest, split, encoder=encoder)
+    step, last = loop.Trainer.step, int(np.random.default_rng().integers(1, 8))
+
+    def killed(self, chunks, alike, number):
+        if number == last:
+            raise KeyboardInterrupt
+        return step(self, chunks, alike, number)
+
+    again = {"encoder": encoder, "save_every": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Trainer, "step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "killed", manifest, split, **again)
+    assert {p.name for p in (tmp_path / "killed").iterdir()} == {"resume.pt"}
+    resumed = run(tmp_path / "killed", manifest, split, **again)
+    assert sha256(whole) == sha256(resumed), f"killed after {last} steps"
+    assert not (tmp_path / "killed" / "resume.pt").exists()
+
+
+def test_early_stopping_leaves_no_state(tmp_path):
+    out = run(tmp_path / "run", *corpus(tmp_path), method="clip", patience=1)
+    names = {"encoder.safetensors", "log.csv", "run.json"}
+    assert {p.name for p in out.parent.iterdir()} == names
+    assert json.loads(out.with_name("run.json").read_text())["run"]["plan"]["patience"] == 1
+
+
+def command(out, manifest, split, *options):
+    """The command line of a run with the budget as it is shipped."""
+    places = ("--manifest", str(manifest), "--split", str(split), "--out", str(out))
+    words = ("--method", "sista", "--encoder", "vit_tiny", "--corpus", "made", "--budget", "quick")
+    return ("-m", "sista", "pretrain", *words, *places, *options)
+
+
+def environment():
+    return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_process_that_is_told_to_stop_goes_on_from_there(tmp_path, number):
+    data = corpus(tmp_path, 100)
+    out = tmp_path / "run" / "encoder.safetensors"
+    line = (sys.executable, *command(out, *data))
+    started = subprocess.Popen(line, cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL)
+    while not out.with_name("resume.pt").is_file():
+        assert started.poll() is None
+        time.sleep(0.01)
+    started.send_signal(number)
+    assert started.wait(60) == 75
+    assert not out.exists()
+    whole = tmp_path / "whole" / "encoder.safetensors"
+    for path in (out, whole):
+        again = (sys.executable, *command(path, *data))
+        subprocess.run(again, cwd=ROOT, env=environment(), check=True, stderr=subprocess.DEVNULL)
+    assert sha256(out) == sha256(whole)
+    assert len(pd.read_csv(out.with_name("log.csv"))) == 10
+
+
+@pytest.mark.slow
+def test_torchrun_shares_the_batch_and_one_process_writes(tmp_path):
+    data = corpus(tmp_path, 100)
+    two = tmp_path / "two" / "encoder.safetensors"
+    one = tmp_path / "one" / "encoder.safetensors"
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    for head, path in ((launch, two), ((), one)):
+        line = (sys.executable, *head, *command(path, *data))
+        subprocess.run(line, cwd=ROOT, env=environment(), check=True, stderr=subprocess.DEVNULL)
+    names = {"encoder.safetensors", "log.csv", "run.json", "word_maps.npz"}
+    assert {p.name for p in two.parent.iterdir()} == names
+    assert json.loads(two.with_name("run.json").read_text())["processes"] == 2
+    logs = [pd.read_csv(path.with_name("log.csv")) for path in (one, two)]
+    # Rounding grows from step to step; the first epochs show that the same is trained.
+    np.testing.assert_allclose(logs[0]["loss"][:2], logs[1]["loss"][:2], rtol=1e-3)
+
+
+def test_the_state_of_other_settings_is_not_resumed(tmp_path, monkeypatch):
+    manifest, split = corpus(tmp_path)
+    whole = run(tmp_path / "whole", manifest, split)
+
+    def full(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_checkpoint", full)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "other", manifest, split, settings='{"theta": 0.5, "w_sta": 0.0}')
+    assert (tmp_path / "other" / "resume.pt").is_file()
+    assert sha256(run(tmp_path / "other", manifest, split)) == sha256(whole)
+
+
+@pytest.mark.parametrize("suffix", [".images.npy", ".vocabulary.json"])
+def test_a_damaged_input_is_refused_at_once_and_its_state_is_not_resumed(
+    tmp_path, monkeypatch, suffix
+):
+    manifest, split = corpus(tmp_path)
+    whole = run(tmp_path / "whole", manifest, split)
+    state = tmp_path / "other" / "resume.pt"
+    file = manifest.with_suffix(suffix)
+    good = file.read_bytes()
+    # A digit in the place of another: still a film, still a vocabulary.
+    at = good.rindex(b"9")
+    file.write_bytes(good[:at] + b"8" + good[at + 1 :])
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_checkpoint", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path / "other", manifest, split)
+    assert state.is_file()
+    facts = {path.name: record.fact(path).model_dump() for path in tmp_path.glob("manifest.*")}
+    facts[file.name]["sha256"] = hashlib.sha256(good).hexdigest()
+    made = json.loads((tmp_path / "whole" / "run.json").read_text()) | {"outputs": facts}
+    (tmp_path / "run.json").write_text(json.dumps(made))
+    before = state.read_bytes()
+    with pytest.raises(UserError, match=f"manifest{suffix}: damaged since it was made"):
+        run(tmp_path / "other", manifest, split)
+    assert state.read_bytes() == before
+    file.write_bytes(good)
+    assert sha256(run(tmp_path / "other", manifest, split)) == sha256(whole)
+
+
+def test_what_a_run_leaves(tmp_path):
+    out = run(tmp_path / "run", *corpus(tmp_path), settings='{"theta": 0.8}', variant="sista_08")
+    log = pd.read_csv(out.with_name("log.csv"))
+    assert list(log["epoch"]) == [1, 2]
+    assert {"loss", "sia", "sta", "val_loss", "val_sta", "val_sta_swapped"} <= set(log)
+    facts = json.loads(out.with_name("run.json").read_text())
+    assert facts["run"]["settings"] == {"theta": 0.8}
+    assert facts["run"]["resolved"]["theta"] == 0.8
+    assert set(facts["outputs"]) == {"encoder.safetensors", "log.csv", "word_maps.npz"}
+    assert facts["wall_s"] > 0
+    encoder, metadata = load_image_encoder(out)
+    assert metadata["variant"] == "sista_08"
+    assert encoder(torch.zeros(1, 3, 64, 64)).pooled.shape == (1, 256)
+    maps = np.load(out.with_name("word_maps.npz"))
+    assert maps["weights"].shape[:2] == maps["words"].shape
+    sums = maps["weights"].sum((2, 3))[maps["valid"]]
+    np.testing.assert_allclose(sums, 1.0, rtol=1e-5)
+
+
+def test_methods_share_the_first_weights(tmp_path):
+    data = corpus(tmp_path)
+    start = load_image_encoder(run(tmp_path / "a", *data, method="random_init"))[0]
+    assert read_metadata(tmp_path / "a" / "encoder.safetensors")["method"] == "random_init"
+    again = load_image_encoder(run(tmp_path / "b", *data, method="random_init", seed=1))[0]
+    first, other = (e.body.conv1[0].weight for e in (start, again))
+    assert not torch.equal(first, other)
+
+
+def test_report_vectors_are_made_once(tmp_path, monkeypatch):
+    data = corpus(tmp_path)
+    first = run(tmp_path / "a", *data)
+    assert len(list((tmp_path / stored.FOLDER).iterdir())) == 2
+
+    def again(*_):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(stored, "encode", again)
+    assert sha256(run(tmp_path / "b", *data)) == sha256(first)
+
+
+def test_a_corpus_without_vocabulary_must_be_prepared_again(tmp_path):
+    data = corpus(tmp_path)
+    (tmp_path / "manifest.vocabulary.json").unlink()
+    with pytest.raises(UserError, match=r"manifest\.vocabulary\.json: no such file; run prepare"):
+        run(tmp_path / "a", *data, method="clip")
+
+
+def test_training_lowers_the_loss(tmp_path):
+    out = run(tmp_path / "run", *corpus(tmp_path), method="supervised", budget="tiny")
+    log = pd.read_csv(out.with_name("log.csv"))
+    assert log["loss"].iloc[-1] < log["loss"].iloc[0]
+
+
+def test_errors_name_the_remedy(tmp_path):
+    data = corpus(tmp_path)
+    with pytest.raises(UserError, match="no released weights"):
+        run(tmp_path / "a", *data, method="imagenet")
+    with pytest.raises(UserError, match="not valid JSON"):
+        run(tmp_path / "a", *data, settings="{")
+    with pytest.raises(UserError, match=r"unknown method 'clop'; valid: .*clip"):
+        run(tmp_path / "a", *data, method="clop")
+    assert not (tmp_path / "a").exists()

@@ -1,0 +1,139 @@
+"""The score stage: rows of a grid, n/a with its reason, paired tests, equal bits, comparison."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sista import tables
+from sista.errors import UserError
+from sista.lineage.compare import compare
+from sista.scoring.comparisons import comparisons
+from sista.stages import score
+from tests import made_up_predictions as made
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    root = tmp_path_factory.mktemp("project")
+    runs = made.runs()
+    for run in runs:
+        refused = (1,) if run.task == "detection" and run.family == "vit" else ()
+        made.write(root, run, refused=refused)
+    return root, score.score_runs(runs, results=root / "results", bootstrap=400)
+
+
+@pytest.fixture(scope="module")
+def frame(scored):
+    return pd.DataFrame([row for pair in scored[1] for row in score.rows(*pair)])
+
+
+def test_rows_fit_the_contract_and_cover_the_grid(frame):
+    checked = tables.validate(frame, "scores")
+    main = checked.query("subset == 'test' and label in ['macro', 'all']")
+    for _task, _metric in (
+        ("classification", "auroc"),
+        ("segmentation", "dice_positive"),
+        ("detection", "map_40_75"),
+    ):
+        assert len(main.query("task == @_task and metric == @_metric")) == 8 * 3 * 2
+    assert set(checked.query("subset == 'val'")["metric"]) == {
+        "auroc",
+        "dice_positive",
+        "map_40_75",
+    }
+
+
+def test_a_refused_fraction_is_a_row_without_value_and_with_its_reason(frame):
+    rows = frame.query("task == 'detection' and family == 'vit' and fraction == 1")
+    assert len(rows) == 4 * 2
+    assert rows["value"].isna().all()
+    assert set(rows["note"]) == {"3 positives of Edema, 1 needed per draw"}
+
+
+def test_two_processes_give_the_same_bits_without_the_cache(scored, tmp_path):
+    root, first = scored
+    runs = [run for run, _ in first][:6]
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/adapt").symlink_to(root / "results/adapt")
+    again = score.score_runs(runs, results=tmp_path / "results", bootstrap=400, threads=2)
+    for (_, a), (_, b) in zip(first, again, strict=False):
+        np.testing.assert_equal(a.values, b.values)
+        np.testing.assert_equal(a.replicates, b.replicates)
+
+
+def test_comparisons_are_paired_and_corrected(scored):
+    rows = pd.DataFrame(comparisons(scored[1], ("random_init", "clip")))
+    assert set(rows["baseline"]) == {"random_init", "clip"}
+    assert (rows["p_holm"] >= rows["p"]).all()
+    best = rows.query(
+        "variant == 'supervised' and baseline == 'random_init' and fraction == 100"
+        " and task == 'classification'"
+    )
+    assert (best["difference"] > 0).all()
+    assert (best["p_holm"] < 0.05).all()
+    assert (best["runs"] == 2).all()
+    assert ((rows["low"] <= rows["difference"]) & (rows["difference"] <= rows["high"])).all()
+
+
+def test_an_interval_covers_seeds_when_there_are_several(scored):
+    """Shift one of two copies of the runs by a known amount: the interval must hold both."""
+    rows = [(run, file) for run, file in scored[1] if run.task == "classification"]
+    one = pd.DataFrame(comparisons(rows, ("random_init",)))
+    both = []
+    for run, file in rows:
+        both.append((run, file))
+        moved = 0.2 if run.variant == "clip" else 0.0
+        values = [{**v, "value": v["value"] + moved} for v in file.values]
+        replicates = {place: r + moved for place, r in file.replicates.items()}
+        second = replace(run, pretrain=replace(run.pretrain, seed=run.seed + 1))
+        both.append((second, replace(file, values=values, replicates=replicates)))
+    two = pd.DataFrame(comparisons(both, ("random_init",)))
+    assert (two["seeds"] == 2).all()
+    assert (one["seeds"] == 1).all()
+    moved, still = two.query("variant == 'clip'"), one.query("variant == 'clip'")
+    np.testing.assert_allclose(moved["difference"], still["difference"] + 0.1)
+    assert (moved["high"] - moved["low"] > 0.2).all()
+    same, alone = two.query("variant == 'supervised'"), one.query("variant == 'supervised'")
+    np.testing.assert_allclose(same[["low", "high"]], alone[["low", "high"]], atol=0.04)
+
+
+def test_a_grid_with_fewer_draws_uses_part_of_a_shared_file(scored):
+    root, _ = scored
+    runs = made.runs(variants=("clip",), tasks=("classification",), draws=(1,))
+    found = score.score_runs(runs, results=root / "results", bootstrap=400)
+    frame = pd.DataFrame([row for pair in found for row in score.rows(*pair)])
+    assert set(frame["draw"]) == {1}
+
+
+def test_predictions_of_other_settings_are_refused(scored):
+    run, file = scored[1][0]
+    pretrain = replace(run.pretrain, settings={"temperature": 0.2})
+    with pytest.raises(UserError, match="made with other settings of random_init"):
+        list(score.rows(replace(run, pretrain=pretrain), file))
+
+
+def test_missing_predictions_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"predictions\.parquet: no such predictions \(24 of 24"):
+        score.score_runs(made.runs(), results=tmp_path / "results", bootstrap=1)
+
+
+def test_compare(frame, tmp_path, capsys):
+    other = frame.assign(wall_s=99.0, lock_hash="new")
+    tables.write(frame, tmp_path / "a.parquet", "scores")
+    tables.write(other.sample(frac=1, random_state=0), tmp_path / "b.parquet", "scores")
+    compare(tmp_path / "a.parquet", tmp_path / "b.parquet")
+    told = capsys.readouterr().out
+    assert "equal values" in told
+    assert told.startswith(f"lock_hash: {frame['lock_hash'].iloc[0]} and new")
+    place = frame.index[frame["value"].notna()][5]
+    other.loc[place, "value"] += 1e-15
+    tables.write(other.drop(index=place + 1), tmp_path / "b.parquet", "scores")
+    with pytest.raises(SystemExit) as stop:
+        compare(tmp_path / "a.parquet", tmp_path / "b.parquet")
+    assert stop.value.code == 1
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert sum(": value 0." in line for line in lines) == 1
+    assert sum("only in the first" in line for line in lines) == 1
