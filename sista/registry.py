@@ -13,7 +13,7 @@ from typing import Any
 from sista.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
-KINDS = ("datasets", "methods", "heads", "protocols", "importers")
+KINDS = ("datasets", "methods", "tasks", "heads", "protocols", "importers")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ A table carries one JSON dictionary of metadata in the Parquet schema (data set,
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandera.pandas as pa
 import pyarrow
 import pyarrow.parquet
 
+from sista import registry
 from sista.errors import UserError
 from sista.files import atomic
 
@@ -90,16 +92,6 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         unique=["subset", "draw", "fraction", "image_id"],
         strict=True,
     ),
-    "predictions_classification": pa.DataFrameSchema(
-        {**_PREDICTED, "label": _text(), "score": _number(), "target": _number(nullable=True)},
-        strict=True,
-    ),
-    "predictions_segmentation": pa.DataFrameSchema(
-        {**_PREDICTED, "label": _text(), "prediction": _text(), "target": _text()}, strict=True
-    ),
-    "predictions_detection": pa.DataFrameSchema(
-        {**_PREDICTED, "predicted": _text(), "target": _text()}, strict=True
-    ),
     "scores": pa.DataFrameSchema(
         {
             **{name: _text() for name in _PROVENANCE_TEXT},
@@ -119,6 +111,20 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
 }
 
 
+@cache
+def schema(kind: str) -> pa.DataFrameSchema:
+    """Return a contract: a key of `SCHEMAS`, or `predictions_TASK` with the columns of that task.
+
+    Raises:
+        UserError: there is no such task.
+    """
+    prefix, _, task = kind.partition("predictions_")
+    if prefix or not task:
+        return SCHEMAS[kind]
+    columns = registry.find("tasks", task).columns
+    return pa.DataFrameSchema({**_PREDICTED, **columns}, strict=True)
+
+
 def validate(frame: pd.DataFrame, kind: str, where: str = "table") -> pd.DataFrame:
     """Return `frame` with the column types of contract `kind`.
 
@@ -126,7 +132,7 @@ def validate(frame: pd.DataFrame, kind: str, where: str = "table") -> pd.DataFra
         UserError: names the column, the check and the first rows that fail.
     """
     try:
-        return SCHEMAS[kind].validate(frame, lazy=True)
+        return schema(kind).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases.head(5)
         found = "; ".join(_explain(case) for case in cases.to_dict("records"))
@@ -170,7 +176,7 @@ def read(
 
     Args:
         path: the Parquet file.
-        kind: a key of `SCHEMAS`.
+        kind: a key of `SCHEMAS`, or `predictions_TASK`.
         columns: read only these columns (the table is then not validated).
 
     Raises:

@@ -27,7 +27,8 @@ FLOORS = (
     "encoders preparation phantom",
     "text losses metrics",
     "runs",
-    "tables registry",
+    "tables",
+    "registry",
     "files",
     "errors",
 )

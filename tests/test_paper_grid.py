@@ -10,7 +10,7 @@ import pytest
 from sista import registry, tables
 from sista.encoders.specs import encoder_spec
 from sista.grid.grid import Grid
-from sista.scoring.evaluate import OVERALL
+from sista.metrics.values import OVERALL
 from tests.conftest import ROOT, Project
 from tests.hub_cache import fill
 

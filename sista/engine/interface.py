@@ -37,7 +37,8 @@ class Needs:
         released_weights: the image encoder starts from timm's released weights in any case.
         timm_weights: the image encoder starts from this file with timm's own keys.
         weights: the image encoder is read from this file of `sista import`.
-        similarity: inter-report similarity by this encoder (`sista.text.report_encoders`); "" = none.
+        similarity: inter-report similarity by this encoder (see `sista.text.report_encoders`);
+            "" = none.
         r_text: text that the similarity looks at: `raw` or `cleaned`.
         stop_words: function words count as words.
         relevant_words: `stated`: only words of sentences that state a finding count; or `all`.

@@ -6,13 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from sista import tables
+from sista import registry, tables
 from sista.errors import UserError
 from sista.runs.ancestry import resolve
 from sista.runs.record import read_record
 from sista.scoring.main_rows import main_rows, overall
-
-TASKS = ("classification", "segmentation", "detection")
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def find(table: Path, row: str, column: str, head: str | None = None) -> Address
     variant, encoder = _split(row, 2, "VARIANT/ENCODER, e.g. sista/resnet_tiny")
     dataset, fraction, *metric = _split(column, 3, "DATASET/FRACTION, e.g. chexpert@phantom/10")
     rows = overall(frame) if metric else main_rows(frame, meta["main_metrics"])
-    if table.stem in TASKS:
+    if table.stem in registry.names("tasks"):
         rows = rows[rows["task"] == table.stem]
     rows = _only(rows, "variant", variant, scores)
     rows = _only(rows, "encoder", encoder, scores)

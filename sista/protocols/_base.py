@@ -8,12 +8,6 @@ from sista.errors import UserError
 from sista.grid.budgets import BUDGETS
 
 CLASSIFICATION, SEGMENTATION, DETECTION = "classification", "segmentation", "detection"
-# The first metric of a task is the one of its main table.
-METRICS: Mapping[str, tuple[str, ...]] = {
-    CLASSIFICATION: ("auroc", "accuracy"),
-    SEGMENTATION: ("dice_positive", "dice_per_image", "dice_micro"),
-    DETECTION: ("map_40_75", "ap50"),
-}
 CHEXPERT_COMPETITION = (
     "Atelectasis",
     "Cardiomegaly",
@@ -87,7 +81,7 @@ class Protocol:
         heads: head by task and encoder family.
         settings: training by task.
         exceptions: what differs for a data set or fraction; later ones win.
-        metrics: by task, the main one first.
+        metrics: main metric by task, where it is not the first one of the task.
         label_policy: meaning of uncertain and blank labels, by data set; else the data set's own.
         labels: the labels that count, by data set; else all of them.
         map_bytes: feature maps kept in memory at most.
@@ -98,7 +92,7 @@ class Protocol:
     heads: Mapping[str, Mapping[str, str]]
     settings: Mapping[str, Settings]
     exceptions: tuple[Exceptional, ...] = ()
-    metrics: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(METRICS))
+    metrics: Mapping[str, str] = field(default_factory=dict)
     label_policy: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     map_bytes: int = 2 << 30
@@ -128,6 +122,10 @@ class Protocol:
             ):
                 chosen = replace(chosen, **each.changes)
         return _shortened(chosen, budget)
+
+    def main_metric(self, task: str) -> str | None:
+        """Return the metric of a task's main table; None where the task decides."""
+        return self.metrics.get(task)
 
     def options_for(self, dataset: str) -> dict[str, Any]:
         """Return label policy and labels of a data set; None where the data set decides."""

@@ -8,26 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sista.files import digest
+from sista.tasks._base import find_metric, find_task
 
-TITLES = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "accuracy": "Accuracy",
-    "f1": "F1",
-    "brier": "Brier score",
-    "ece": "Calibration error",
-    "dice_positive": "Dice (images with a lesion)",
-    "dice_per_image": "Dice (all images, empty = 1)",
-    "dice_micro": "Dice (pooled pixels)",
-    "dice_mgca": "Dice (MGCA batches)",
-    "mdice_mmseg": "Dice (with background)",
-    "map_40_75": "mAP 40–75",
-    "map_50_95": "mAP 50–95",
-    "ap50": "AP50",
-    "map_mgca": "mAP (MGCA filter)",
-    "froc": "FROC",
-}
-LOWER_IS_BETTER = ("brier", "ece")
 FAMILIES = {"resnet": "ResNet", "vit": "ViT"}
 NOT_AVAILABLE = "n/a"
 
@@ -46,7 +28,12 @@ class Column:
     def group(self) -> str:
         """Heading over the fractions of one data set."""
         head = f", {self.head}" if self.head else ""
-        return f"{self.dataset} · {TITLES.get(self.metric, self.metric)}{head}"
+        return f"{self.dataset} · {find_metric(self.metric).title}{head}"
+
+    @property
+    def share(self) -> str:
+        """Which labels the head was trained on, in words."""
+        return share_of_labels(self.fraction)
 
 
 @dataclass(frozen=True)
@@ -60,6 +47,7 @@ class Cell:
         note: reason of what is missing.
         best: the best of its block.
         predictions: files behind it.
+        percent: shown in percent; else as it is.
     """
 
     mean: float
@@ -68,6 +56,7 @@ class Cell:
     note: str | None = None
     best: bool = False
     predictions: tuple[str, ...] = ()
+    percent: bool = True
 
     @property
     def anchor(self) -> str:
@@ -79,8 +68,9 @@ class Cell:
         """Percent with one decimal, e.g. `81.2 ± 0.4`."""
         if np.isnan(self.mean):
             return NOT_AVAILABLE
-        spread = "" if np.isnan(self.std) else f" ± {100 * self.std:.1f}"
-        return f"{100 * self.mean:.1f}{spread}"
+        scale, digits = (100, 1) if self.percent else (1, 3)
+        spread = "" if np.isnan(self.std) else f" ± {scale * self.std:.{digits}f}"
+        return f"{scale * self.mean:.{digits}f}{spread}"
 
 
 @dataclass
@@ -128,6 +118,11 @@ class TaskTable:
         return found
 
 
+def share_of_labels(fraction: int) -> str:
+    """Return a label fraction for people: `10 %`, or `no labels`."""
+    return f"{fraction} %" if fraction else "no labels"
+
+
 def run_anchor(predictions: str) -> str:
     """Return the HTML id of a run in the page's list of runs."""
     return f"run-{digest(predictions)}"
@@ -149,7 +144,7 @@ def task_table(rows: pd.DataFrame, task: str) -> TaskTable:
     Args:
         rows: overall test rows with one metric for each data set; the order of appearance is the
             order of methods, encoders and data sets.
-        task: classification, segmentation or detection.
+        task: its word.
     """
     rows = rows[rows["task"] == task]
     several = _several_heads(rows)
@@ -190,10 +185,15 @@ def _block(part: pd.DataFrame, columns: Iterable[Column]) -> Block:
         block.rows[str(name)] = {column: _cell(of_row, column) for column in columns}
     for column in columns:
         cells = {name: row[column] for name, row in block.rows.items()}
-        sign = -1 if column.metric in LOWER_IS_BETTER else 1
+        metric = find_metric(column.metric)
+        sign = -1 if metric.lower_is_better else 1
         shown = [sign * round(c.mean, 3) for c in cells.values() if not np.isnan(c.mean)]
         for name, cell in cells.items():
-            if len(set(shown)) > 1 and sign * round(cell.mean, 3) == max(shown):
+            if (
+                not metric.control
+                and len(set(shown)) > 1
+                and sign * round(cell.mean, 3) == max(shown)
+            ):
                 block.rows[name][column] = replace(cell, best=True)
     return block
 
@@ -217,7 +217,9 @@ def _cell(rows: pd.DataFrame, column: Column) -> Cell:
         return Cell(nothing, nothing, 0, reasons or "not defined", predictions=made)
     note = f"{len(values)} of {len(chosen)} runs; the others: {reasons}" if reasons else None
     std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    return Cell(float(np.mean(values)), std, len(values), note, predictions=made)
+    percent = find_metric(column.metric).percent
+    mean = float(np.mean(values))
+    return Cell(mean, std, len(values), note, predictions=made, percent=percent)
 
 
 def _caption(rows: pd.DataFrame, task: str) -> str:
@@ -226,14 +228,15 @@ def _caption(rows: pd.DataFrame, task: str) -> str:
         name: ", ".join(map(str, dict.fromkeys(rows[name])))
         for name in ("protocol", "corpus", "budget")
     }
-    metrics = ", ".join(TITLES.get(m, m) for m in dict.fromkeys(rows["metric"]))
+    metrics = ", ".join(find_metric(m).title for m in dict.fromkeys(rows["metric"]))
     sizes = rows[rows["n"] > 0].groupby("dataset", sort=False)["n"].max()
     tested = ", ".join(f"{int(n)} of {dataset}" for dataset, n in sizes.items()) or "none"
-    fractions = ", ".join(str(f) for f in sorted(rows["fraction"].unique()))
+    trained = [str(f) for f in sorted(rows["fraction"].unique()) if f]
+    fractions = f" after training on {', '.join(trained)} % of the labels" if trained else ""
     draws, seeds = rows["draw"].nunique(), rows["seed"].nunique()
     return (
-        f"{task.capitalize()}, protocol {listed['protocol']}, in percent: {metrics} on test "
-        f"(images: {tested}) after training on {fractions} % of the labels. Mean ± standard "
+        f"{find_task(task).title}, protocol {listed['protocol']}, in percent: {metrics} on test "
+        f"(images: {tested}){fractions}. Mean ± standard "
         f"deviation over {_count(draws, 'draw')} of the label subset and "
         f"{_count(seeds, 'pre-training seed')}; best of each block in bold. Pre-trained on "
         f"{listed['corpus']}, budget {listed['budget']}."

@@ -13,7 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sista.files import atomic
-from sista.report.cells import FAMILIES, TITLES
+from sista.report.cells import FAMILIES, share_of_labels
+from sista.report.panels import Panels
+from sista.tasks._base import find_metric
 
 # Okabe and Ito's colours: told apart with any kind of colour vision. Controls are grey and black.
 CONTROLS = {"random_init": "#8a8a8a", "imagenet": "#b59b6a", "supervised": "#1a1a1a"}
@@ -67,40 +69,87 @@ def save(figure: Figure, path: Path, suffixes: Sequence[str] = (".png", ".svg"))
                 figure.savefig(temporary, bbox_inches="tight", metadata=metadata)
 
 
-def _panels(rows: pd.DataFrame) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return the (data set, metric) pairs and the encoders in order of appearance."""
-    sets = rows[["dataset", "metric"]].drop_duplicates().to_numpy().tolist()
-    return [(str(d), str(m)) for d, m in sets], list(map(str, dict.fromkeys(rows["encoder"])))
-
-
 def efficiency(rows: pd.DataFrame, styles: Mapping[str, Look]) -> Figure:
-    """Draw metric against share of labels: a panel per data set (down) and encoder (across).
+    """Draw metric against share of labels: a panel per data set, head (down), encoder (across).
 
     Args:
         rows: overall test rows of one task's main metric. Points are means over draws and seeds,
             bars the means of the 95 % bootstrap intervals over patients.
         styles: look of each variant.
     """
-    sets, encoders = _panels(rows)
+    panels = Panels.of(rows)
+    lines, encoders = panels.lines, panels.encoders
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(0.6 + 3.9 * len(encoders), 0.7 + 2.9 * len(sets)))
-        axes = figure.subplots(len(sets), len(encoders), squeeze=False, sharey="row")
-        for line, (dataset, metric) in zip(axes, sets, strict=True):
-            for axis, encoder in zip(line, encoders, strict=True):
-                part = rows[(rows["dataset"] == dataset) & (rows["encoder"] == encoder)]
-                _curves(axis, part[part["metric"] == metric], styles)
+        figure = Figure(figsize=(0.6 + 3.9 * len(encoders), 0.7 + 2.9 * len(lines)))
+        axes = figure.subplots(len(lines), len(encoders), squeeze=False, sharey="row")
+        for across, line in zip(axes, lines, strict=True):
+            for axis, encoder in zip(across, encoders, strict=True):
+                part = panels.part(line, encoder)
+                _curves(axis, part, styles)
                 family = FAMILIES.get(str(part["family"].iloc[0]), "") if len(part) else ""
-                axis.set_title(f"{family} ({encoder}) · {dataset}")
-            line[0].set_ylabel(f"{_short(metric)} in %")
+                axis.set_title(panels.title(line, f"{family} ({encoder})"))
+            across[0].set_ylabel(f"{_short(line.metric)} in %")
         for axis in axes[-1]:
             axis.set_xlabel("training labels in %")
         _legend(figure, axes[0][0])
     return figure
 
 
+def untrained(rows: pd.DataFrame, controls: pd.DataFrame, styles: Mapping[str, Look]) -> Figure:
+    """Draw what was measured without labels: a point with its interval for each variant.
+
+    Args:
+        rows: overall test rows of the main metric at fraction 0.
+        controls: overall test rows of that metric's controls; open markers.
+        styles: look of each variant.
+    """
+    panels = Panels.of(rows)
+    names = [name for name in styles if name in set(rows["variant"])]
+    height = 0.9 + len(panels.lines) * (0.9 + 0.34 * len(names))
+    with mpl.rc_context({**STYLE, "axes.spines.left": False}):
+        figure = Figure(figsize=(0.6 + 3.9 * len(panels.encoders), height))
+        shape = (len(panels.lines), len(panels.encoders))
+        axes = figure.subplots(*shape, squeeze=False, sharey=True, sharex="row")
+        for across, line in zip(axes, panels.lines, strict=True):
+            for axis, encoder in zip(across, panels.encoders, strict=True):
+                own = panels.part(line, encoder)
+                beside = controls[controls["predictions"].isin(own["predictions"])]
+                _points(axis, own, beside, names, styles)
+                axis.set_title(panels.title(line, encoder))
+                axis.set_xlabel(f"{_short(line.metric)} in %")
+        _legend(figure, axes[0][0])
+    return figure
+
+
+def _points(
+    axis: Axes,
+    rows: pd.DataFrame,
+    controls: pd.DataFrame,
+    names: Sequence[str],
+    styles: Mapping[str, Look],
+) -> None:
+    """Draw one panel: variants from above, the controls of each on its line."""
+    for y, name in enumerate(names):
+        mean = 100 * rows[rows["variant"] == name][["value", "low", "high"]].mean()
+        axis.hlines(y, mean["low"], mean["high"], color=styles[name].colour, linewidth=1.6)
+        look = styles[name]
+        axis.scatter([mean["value"]], [y], color=look.colour, marker=look.marker, s=40, zorder=3)
+    for marker, (metric, part) in zip(
+        ("|", "x", "+", "1"), controls.groupby("metric", sort=False), strict=False
+    ):
+        values = 100 * part.groupby("variant", sort=False)["value"].mean()
+        places = [names.index(str(variant)) for variant in values.index]
+        title = find_metric(str(metric)).title
+        axis.scatter(values, places, color="#555555", marker=marker, s=60, zorder=2, label=title)
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(visible=False, axis="y")
+
+
 def _short(metric: str) -> str:
     """Return a metric's title without what stands in brackets."""
-    return TITLES.get(metric, metric).partition(" (")[0]
+    return find_metric(metric).title.partition(" (")[0]
 
 
 def _curves(axis: Axes, rows: pd.DataFrame, styles: Mapping[str, Look]) -> None:
@@ -149,20 +198,20 @@ def differences(rows: pd.DataFrame, styles: Mapping[str, Look], baseline: str) -
         styles: look of each variant.
         baseline: the variant that zero stands for.
     """
-    sets, encoders = _panels(rows)
+    panels = Panels.of(rows)
+    lines, encoders = panels.lines, panels.encoders
     names = [name for name in styles if name in set(rows["variant"])]
     fractions = sorted(int(f) for f in rows["fraction"].unique())
-    height = 0.9 + len(sets) * (0.9 + 0.17 * len(names) * len(fractions))
+    height = 0.9 + len(lines) * (0.9 + 0.17 * len(names) * len(fractions))
     with mpl.rc_context({**STYLE, "axes.spines.left": False}):
         figure = Figure(figsize=(0.6 + 3.9 * len(encoders), height))
-        axes = figure.subplots(len(sets), len(encoders), squeeze=False, sharey=True, sharex="row")
-        for line, (dataset, metric) in zip(axes, sets, strict=True):
-            for axis, encoder in zip(line, encoders, strict=True):
-                part = rows[(rows["dataset"] == dataset) & (rows["encoder"] == encoder)]
-                _intervals(axis, part, names, styles, fractions)
-                axis.set_title(f"{encoder} · {dataset}")
-                axis.set_xlabel(f"{_short(metric)} minus {baseline}, in % points")
-            line[0].set_ylabel("training labels")
+        axes = figure.subplots(len(lines), len(encoders), squeeze=False, sharey=True, sharex="row")
+        for across, line in zip(axes, lines, strict=True):
+            for axis, encoder in zip(across, encoders, strict=True):
+                _intervals(axis, panels.part(line, encoder), names, styles, fractions)
+                axis.set_title(panels.title(line, encoder))
+                axis.set_xlabel(f"{_short(line.metric)} minus {baseline}, in % points")
+            across[0].set_ylabel("training labels")
         _legend(figure, axes[0][0])
     return figure
 
@@ -196,7 +245,7 @@ def _intervals(
             zorder=3,
         )
         axis.scatter([], [], color=look.colour, marker=look.marker, s=34, label=name)
-    axis.set_yticks(range(len(fractions)), [f"{f} %" for f in fractions])
+    axis.set_yticks(range(len(fractions)), [share_of_labels(f) for f in fractions])
     axis.set_ylim(len(fractions) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False, axis="y")

@@ -9,6 +9,7 @@ import numpy as np
 from sista.report.cells import NOT_AVAILABLE, Cell, TaskTable
 from sista.report.runs import RUN_COLUMNS, RunRow
 from sista.report.templates import render
+from sista.tasks._base import find_task
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -47,20 +48,22 @@ def to_csv(table: TaskTable) -> str:
         for name, cells in block.rows.items():
             line = [block.encoder, "+".join(block.heads), name]
             for column in table.columns:
-                line += [_number(cells[column].mean) or NOT_AVAILABLE, _number(cells[column].std)]
+                cell = cells[column]
+                line += [_number(cell, cell.mean) or NOT_AVAILABLE, _number(cell, cell.std)]
             noted = [(column, cells[column].note) for column in table.columns]
             notes = [f"{c.dataset} {c.fraction}%: {note}" for c, note in noted if note]
             writer.writerow([*line, "; ".join(notes)])
     return stream.getvalue()
 
 
-def _number(value: float) -> str:
-    return "" if np.isnan(value) else f"{100 * value:.1f}"
+def _number(cell: Cell, value: float) -> str:
+    scaled = f"{100 * value:.1f}" if cell.percent else f"{value:.3f}"
+    return "" if np.isnan(value) else scaled
 
 
 def to_markdown(table: TaskTable) -> str:
     """Return a pipe table with aligned columns, the caption above and the footnotes below."""
-    header = ["Method", *(f"{c.group} {c.fraction} %" for c in table.columns)]
+    header = ["Method", *(f"{c.group} {c.share}" for c in table.columns)]
     body: list[list[str]] = []
     for block in table.blocks:
         body.append([f"*{block.title}*", *("" for _ in table.columns)])
@@ -102,7 +105,7 @@ def to_latex(table: TaskTable) -> str:
     for _, n in groups:
         rules.append(rf"\cmidrule(lr){{{start}-{start + n - 1}}}")
         start += n
-    fractions = " & ".join(rf"{column.fraction}\,\%" for column in table.columns)
+    fractions = " & ".join(latex_escape(c.share).replace(" ", r"\,") for c in table.columns)
     lines = [rf"& {head} \\", " ".join(rules), rf"Method & {fractions} \\"]
     for block in table.blocks:
         title = latex_escape(block.title)
@@ -147,6 +150,6 @@ def _latex(table: TaskTable, cell: Cell) -> str:
 
 def to_html(table: TaskTable, runs: Sequence[RunRow] = ()) -> str:
     """Return a page of its own, without any external resource; each number leads to its run."""
-    title = f"{table.task.capitalize()} table"
+    title = f"{find_task(table.task).title} table"
     rows = {"runs": list(runs), "run_columns": RUN_COLUMNS}
     return render("table.html.j2", title=title, table=table, **rows)

@@ -14,7 +14,7 @@ from sista.report.curves import learning_curves
 from sista.report.runs import RUN_COLUMNS, run_rows
 from sista.report.templates import render
 from sista.runs.progress import track
-from sista.scoring.main_rows import main_rows
+from sista.scoring.main_rows import main_rows, shown_rows
 
 FORMATS = {
     "csv": formats.to_csv,
@@ -24,6 +24,10 @@ FORMATS = {
 EFFICIENCY = (
     "Label efficiency: mean over draws and seeds; bars are the means of the 95 % bootstrap "
     "intervals over test patients. Dashed: controls."
+)
+UNTRAINED = (
+    "Without any label: mean over seeds with the mean 95 % bootstrap interval over test patients. "
+    "Grey: what the same predictions score by chance and on another patient's film."
 )
 DIFFERENCE = (
     "Paired differences to {baseline} on the same test patients, averaged over draws and seeds, "
@@ -64,8 +68,10 @@ class Report:
         self.scores, self.meta, self.runs = scores, meta, runs
         self.out, self.results, self.sheets = out, results, sheets
         self.rows = main_rows(scores, meta["main_metrics"])
+        # The main metric and what it must beat, such as its value by chance.
+        self.shown = shown_rows(scores, meta["main_metrics"])
         tasks = dict.fromkeys(map(str, self.rows["task"]))
-        self.tables = {task: task_table(self.rows, task) for task in tasks}
+        self.tables = {task: task_table(self.shown, task) for task in tasks}
         self.looks = figures.looks(list(map(str, dict.fromkeys(self.rows["variant"]))))
         self.comparisons = pd.DataFrame(meta.get("comparisons", []))
         self.listed = run_rows(scores, results)
@@ -110,19 +116,28 @@ class Report:
         """Return the section of a task, with its figures drawn."""
         rows = self.rows[self.rows["task"] == task]
         section = page.TaskSection(task, self.tables[task])
-        if rows["value"].notna().any():
-            figure = figures.efficiency(rows, self.looks)
+        known = rows[rows.groupby("predictions")["value"].transform("count") > 0]
+        trained, free = known[known["fraction"] > 0], known[known["fraction"] == 0]
+        if len(trained):
+            figure = figures.efficiency(trained, self.looks)
             section.figures.append(self.picture(figure, f"{task}_efficiency", EFFICIENCY))
+        if len(free):
+            controls = self.shown.drop(rows.index, errors="ignore")
+            figure = figures.untrained(free, controls, self.looks)
+            section.figures.append(self.picture(figure, f"{task}_untrained", UNTRAINED))
         tests = self.comparisons
         tests = tests[tests["task"] == task] if len(tests) else tests
         if len(tests):
             baseline = str(tests["baseline"].iloc[0])
             own = tests[tests["baseline"] == baseline]
-            figure = figures.differences(own, self.looks, baseline)
-            caption = DIFFERENCE.format(baseline=baseline)
+            title = page.baseline_title(baseline)
+            figure = figures.differences(own, self.looks, title)
+            caption = DIFFERENCE.format(baseline=title)
             section.figures.append(self.picture(figure, f"{task}_differences", caption))
         section.tests = page.test_rows(tests.to_dict("records"))
-        section.others = page.other_tables(self.scores, task, rows["metric"])
+        section.others = page.other_tables(
+            self.scores, task, self.shown["metric"][self.shown["task"] == task]
+        )
         section.sheets = list(self.overlays(task)) if task != "classification" else []
         return section
 

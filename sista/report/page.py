@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from sista.report.cells import LOWER_IS_BETTER, TITLES, TaskTable, task_table
+from sista.report.cells import TaskTable, share_of_labels, task_table
 from sista.scoring.main_rows import overall
+from sista.tasks._base import find_metric, find_task
 
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 TEST_COLUMNS = (
@@ -40,11 +41,16 @@ class TaskSection:
 
     word: str
     table: TaskTable
+    title: str = field(init=False)
     figures: list[Picture] = field(default_factory=list)
     sheets: list[Picture] = field(default_factory=list)
     tests: list[tuple[str, ...]] = field(default_factory=list)
     others: list[dict[str, Any]] = field(default_factory=list)
     test_columns: tuple[str, ...] = TEST_COLUMNS
+
+    def __post_init__(self) -> None:
+        """Ask the task for its title."""
+        self.title = find_task(self.word).title
 
 
 def picture(path: Path, title: str, caption: str) -> Picture:
@@ -59,8 +65,8 @@ def test_rows(comparisons: Iterable[Mapping[Any, Any]]) -> list[tuple[str, ...]]
         (
             str(row["dataset"]),
             str(row["encoder"]),
-            f"{row['fraction']} %",
-            f"{row['variant']} − {row['baseline']}",
+            share_of_labels(int(row["fraction"])),
+            f"{row['variant']} − {baseline_title(str(row['baseline']))}",
             f"{100 * row['difference']:+.1f}",
             f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
             f"{row['p']:.3f}",
@@ -70,6 +76,12 @@ def test_rows(comparisons: Iterable[Mapping[Any, Any]]) -> list[tuple[str, ...]]
     ]
 
 
+def baseline_title(baseline: str) -> str:
+    """Return what a test compares with: a variant's word, or the title of a control."""
+    metric = find_metric(baseline)
+    return metric.title if metric.control else baseline
+
+
 def other_tables(scores: pd.DataFrame, task: str, main: Iterable[str]) -> list[dict[str, Any]]:
     """Return the tables of the metrics that are not the main one."""
     rows = overall(scores)
@@ -77,8 +89,8 @@ def other_tables(scores: pd.DataFrame, task: str, main: Iterable[str]) -> list[d
     shown = set(main)
     return [
         {
-            "title": TITLES.get(metric, metric)
-            + (" (lower is better)" if metric in LOWER_IS_BETTER else ""),
+            "title": find_metric(metric).title
+            + (" (lower is better)" if find_metric(metric).lower_is_better else ""),
             "table": task_table(rows[rows["metric"] == metric], task),
         }
         for metric in dict.fromkeys(map(str, rows["metric"]))

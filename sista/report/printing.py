@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sista import tables
 from sista.report.cells import TaskTable, task_table
-from sista.scoring.main_rows import main_rows
+from sista.scoring.main_rows import shown_rows
 
 
 def show(scores: Path) -> None:
@@ -19,7 +19,7 @@ def show(scores: Path) -> None:
         scores: its scores, e.g. results/score/phantom.parquet.
     """
     frame, meta = tables.read(scores, "scores")
-    rows = main_rows(frame, meta["main_metrics"])
+    rows = shown_rows(frame, meta["main_metrics"])
     made = [task_table(rows, task) for task in dict.fromkeys(map(str, rows["task"]))]
     print_tables(made, scores.parent.parent / "report" / scores.stem / "index.html")
 
@@ -41,7 +41,7 @@ def _grid(table: TaskTable) -> Table:
     grid = Table(title=Text(table.caption), title_justify="left", title_style="")
     grid.add_column("Method", no_wrap=True)
     for column in table.columns:
-        grid.add_column(f"{column.group} {column.fraction} %", justify="right")
+        grid.add_column(f"{column.group} {column.share}", justify="right")
     for block in table.blocks:
         grid.add_section()
         grid.add_row(Text(block.title, style="italic"))

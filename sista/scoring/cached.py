@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from sista import registry, tables
 from sista.errors import UserError
 from sista.files import atomic, digest, sha256
-from sista.scoring.evaluate import OVERALL, Value, evaluate
+from sista.metrics.values import OVERALL, Value
+from sista.scoring.evaluate import evaluate
+from sista.tasks._base import find_task
 
 Floats = NDArray[np.float64]
 # What reading a damaged archive raises.
@@ -39,7 +41,8 @@ class FileScores:
         main: the main metric.
         values: one dictionary per fraction, draw, subset, metric and label: value, low, high, n,
             note.
-        replicates: bootstrap replicates of the main metric on test by (fraction, draw), [B].
+        replicates: bootstrap replicates on test by (metric, fraction, draw), [B]: of the main
+            metric and of its controls.
         images: names the test images and their patients; equal = the replicates are paired.
     """
 
@@ -47,7 +50,7 @@ class FileScores:
     meta: dict[str, Any]
     main: str
     values: list[dict[str, Any]]
-    replicates: dict[tuple[int, int], Floats]
+    replicates: dict[tuple[str, int, int], Floats]
     images: str
 
 
@@ -58,8 +61,8 @@ def score_file(
 
     Args:
         path: predictions table of this task.
-        task: classification, segmentation or detection.
-        main: metric of the protocol's main table; accuracy takes its place where the classes
+        task: word of the task.
+        main: metric of the protocol's main table; the task names another one where the classes
             exclude each other.
         bootstrap: replicates of the intervals.
         cache_folder: where the results are kept.
@@ -70,7 +73,7 @@ def score_file(
     if not path.is_file():
         raise UserError(f"{path}: no predictions; run `python -m sista adapt` for it first")
     content = sha256(path)
-    key = digest([content, task, main, bootstrap, code_hash()])
+    key = digest([content, task, main, bootstrap, code_hash(task)])
     kept = cache_folder / f"{key}.npz"
     stored = _load(kept, content)
     if stored is not None:
@@ -82,10 +85,11 @@ def score_file(
 
 
 @cache
-def code_hash() -> str:
+def code_hash(task: str) -> str:
     """Name the code that decides the values: a change of it makes the cache void."""
     folder = registry.PACKAGE.parent
-    files = registry.module_sources("sista.scoring.cached")
+    own = {*registry.module_sources("sista.scoring.cached"), *registry.sources("tasks", task)}
+    files = sorted(own)
     return digest([hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files])
 
 
@@ -105,10 +109,12 @@ def _score(
     if not labels and "label" in frame:
         labels = list(dict.fromkeys(frame["label"]))
     multiclass = bool(meta.get("multiclass", False))
-    main = "accuracy" if multiclass and task == "classification" else main
+    rules = find_task(task)
+    main = rules.main_metric(main, multiclass)
+    kept = {main, *rules.metric(main).controls}
     dataset = str(meta["run"]["dataset"])
     values: list[dict[str, Any]] = []
-    replicates: dict[tuple[int, int], Floats] = {}
+    replicates: dict[tuple[str, int, int], Floats] = {}
     images = set()
     for group, part in frame.groupby(["subset", "fraction", "draw"]):
         subset, fraction, draw = str(group[0]), int(str(group[1])), int(str(group[2]))
@@ -121,11 +127,12 @@ def _score(
             multiclass=multiclass,
             dataset=dataset,
             bootstrap=bootstrap if test else 0,
+            fraction=fraction,
             only=None if test else main,
         ):
             values.append(place | _plain(item))
-            if test and item.metric == main and item.label in OVERALL:
-                replicates[fraction, draw] = item.replicates
+            if test and item.metric in kept and item.label in OVERALL:
+                replicates[item.metric, fraction, draw] = item.replicates
         if test:
             names = part[["image_id", "patient_id"]].drop_duplicates().sort_values("image_id")
             images.add(digest(names.to_numpy().tolist()))
@@ -142,7 +149,7 @@ def _plain(item: Value) -> dict[str, Any]:
 def _save(path: Path, scores: FileScores) -> None:
     text = json.dumps({name: getattr(scores, name) for name in _KEPT})
     arrays: dict[str, NDArray[Any]] = {
-        f"{f},{d}": array for (f, d), array in scores.replicates.items()
+        f"{m},{f},{d}": array for (m, f, d), array in scores.replicates.items()
     }
     arrays["scores"] = np.array(text)
     with atomic(path) as temporary:
@@ -156,7 +163,7 @@ def _load(path: Path, content: str) -> FileScores | None:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             known = json.loads(str(stored["scores"]))
             names = {name: name.split(",") for name in stored.files if "," in name}
-            replicates = {(int(f), int(d)): stored[name] for name, (f, d) in names.items()}
+            replicates = {(m, int(f), int(d)): stored[name] for name, (m, f, d) in names.items()}
         return FileScores(content, replicates=replicates, **known)
     except DAMAGED:
         return None

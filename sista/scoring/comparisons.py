@@ -1,77 +1,103 @@
-"""Paired bootstrap tests of each variant against the baselines of a grid."""
+"""Paired bootstrap tests: each variant against the baselines of a grid and against its controls."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sista.grid.grid import AdaptRun
 from sista.metrics.intervals import holm, paired_bootstrap_p, percentile_interval, seeds_interval
+from sista.metrics.values import OVERALL, Floats
 from sista.scoring.cached import FileScores
-from sista.scoring.evaluate import OVERALL
+
+# Value and replicates [B] by (fraction, draw, seed).
+Cells = dict[tuple[int, int, int], tuple[float, Floats]]
+GROUP = ("protocol", "dataset", "task", "head", "encoder", "corpus", "budget", "metric")
 
 
 def comparisons(
     scored: Iterable[tuple[AdaptRun, FileScores]], baselines: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return paired bootstrap tests of each variant against the baselines.
+    """Return paired bootstrap tests of each variant against the baselines and its own controls.
 
     The main metric of both is computed on the same samples of test patients. Draws that both have
     are averaged. With several pre-training seeds, intervals and p cover other seeds too
-    (`seeds_interval`). p values are Holm-corrected within one baseline, data set, head and encoder.
+    (`seeds_interval`). A control is another metric of the same predictions, such as the value by
+    chance; its word stands in the place of the baseline. p values are Holm-corrected within one
+    baseline, data set, head and encoder.
     """
-    groups: dict[tuple[Any, ...], dict[str, dict[tuple[int, ...], Any]]] = {}
+    groups: dict[tuple[str, ...], dict[str, dict[str, Cells]]] = {}
     for run, scores in scored:
-        point = {
-            (v["fraction"], v["draw"]): v["value"]
-            for v in scores.values
-            if v["subset"] == "test" and v["metric"] == scores.main and v["label"] in OVERALL
+        group: tuple[str, ...] = (
+            run.protocol,
+            run.dataset,
+            run.task,
+            run.head,
+            run.pretrain.encoder,
+        )
+        group += (run.pretrain.corpus, run.pretrain.budget, scores.main, scores.images)
+        metrics = groups.setdefault(group, {}).setdefault(run.pretrain.variant, {})
+        _collect(metrics, run, scores)
+    rows: list[dict[str, Any]] = []
+    for group, of_variant in groups.items():
+        known = dict(zip(GROUP, group, strict=False))
+        main = {
+            variant: metrics.get(known["metric"], {}) for variant, metrics in of_variant.items()
         }
-        place = (run.protocol, run.dataset, run.task, run.head, run.encoder, run.corpus)
-        of_variant = groups.setdefault((*place, run.budget, scores.main, scores.images), {})
-        cells = of_variant.setdefault(run.variant, {})
-        for (fraction, draw), replicates in scores.replicates.items():
-            if fraction in run.fractions and draw in run.draws:
-                cells[fraction, draw, run.seed] = (point[fraction, draw], replicates)
-    found = []
-    for place, of_variant in groups.items():
         for baseline in baselines:
-            if baseline in of_variant:
-                found += _against(baseline, of_variant, place)
-    return found
+            if baseline in main:
+                base = dict.fromkeys(set(main) - {baseline}, main[baseline])
+                rows += _against(baseline, main, base, known)
+        words = dict.fromkeys(m for metrics in of_variant.values() for m in metrics)
+        for control in words:
+            if control != known["metric"]:
+                own = {v: metrics.get(control, {}) for v, metrics in of_variant.items()}
+                rows += _against(control, main, own, known)
+    return rows
+
+
+def _collect(metrics: dict[str, Cells], run: AdaptRun, scores: FileScores) -> None:
+    """Add value and replicates of the main metric and its controls, by metric and cell."""
+    point = {
+        (v["metric"], v["fraction"], v["draw"]): v["value"]
+        for v in scores.values
+        if v["subset"] == "test" and v["label"] in OVERALL
+    }
+    for (metric, fraction, draw), replicates in scores.replicates.items():
+        if fraction in run.fractions and draw in run.draws:
+            cells = metrics.setdefault(metric, {})
+            value = point[metric, fraction, draw]
+            cells[fraction, draw, run.pretrain.seed] = (value, replicates)
 
 
 def _against(
-    baseline: str, of_variant: dict[str, dict[tuple[int, ...], Any]], place: tuple[Any, ...]
+    baseline: str, main: Mapping[str, Cells], base: Mapping[str, Cells], known: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Return the tests of all variants of one data set, head and encoder against a baseline."""
-    names = ("protocol", "dataset", "task", "head", "encoder", "corpus", "budget", "metric")
-    found = []
-    for variant, cells in of_variant.items():
+    """Return the tests of the variants of one group against what `base` has for each of them."""
+    rows: list[dict[str, Any]] = []
+    for variant, cells in main.items():
+        other = base.get(variant, {})
         for fraction in sorted({cell[0] for cell in cells}):
-            shared = sorted(c for c in cells if c[0] == fraction and c in of_variant[baseline])
-            if variant == baseline or not shared:
+            shared = sorted(c for c in cells if c[0] == fraction and c in other)
+            if not shared or np.isnan([cells[c][0] - other[c][0] for c in shared]).all():
                 continue
-            base = of_variant[baseline]
-            points = _by_seed({c: cells[c][0] - base[c][0] for c in shared})
-            replicates = _by_seed({c: cells[c][1] - base[c][1] for c in shared})
+            points = _by_seed({c: cells[c][0] - other[c][0] for c in shared})
+            replicates = _by_seed({c: cells[c][1] - other[c][1] for c in shared})
             if len(points) > 1:
                 low, high, p = seeds_interval(points, replicates)
             else:
                 low, high = percentile_interval(replicates[0])
                 p = paired_bootstrap_p(replicates[0])
-            found.append(
-                dict(zip(names, place, strict=False))
-                | {"fraction": fraction, "variant": variant, "baseline": baseline}
-                | {"difference": float(np.mean(points)), "low": low, "high": high}
-                | {"p": p, "runs": len(shared), "seeds": len(points)}
-            )
-    for row, p in zip(found, holm([row["p"] for row in found]), strict=True):
+            row: dict[str, Any] = {**known, "fraction": fraction}
+            row |= {"variant": variant, "baseline": baseline}
+            row |= {"difference": float(np.mean(points)), "low": low, "high": high}
+            rows.append(row | {"p": p, "runs": len(shared), "seeds": len(points)})
+    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = float(p)
-    return found
+    return rows
 
 
-def _by_seed(differences: dict[tuple[int, ...], Any]) -> list[Any]:
+def _by_seed(differences: Mapping[tuple[int, int, int], Any]) -> list[Any]:
     """Return the mean over draws for each seed; keys are (fraction, draw, seed)."""
     seeds = sorted({cell[-1] for cell in differences})
     return [

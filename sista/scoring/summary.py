@@ -30,7 +30,7 @@ PLOTS = pa.DataFrameSchema(
     {
         "run": pa.Column(str, unique=True, coerce=True),
         **{name: pa.Column(str, coerce=True) for name in [*PLACE, "metric"]},
-        "fraction": pa.Column("int64", pa.Check.isin((1, 10, 100)), coerce=True),
+        "fraction": pa.Column("int64", pa.Check.isin((0, 1, 10, 100)), coerce=True),
         "value": pa.Column(float, pa.Check.in_range(0, 1), coerce=True),
         "std": pa.Column(float, nullable=True, coerce=True),
         "runs": pa.Column("int64", pa.Check.ge(1), coerce=True),

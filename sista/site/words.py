@@ -18,9 +18,10 @@ from sista.files import atomic
 from sista.grid.budgets import BUDGETS
 from sista.grid.grid import Grid
 from sista.runs.record import Record
-from sista.scoring.summary import Metrics
 
-Kind = Literal["datasets", "methods", "heads", "protocols", "encoders", "budgets", "importers"]
+Kind = Literal[
+    "datasets", "methods", "tasks", "heads", "protocols", "encoders", "budgets", "importers"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -80,6 +81,9 @@ def schema(out: Path | None = None, *, of: Literal["grid", "run", "metrics"] = "
         out: file to write, e.g. workflow/schemas/grid.schema.json.
         of: `grid` files, `run` records (run.json) or the main scores (GRID.metrics.json).
     """
+    # Here, so that lists of words cost no statistics.
+    from sista.scoring.summary import Metrics
+
     models: dict[str, type[BaseModel]] = {"grid": Grid, "run": Record, "metrics": Metrics}
     model = models[of]
     text = json.dumps(model.model_json_schema(), indent=1, sort_keys=True) + "\n"

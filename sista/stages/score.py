@@ -13,12 +13,14 @@ from sista.encoders.feature_cache import discard
 from sista.errors import UserError
 from sista.grid.file import read_grid
 from sista.grid.grid import AdaptRun, Grid
+from sista.protocols._base import Protocol
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
 from sista.runs.workers import worker_pool
 from sista.scoring.cached import FileScores, score_file
 from sista.scoring.comparisons import comparisons
 from sista.scoring.summary import write_summary
+from sista.tasks._base import find_task
 
 RUN_COLUMNS = (
     "variant method settings_hash encoder family corpus budget seed dataset release split_hash "
@@ -91,11 +93,11 @@ def score_runs(
 
 
 def _score_one(run: AdaptRun, *, results: Path, bootstrap: int) -> FileScores:
-    metrics = registry.find("protocols", run.protocol).metrics[run.task]
+    rules: Protocol = registry.find("protocols", run.protocol)
     return score_file(
         predictions_path(run, results),
         run.task,
-        main=metrics[0],
+        main=rules.main_metric(run.task) or find_task(run.task).metrics[0].word,
         bootstrap=bootstrap,
         cache_folder=results / "score/cache",
     )
@@ -128,7 +130,7 @@ def rows(run: AdaptRun, scores: FileScores) -> Iterator[dict[str, Any]]:
             seconds = {"wall_s": float(wall.get(f"{draw},{fraction}", "nan"))}
             for value in by_place.get((fraction, draw), []):
                 yield known | seconds | value
-            if (fraction, draw) not in scores.replicates:
+            if (scores.main, fraction, draw) not in scores.replicates:
                 yield known | seconds | _not_available(run, scores, fraction, draw)
 
 
@@ -145,7 +147,7 @@ def _not_available(run: AdaptRun, scores: FileScores, fraction: int, draw: int) 
         "draw": draw,
         "subset": "test",
         "metric": scores.main,
-        "label": "all" if run.task == "detection" else "macro",
+        "label": find_task(run.task).overall,
         "value": nan,
         "low": nan,
         "high": nan,

@@ -79,7 +79,7 @@ def test_html_is_a_page_of_its_own(table):
 
 def test_html_escapes_words(table):
     block = cells.Block("e", "resnet", ("h",), {"<script>": table.blocks[0].rows["clip"]})
-    odd = cells.TaskTable("t", "a < b", table.columns, (block,), ())
+    odd = cells.TaskTable("detection", "a < b", table.columns, (block,), ())
     text = formats.to_html(odd)
     assert "<script>" not in text
     assert "&lt;script&gt;" in text

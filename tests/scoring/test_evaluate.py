@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from sista.errors import UserError
-from sista.scoring.evaluate import OVERALL, evaluate, rle_overlap
+from sista.metrics.values import OVERALL
+from sista.scoring.evaluate import evaluate
+from sista.tasks.segmentation import rle_overlap
 from tests import made_up_predictions as made
 
 

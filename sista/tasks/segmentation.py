@@ -1,0 +1,82 @@
+"""Segmentation: one binary mask of each label an image, as COCO run lengths at the image size."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from pycocotools import mask as coco_mask
+
+from sista.errors import UserError
+from sista.metrics import segmentation as measures
+from sista.metrics.values import Floats, Value, mean, value
+from sista.tasks._base import Metric, Subset, Task, text
+
+if TYPE_CHECKING:
+    pass
+
+METRICS = (
+    Metric("dice_positive", "Dice (images with a lesion)"),
+    Metric("dice_per_image", "Dice (all images, empty = 1)"),
+    Metric("dice_micro", "Dice (pooled pixels)"),
+    Metric("mdice_mmseg", "Dice (with background)"),
+    Metric("dice_mgca", "Dice (MGCA batches)"),
+)
+# The batches of the family's segmentation runs, which `dice_mgca` depends on.
+BATCH = {"siim_acr": 8}
+
+
+def _evaluate(subset: Subset) -> Iterator[Value]:
+    batch = BATCH.get(subset.dataset, 16)
+    found: dict[str, list[Floats]] = {}
+    counted: dict[str, int] = {}
+    for label in subset.labels:
+        counts = rle_overlap(subset.rows[subset.rows["label"] == label])
+        for metric in (metric.word for metric in METRICS if subset.wants(metric.word)):
+            function = getattr(measures, metric)
+            if metric == "dice_mgca":
+                function = partial(function, batch=batch)
+            values = function(counts, subset.weights)
+            positive = int((counts.target > 0).sum())
+            n = positive if metric == "dice_positive" else len(counts.both)
+            found.setdefault(metric, []).append(values)
+            counted[metric] = max(n, counted.get(metric, 0))
+            yield value(metric, label, values, n, "no image with a lesion")
+    for metric, parts in found.items():
+        yield value(metric, "macro", mean(parts), counted[metric], "no image with a lesion")
+
+
+def rle_overlap(part: pd.DataFrame) -> measures.Overlap:
+    """Count the pixels of predicted and target masks given as COCO run lengths."""
+    predicted = [json.loads(text) for text in part["prediction"]]
+    target = [json.loads(text) for text in part["target"]]
+    for image, left, right in zip(part["image_id"], predicted, target, strict=True):
+        if left["size"] != right["size"]:
+            raise UserError(
+                f"image {image}: prediction of size {left['size']}, target of {right['size']}"
+            )
+    both = [
+        coco_mask.area(coco_mask.merge([left, right], intersect=True))
+        for left, right in zip(predicted, target, strict=True)
+    ]
+    return measures.Overlap(
+        np.array(both, dtype=np.float64),
+        np.array(coco_mask.area(predicted), dtype=np.float64),
+        np.array(coco_mask.area(target), dtype=np.float64),
+        np.array([left["size"][0] * left["size"][1] for left in predicted], dtype=np.float64),
+    )
+
+
+def _area(row: Mapping[Any, Any]) -> float:
+    return float(coco_mask.area(json.loads(row["target"])))
+
+
+segmentation = Task(
+    word="segmentation",
+    title="Segmentation",
+    columns={"label": text(), "prediction": text(), "target": text()},
+    metrics=METRICS,
+    evaluate=_evaluate,
+)
