@@ -44,8 +44,6 @@ _LOOKS = (
     ("watch", "monitor.status:watch", "Show the state of a grid live, until it is done."),
     ("show", "report.printing:show", "Print the main tables of a grid from its scores."),
     ("compare", "lineage.compare:compare", "Compare two scores tables value by value."),
-    ("ground", "ground:main", "Score where a checkpoint's word maps point, on the phantom."),
-    ("retrieve", "retrieve:main", "Score retrieval between films and reports."),
     (
         "similarity",
         "report.corpus_similarity:inspect",

@@ -13,6 +13,8 @@ from typing import Any
 from sista.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
+# A constant that a file must define.
+REQUIRED: Any = object()
 KINDS = ("datasets", "methods", "tasks", "heads", "protocols", "importers")
 
 
@@ -46,11 +48,11 @@ def find(kind: str, name: str) -> Any:
     return getattr(module, name)
 
 
-def constant(kind: str, name: str, key: str) -> Any:
+def constant(kind: str, name: str, key: str, default: Any = REQUIRED) -> Any:
     """Return a module constant without importing the module.
 
     Raises:
-        UserError: the file has no such constant.
+        UserError: the file has no such constant, and there is no default.
     """
     file = path(kind, name)
     for node in _tree(file).body:
@@ -60,7 +62,9 @@ def constant(kind: str, name: str, key: str) -> Any:
         for target in targets:
             if isinstance(target, ast.Name) and target.id == key and node.value:  # type: ignore[attr-defined]
                 return ast.literal_eval(node.value)  # type: ignore[attr-defined]
-    raise UserError(f"{file}: needs the constant {key}")
+    if default is REQUIRED:
+        raise UserError(f"{file}: needs the constant {key}")
+    return default
 
 
 def settings(kind: str, name: str) -> dict[str, Setting]:
@@ -73,7 +77,7 @@ def settings(kind: str, name: str) -> dict[str, Setting]:
     for node in _tree(file).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             if node.args.kwarg is not None:
-                return _fields(file)
+                return fields_of(file)
             pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
             return {arg.arg: _setting(file, arg, default) for arg, default in pairs}
     return {}
@@ -89,8 +93,8 @@ def settings_file(file: Path) -> Path:
     return file
 
 
-def _fields(file: Path) -> dict[str, Setting]:
-    """Return the annotated fields of the class `Settings`."""
+def fields_of(file: Path) -> dict[str, Setting]:
+    """Return the annotated fields of the class `Settings` that a file defines or imports."""
     source = settings_file(file)
     for node in _tree(source).body:
         if isinstance(node, ast.ClassDef) and node.name == "Settings":
@@ -98,12 +102,20 @@ def _fields(file: Path) -> dict[str, Setting]:
                 field.target.id: Setting(
                     field.target.id,
                     ast.unparse(_spelt_out(source, field.annotation)),
-                    ast.literal_eval(field.value) if field.value else None,
+                    _literal(field.value),
                 )
                 for field in node.body
                 if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
             }
     return {}
+
+
+def _literal(value: ast.expr | None) -> Any:
+    """Return a default that is written out; None for none, or one that is computed."""
+    try:
+        return ast.literal_eval(value) if value else None
+    except ValueError:
+        return None
 
 
 def _setting(file: Path, arg: ast.arg, default: ast.expr | None) -> Setting:

@@ -92,6 +92,9 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         unique=["subset", "draw", "fraction", "image_id"],
         strict=True,
     ),
+    "regions": pa.DataFrameSchema(
+        {"image_id": _text(), "label": _text(), "mask": _text()}, strict=True
+    ),
     "scores": pa.DataFrameSchema(
         {
             **{name: _text() for name in _PROVENANCE_TEXT},

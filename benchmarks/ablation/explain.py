@@ -1,6 +1,6 @@
 """Why rows of an ablation differ: geometry, where words point, and retrieval, for each encoder.
 
-Reads the encoders of a finished grid on a phantom corpus, on its validation studies:
+Reads the logs and the scores of a finished grid that has retrieval and grounding, on validation:
 `python -m benchmarks.ablation.explain --grid benchmarks/ablation.yaml --out FOLDER` writes
 `encoders.csv` (a row for each encoder and measure), `variants.csv` (means over seeds, and the
 difference to the grid's first baseline on the same seeds with a t interval) and `explain.png`.
@@ -9,7 +9,6 @@ difference to the grid's first baseline on the same seeds with a t interval) and
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import matplotlib as mpl
@@ -18,7 +17,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from sista import ground, registry, retrieve
+from sista import tables
 from sista.files import atomic
 from sista.grid.grid import Grid, PretrainRun
 from sista.metrics.intervals import seeds_interval
@@ -38,12 +37,12 @@ LOGGED = (
     "gradient_ratio",
 )
 PANELS = {
-    "hit_own": "pointing, own film",
-    "hit_minus_swapped": "pointing, own minus other films",
+    "hit_phrase, all": "pointing of phrases",
     "alignment": "alignment (low = close pairs)",
     "uniformity_image": "uniformity of films (low = spread)",
-    "same_findings_image_to_report_normal_R@10": "R@10, normal films",
-    "same_findings_image_to_report_abnormal_R@10": "R@10, abnormal films",
+    "recall_5, all": "R@5, all studies",
+    "recall_5, normal": "R@5, normal studies",
+    "recall_5, abnormal": "R@5, abnormal studies",
 }
 KEYS = ["variant", "encoder", "corpus"]
 
@@ -56,38 +55,12 @@ def logged(run: PretrainRun, results: Path) -> Iterator[dict[str, Any]]:
             yield {"measure": name, "value": float(last[name])}
 
 
-def read(run: PretrainRun, results: Path) -> dict[str, Path]:
-    """Return the files of an encoder and of its corpus."""
-    prepared = results / "prepare" / run.corpus
-    return {
-        "encoder": results / Path(run.checkpoint).relative_to("results"),
-        "manifest": prepared / "manifest.parquet",
-        "split": prepared / "manifest.split.parquet",
-    }
-
-
-def pointed(run: PretrainRun, results: Path, scratch: Path) -> Iterator[dict[str, Any]]:
-    """Yield the pointing of word maps and STA's loss: own film, others', chance."""
-    if not registry.find("methods", run.method)(**run.settings).needs.words:
-        return
-    truth = results / "fetch" / run.corpus / "raw"
-    ground.main(**read(run, results), truth=truth, out=scratch, replicates=1)
-    found = pd.read_csv(scratch)
-    for row in found[found["finding"] == "all"].to_dict("records"):
-        for film in ("own", "swapped", "chance"):
-            yield {"measure": f"{row['measure']}_{film}", "value": row[film]}
-        yield {"measure": f"{row['measure']}_minus_swapped", "value": row["minus_swapped"]}
-
-
-def retrieved(run: PretrainRun, results: Path, scratch: Path) -> Iterator[dict[str, Any]]:
-    """Yield R@1, 5 and 10 of same findings, normal and abnormal studies apart."""
-    retrieve.main(**read(run, results), out=scratch, replicates=1)
-    found = pd.read_csv(scratch)
-    for row in found.to_dict("records"):
-        name = f"{row['relevance']}_{row['direction']}_{row['group']}_R@{row['k']}"
-        yield {"measure": name, "value": row["value"]}
-        if run.seed == 0:
-            yield {"measure": f"{name}_chance", "value": row["chance"]}
+def scored(run: PretrainRun, scores: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield what the grid's tasks without labels measured on validation studies."""
+    own = scores["variant"].eq(run.variant) & scores["encoder"].eq(run.encoder)
+    rows = scores[own & scores["seed"].eq(run.seed) & scores["subset"].eq("val")]
+    for row in rows[rows["fraction"].eq(0)].to_dict("records"):
+        yield {"measure": f"{row['metric']}, {row['label']}", "value": row["value"]}
 
 
 def by_variant(encoders: pd.DataFrame, baseline: str) -> pd.DataFrame:
@@ -142,17 +115,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     grid = Grid.load(given.grid)
+    scores, _ = tables.read(given.results / "score" / f"{given.grid.stem}.parquet", "scores")
     rows = []
-    with TemporaryDirectory() as folder:
-        scratch = Path(folder) / "table.csv"
-        for run in track(list(grid.pretrain_runs()), "explain"):
-            known = {name: getattr(run, name) for name in (*KEYS, "seed")}
-            for part in (
-                logged(run, given.results),
-                pointed(run, given.results, scratch),
-                retrieved(run, given.results, scratch),
-            ):
-                rows += [known | row for row in part]
+    for run in track(list(grid.pretrain_runs()), "explain"):
+        known = {name: getattr(run, name) for name in (*KEYS, "seed")}
+        rows += [known | row for row in (*logged(run, given.results), *scored(run, scores))]
     encoders = pd.DataFrame(rows)
     for name, table in (
         ("encoders", encoders),

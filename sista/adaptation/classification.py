@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import torch
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from sista.adaptation.task import HeadTask
@@ -65,12 +65,15 @@ class Classifier(BaseModel):  # type: ignore[misc]
 class ClassificationTask(HeadTask):
     """Multi-label (sigmoid) or multi-class (softmax) targets; unknown labels do not count."""
 
-    TABLE = "predictions_classification"
-
     def __init__(
-        self, frame: pd.DataFrame, meta: dict[str, Any], size: int, options: dict[str, Any]
+        self,
+        frame: pd.DataFrame,
+        meta: dict[str, Any],
+        size: int,
+        zoom: float,
+        options: dict[str, Any],
     ) -> None:
-        super().__init__(frame, meta, size, options)
+        super().__init__(frame, meta, size, zoom, options)
         missing = [name for name in self.labels if f"label.{name}" not in frame]
         if missing:
             raise UserError(
@@ -113,3 +116,27 @@ class ClassificationTask(HeadTask):
             ids = self.identity(row)
             for j, label in enumerate(self.labels):
                 yield {**ids, "label": label, "score": scores[i, j], "target": targets[i, j]}
+
+
+class LinearClassifier(Classifier):
+    """One linear layer.
+
+    Args:
+        dim: width of the pooled feature.
+        labels: number of labels.
+        exclusive: exactly one label holds for an image.
+        standardise: give every feature zero mean and unit variance first (over training batches,
+            without parameters), so that methods whose features differ in scale learn at one pace.
+    """
+
+    def __init__(self, dim: int, labels: int, exclusive: bool, standardise: bool) -> None:
+        super().__init__(exclusive)
+        self.norm = nn.BatchNorm1d(dim, affine=False) if standardise else nn.Identity()
+        self.classifier = nn.Linear(dim, labels)
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.zeros_(self.classifier.bias)
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return logits `[B, L]` of pooled features `[B, D]`."""
+        result: Tensor = self.classifier(self.norm(inputs))
+        return result

@@ -1,4 +1,4 @@
-"""Finished parts of an unfinished job: a killed job goes on after the last one."""
+"""The heads of an unfinished job that are finished: a killed job goes on after the last one."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import pandas as pd
 from sista.files import atomic, digest, read_json, write_json
 
 
-class Parts:
+class FinishedHeads:
     """Finished heads of an unfinished job, in a folder beside the predictions."""
 
     def __init__(self, out: Path, run: Mapping[str, Any], inputs: Sequence[Path]) -> None:

@@ -80,7 +80,7 @@ class FeatureStore:
         batch: int = 32,
         cache: FeatureCache | None = None,
     ) -> None:
-        _check_size(encoder, size)
+        check_size(encoder, size)
         self.encoder, self.images, self.rows = encoder, images, list(rows)
         self.levels, self.size, self.resize = tuple(levels), size, resize
         self.device = device or torch.device("cpu")
@@ -165,7 +165,12 @@ class FeatureStore:
         return pooled, maps
 
 
-def _check_size(encoder: ImageEncoder, size: int) -> None:
+def check_size(encoder: ImageEncoder, size: int) -> None:
+    """Refuse an image size that a ViT was not made for.
+
+    Raises:
+        UserError: names the remedy.
+    """
     if encoder.family == "vit" and size != encoder.size:
         raise UserError(
             f"encoder {encoder.word} takes images of {encoder.size} px, the protocol gives {size}; "

@@ -1,8 +1,10 @@
 """The studies of one subset of a corpus in memory: manifest rows, images and labels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,9 +74,20 @@ def load_pairs(
     frame = frame.head(limit) if limit else frame
     if frame.empty:
         raise UserError(f"{manifest}: no {subset} study{' with a report' if text else ''}")
+    return pairs_of(frame, meta, manifest.with_name(meta["images"]), size)
+
+
+def pairs_of(frame: pd.DataFrame, meta: Mapping[str, Any], container: Path, size: int) -> Pairs:
+    """Return chosen rows of a manifest with their images and labels.
+
+    Args:
+        frame: the rows, in order.
+        meta: the manifest's metadata.
+        container: of its images.
+        size: side in pixels that the images are reduced to.
+    """
     names = tuple(str(name) for name in meta["labels"])
     labels = frame[[f"label.{name}" for name in names]].to_numpy(np.float64)
-    container = manifest.with_name(meta["images"])
     return Pairs(frame, read_images(container, frame["row"].to_numpy(), size), labels, names)
 
 

@@ -1,5 +1,6 @@
 """A pre-trained run put together again from its checkpoint: both encoders, heads and objective."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Tokenizer
+from torch.nn import functional
 
 from sista import registry
 from sista.encoders.checkpoint import load_image_encoder, load_state
@@ -31,19 +33,41 @@ class Restored:
     tokenizer: Tokenizer
     metadata: dict[str, Any]
 
-    def studies(self, manifest: Path, split: Path, subset: str) -> tuple[Pairs, TokenTable]:
-        """Return the studies of a subset that have a report, and their tokens."""
+    def tokens(self, reports: Sequence[str]) -> TokenTable:
+        """Return the tokens of texts as training saw those of reports."""
         needs = self.objective.needs
-        size = round(self.model.image.size / CROP)
-        pairs = load_pairs(manifest, split, subset=subset, size=size, text=True)
-        table = tokenise(
-            list(pairs.frame["report"]),
+        return tokenise(
+            list(reports),
             self.tokenizer,
             longest=find_budget(self.metadata["budget"]).tokens,
             stop_words=needs.stop_words,
             spans=stated_spans if needs.relevant_words == "stated" else None,
         )
-        return pairs, table
+
+    @torch.no_grad()
+    def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return unit vectors `[N, D]` of texts in the space that films and reports share."""
+        if self.model.text is None:
+            raise UserError(f"method {self.metadata['method']} has no report encoder")
+        table = self.tokens(texts)
+        batch = token_batch(table, np.arange(len(texts)), self._device)
+        pooled = self.model.text(batch.ids, batch.length, batch.chunks).pooled
+        unit: torch.Tensor = functional.normalize(self.model.text_head(pooled), dim=1)
+        return unit
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def studies(self, manifest: Path, split: Path, subset: str) -> tuple[Pairs, TokenTable]:
+        """Return the studies of a subset that have a report, and their tokens."""
+        pairs = load_pairs(manifest, split, subset=subset, size=self.stored_size, text=True)
+        return pairs, self.tokens(list(pairs.frame["report"]))
+
+    @property
+    def stored_size(self) -> int:
+        """Side that images are reduced to, of which training saw crops."""
+        return round(self.model.image.size / CROP)
 
     @torch.no_grad()
     def embed(self, pairs: Pairs, table: TokenTable, batch: int = 64) -> Embedded:

@@ -15,6 +15,8 @@ from sista.grid.budgets import find_budget
 from sista.grid.file import BASE, read_grid
 
 FRACTIONS = (1, 10, 100)
+# A head without training uses no label, so it has one cell.
+UNTRAINED_DRAWS, UNTRAINED_FRACTIONS = (0,), (0,)
 MAX_DRAWS = 5
 
 
@@ -66,11 +68,20 @@ class AdaptRun:
         place = f"{self.protocol}/{self.dataset}/{self.head}/{self.pretrain.key}"
         return f"results/adapt/{place}/predictions.parquet"
 
-    def __getattr__(self, name: str) -> Any:
-        """Give the fields of the pre-training run too: variant, encoder, seed, ..."""
-        if name.startswith("__") or name == "pretrain":
-            raise AttributeError(name)
-        return getattr(self.pretrain, name)
+    @property
+    def variant(self) -> str:
+        """Of the pre-training run."""
+        return self.pretrain.variant
+
+    @property
+    def encoder(self) -> str:
+        """Of the pre-training run."""
+        return self.pretrain.encoder
+
+    @property
+    def seed(self) -> int:
+        """Of the pre-training run."""
+        return self.pretrain.seed
 
 
 class _Strict(BaseModel):
@@ -84,6 +95,8 @@ class Adaptation(_Strict):
     dataset: str = Field(description="word of a data set, e.g. rsna_pneumonia@phantom")
     task: str | None = Field(None, description="the protocol's own heads for this task")
     head: str | None = Field(None, description="word of one head, for all encoders")
+    variants: tuple[str, ...] = Field((), description="only these variants; none = all")
+    encoders: tuple[str, ...] = Field((), description="only these encoders; none = all")
 
     @model_validator(mode="after")
     def _known(self) -> "Adaptation":
@@ -98,6 +111,11 @@ class Adaptation(_Strict):
             if self.task not in heads:
                 raise UserError(f"unknown task {self.task!r}; valid: {', '.join(heads)}")
         return self
+
+    def covers(self, run: PretrainRun) -> bool:
+        """Return whether a run's encoder is adapted here."""
+        variant = not self.variants or run.variant in self.variants
+        return variant and (not self.encoders or run.encoder in self.encoders)
 
     def head_for(self, family: str) -> str:
         """Return the head that is trained on encoders of this family."""
@@ -167,6 +185,14 @@ class Grid(_Strict):
             unknown = sorted(set(self.baselines) - set(self.variants))
             if unknown:
                 raise UserError(f"baselines: {', '.join(unknown)} not among the variants")
+        for entry in self.adapt:
+            for name, there in (("variants", self.variants), ("encoders", self.encoders)):
+                unknown = sorted(set(getattr(entry, name)) - set(there))
+                if unknown:
+                    raise UserError(
+                        f"adapt, {entry.dataset}: {name} {', '.join(unknown)} not in the grid; "
+                        f"valid: {', '.join(there)}"
+                    )
         paths = [run.predictions for run in self.adapt_runs()]
         twice = sorted({p for p in paths if paths.count(p) > 1}) if len(paths) < 500 else []
         if twice or len(set(paths)) < len(paths):
@@ -209,23 +235,23 @@ class Grid(_Strict):
 
     def adapt_runs(self) -> Iterator[AdaptRun]:
         """Yield one job for each entry of `adapt` and each encoder that is made."""
-        made = list(self.pretrain_runs())
-        families = dict.fromkeys(run.family for run in made)
+        runs = list(self.pretrain_runs())
+        families = dict.fromkeys(run.family for run in runs)
         for entry in self.adapt:
             # Once a family, not once a run: the registry looks at files.
             heads = {family: entry.head_for(family) for family in families}
             tasks = {h: str(registry.constant("heads", h, "TASK")) for h in heads.values()}
-            for run in made:
+            cells = {head: self.cells(head) for head in heads.values()}
+            for run in filter(entry.covers, runs):
                 head = heads[run.family]
-                yield AdaptRun(
-                    entry.protocol,
-                    entry.dataset,
-                    tasks[head],
-                    head,
-                    run,
-                    tuple(self.draws),
-                    tuple(self.fractions),
-                )
+                words = (entry.protocol, entry.dataset, tasks[head], head)
+                yield AdaptRun(*words, run, *cells[head])
+
+    def cells(self, head: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the draws and label fractions of a head: none to speak of without training."""
+        if registry.constant("heads", head, "ADAPTS") == "untrained":
+            return UNTRAINED_DRAWS, UNTRAINED_FRACTIONS
+        return tuple(self.draws), tuple(self.fractions)
 
     def datasets(self) -> list[str]:
         """Return the data sets of the grid, the corpus first."""

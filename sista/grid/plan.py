@@ -22,6 +22,7 @@ PREPARED = (
     "manifest.split.parquet",
     "manifest.images.npy",
     "manifest.vocabulary.json",
+    "manifest.regions.parquet",
 )
 STAGES = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
 
@@ -39,11 +40,23 @@ def code(stage: str, **words: str) -> tuple[str, ...]:
     for kind, word in words.items():
         name, _, origin = word.partition("@")
         files |= set(registry.sources(kind, name))
+        if kind == "heads":
+            files |= set(_adaptation(name))
         if stage == "fetch" and origin:
             files |= set(registry.module_sources(f"sista.phantom.layouts.{name}"))
         elif stage == "fetch":
             files = {file for file in files if not file.startswith("sista/phantom/")}
     return tuple(sorted(files))
+
+
+def _adaptation(head: str) -> list[str]:
+    """Return the files that a head's job finds by word: its way of adapting and its task."""
+    task, way = (str(registry.constant("heads", head, key)) for key in ("TASK", "ADAPTS"))
+    return [
+        *registry.module_sources(f"sista.adaptation.{task}"),
+        *registry.module_sources(f"sista.adaptation.{way}"),
+        *registry.sources("tasks", task),
+    ]
 
 
 def weights(settings: Mapping[str, Any], encoder: str) -> list[str]:
@@ -90,7 +103,7 @@ def _hash(file: str) -> str:
     return sha256(registry.PACKAGE.parent / file)
 
 
-def subsets(folder: str, grid: Grid) -> dict[str, list[int]]:
+def subsets(folder: str, grid: Grid, head: str) -> dict[str, list[int]]:
     """Return the draws and fractions of an adapt job: those asked for and those it already has.
 
     Grids that share a run may ask for different subsets of the labels. A run that has more than a
@@ -100,12 +113,13 @@ def subsets(folder: str, grid: Grid) -> dict[str, list[int]]:
         folder: of the job; `run.json` in it says what it covers, once it was run. A damaged one
             says nothing: `sista verify` names it.
         grid: what is wanted.
+        head: word of the head.
     """
     try:
         made = json.loads((Path(folder) / "run.json").read_text())["run"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         made = {}
-    wanted = {"draws": grid.draws, "fractions": grid.fractions}
+    wanted = dict(zip(("draws", "fractions"), grid.cells(head), strict=True))
     return {name: sorted({*asked, *made.get(name, [])}) for name, asked in wanted.items()}
 
 

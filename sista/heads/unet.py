@@ -6,6 +6,7 @@ from sista.adaptation.segmentation import segmentor
 from sista.openmmlab.backbone import FeatureShape
 
 TASK = "segmentation"
+ADAPTS = "frozen"
 LEVELS: dict[str, tuple[int, ...]] = {"resnet": (0, 1, 2, 3)}
 
 

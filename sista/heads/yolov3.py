@@ -6,6 +6,9 @@ from sista.adaptation.detection import yolov3_detector
 from sista.openmmlab.backbone import FeatureShape
 
 TASK = "detection"
+ADAPTS = "frozen"
+# What may stop its training, beside the loss.
+MONITORS = ("map_40_75",)
 LEVELS: dict[str, tuple[int, ...]] = {"resnet": (1, 2, 3), "vit": (0,)}
 
 

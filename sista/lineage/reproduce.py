@@ -86,6 +86,8 @@ def one_row(grid: Grid, found: Address) -> dict[str, Any]:
     draws, seeds, fractions = (sorted({int(v) for v in found.rows[name]}) for name in names)
     head, dataset = str(first["head"]), str(first["dataset"])
     entry = {"protocol": str(first["protocol"]), "dataset": dataset, "head": head}
+    # A head without training has no cells to choose.
+    cells = {} if fractions == [0] else {"draws": draws, "fractions": fractions}
     return {
         "title": "One row",
         "budget": str(first["budget"]),
@@ -93,8 +95,7 @@ def one_row(grid: Grid, found: Address) -> dict[str, Any]:
         "encoders": [str(first["encoder"])],
         "variants": {variant: dict(grid.variants[variant])},
         "seeds": seeds,
-        "draws": draws,
-        "fractions": fractions,
+        **cells,
         "threads": grid.threads,
         "adapt": [entry],
     }
@@ -213,7 +214,7 @@ def same_code(row: Mapping[Any, Any]) -> bool:
         *plan.code("prepare", datasets=row["dataset"]),
         *plan.code("pretrain", methods=row["method"]),
         *plan.code("adapt", heads=row["head"], protocols=row["protocol"]),
-        *plan.code("score"),
+        *plan.code("score", tasks=row["task"]),
     ]
     # Exits with 1 where a file differs, with 128 where git does not know the commit.
     command = ["git", "-C", str(provenance.ROOT), "diff", "--quiet", made, "--"]

@@ -17,38 +17,12 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.optim import CosineAnnealingLR, OptimWrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import nn
 
 from sista.openmmlab.loading import quiet
+from sista.protocols._base import Settings
 
 Batch = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How a head is trained.
-
-    Attributes:
-        learning_rate: of AdamW.
-        weight_decay: of AdamW.
-        batch: samples in a step.
-        iterations: steps; None = train by epochs.
-        epochs: passes at most.
-        most_steps: steps of a pass at most, when trained by epochs; 0 = the whole pass.
-        patience: stop after this many epochs without a better validation value; best weights win.
-        cosine: lower the learning rate to 0 along a cosine (by iterations only).
-        clip_gradient: largest norm of the gradient; None = not clipped.
-    """
-
-    learning_rate: float
-    weight_decay: float
-    batch: int
-    iterations: int | None = None
-    epochs: int = 50
-    most_steps: int = 0
-    patience: int = 10
-    cosine: bool = False
-    clip_gradient: float | None = None
 
 
 @dataclass
@@ -209,7 +183,7 @@ def train_head(
     model: BaseModel,
     rows: Sequence[int],
     make: Callable[[list[int]], Batch],
-    settings: TrainSettings,
+    settings: Settings,
     *,
     seed: int,
     folder: Path,
@@ -218,10 +192,10 @@ def train_head(
     """Train `model` in place and return it in eval mode.
 
     Args:
-        model: its trainable parameters are the head's.
+        model: its trainable parameters are the head's, or its `parameter_groups` say more.
         rows: rows of the training images.
         make: turns rows into a batch (`inputs`, `data_samples`).
-        settings: optimiser and length.
+        settings: of the protocol: optimiser and length.
         seed: of initial weights and order.
         folder: for checkpoints of a training by epochs; resumed from if there is one, removed at
             the end.
@@ -249,12 +223,14 @@ def train_head(
 def _runner(
     model: BaseModel,
     batches: ShuffledBatches,
-    settings: TrainSettings,
+    settings: Settings,
     hooks: list[Hook],
     seed: int,
     folder: Path,
 ) -> LeanRunner:
-    trained: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
+    trained: list[Any] = [p for p in model.parameters() if p.requires_grad]
+    if hasattr(model, "parameter_groups"):
+        trained = list(model.parameter_groups())
     optimizer = torch.optim.AdamW(
         trained, settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )

@@ -1,9 +1,11 @@
 """A protocol: the fixed rules under which numbers are made. Read by planning, so without torch."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
+from sista import registry
 from sista.errors import UserError
 from sista.grid.budgets import BUDGETS
 
@@ -22,19 +24,21 @@ class Settings:
     """How heads of one task are trained, the same for every pre-training method.
 
     Attributes:
-        learning_rate: of `optimizer`.
-        weight_decay: of `optimizer`.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
         batch: images in a step.
         iterations: steps, the last weights count; None = train by epochs.
         epochs: passes over the training images at most (without `iterations`).
         most_steps: training by epochs ends an epoch after this many steps; 0 = never.
         patience: stop after this many epochs without a better `monitor`; the best weights count.
         monitor: what decides on the validation split: `loss` or `map_40_75`.
-        optimizer: AdamW.
-        frozen: the encoder is not trained.
         cosine: the learning rate falls to 0 along a cosine (with `iterations`).
         clip_gradient: largest norm of the gradient; None = not clipped.
-        zoom: scale the image to this many times its size and cut out the centre.
+        zoom: scale the image to this many times its size and cut out the centre; at least 1.
+        layer_decay: tuned heads: each layer of the encoder learns at this factor of the rate of the
+            layer above it (Clark et al. 2020, ELECTRA; Bao et al. 2022, BEiT); 1 = all alike.
+        batch_norms: tuned heads: `train` updates the encoder's running statistics, `frozen` uses
+            those of pre-training (small batches make poor statistics).
         head: settings of the head that differ from its own defaults, by head.
     """
 
@@ -46,12 +50,61 @@ class Settings:
     most_steps: int = 0
     patience: int = 10
     monitor: str = "loss"
-    optimizer: str = "AdamW"
-    frozen: bool = True
     cosine: bool = False
     clip_gradient: float | None = None
     zoom: float = 1.0
+    layer_decay: float = 1.0
+    batch_norms: Literal["train", "frozen"] = "train"
     head: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what no training can follow.
+
+        Raises:
+            UserError: names the setting and its range.
+        """
+        for name, least, why in _LEAST:
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise UserError(f"{name}={value!r}: {why}")
+        for name in ("learning_rate", "clip_gradient"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise UserError(f"{name}={value!r}: must be above 0")
+        if self.layer_decay > 1:
+            raise UserError(f"layer_decay={self.layer_decay!r}: must be at most 1")
+        if self.cosine and self.iterations is None:
+            raise UserError("cosine=True: needs iterations; training by epochs has no known length")
+
+    def without_effect(self, names: Collection[str], adapts: str) -> dict[str, str]:
+        """Return which of these settings change nothing here, and why.
+
+        Args:
+            names: fields that somebody has set.
+            adapts: how the head adapts: frozen, tuned or untrained.
+        """
+        if adapts == "untrained":
+            return {name: "the head is not trained" for name in names if name != "zoom"}
+        found: dict[str, str] = {}
+        if self.iterations is not None:
+            why = f"the head is trained by iterations ({self.iterations}), not by epochs"
+            found |= dict.fromkeys(("epochs", "most_steps", "patience", "monitor"), why)
+        if adapts != "tuned":
+            why = "the encoder is frozen"
+            found |= dict.fromkeys(("layer_decay", "batch_norms"), why)
+        return {name: why for name, why in found.items() if name in names}
+
+
+_LEAST = (
+    ("weight_decay", 0, "must be at least 0"),
+    ("batch", 1, "must be at least 1"),
+    ("iterations", 1, "must be at least 1, or null to train by epochs"),
+    ("epochs", 1, "must be at least 1"),
+    ("most_steps", 0, "must be at least 0 (0 = no limit)"),
+    ("patience", 1, "must be at least 1"),
+    ("zoom", 1, "must be at least 1"),
+    ("layer_decay", 1e-6, "must be above 0"),
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +112,7 @@ class Exceptional:
     """Settings that differ for one data set or label fraction.
 
     Attributes:
-        task: of the exception.
+        task: of the exception, or a head.
         changes: fields of `Settings`.
         dataset: word of a data set; None = all.
         fraction: percent of the labels; None = all.
@@ -79,7 +132,7 @@ class Protocol:
         word: its name in grids, paths and tables.
         image_size: side of the image in pixels; None = the encoder's own.
         heads: head by task and encoder family.
-        settings: training by task.
+        settings: training by task, or by head where one of the task is trained in another way.
         exceptions: what differs for a data set or fraction; later ones win.
         metrics: main metric by task, where it is not the first one of the task.
         label_policy: meaning of uncertain and blank labels, by data set; else the data set's own.
@@ -97,31 +150,50 @@ class Protocol:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     map_bytes: int = 2 << 30
 
-    def settings_for(self, task: str, dataset: str, fraction: int, budget: str = "") -> Settings:
-        """Return the training settings of a task on a data set at a label fraction.
+    def settings_for(
+        self, task: str, head: str, dataset: str, fraction: int, budget: str = ""
+    ) -> Settings:
+        """Return the training settings of a head on a data set at a label fraction.
+
+        What the protocol says of the head comes first, then the head's own `TRAINING`, then what
+        the protocol says of the task, which is meant for its own heads.
 
         Args:
-            task: classification, segmentation or detection.
+            task: word of the task.
+            head: word of the head.
             dataset: reference of a data set, with or without origin.
             fraction: percent of the labels.
             budget: of the encoder; one that only shows that everything runs shortens the heads.
 
         Raises:
-            UserError: the protocol has no such task.
+            UserError: neither says how the head is trained.
         """
-        if task not in self.settings:
-            valid = ", ".join(self.settings)
-            raise UserError(f"protocol {self.word}: no task {task!r}; valid: {valid}")
         word = dataset.partition("@")[0]
-        chosen = self.settings[task]
+        chosen = self._settings(task, head)
         for each in self.exceptions:
             if (
-                each.task == task
+                each.task in (task, head)
                 and each.dataset in (None, word)
                 and each.fraction in (None, fraction)
             ):
                 chosen = replace(chosen, **each.changes)
         return _shortened(chosen, budget)
+
+    def _settings(self, task: str, head: str) -> Settings:
+        own = registry.constant("heads", head, "TRAINING", {})
+        if head in self.settings:
+            return self.settings[head]
+        if own or registry.constant("heads", head, "ADAPTS") == "untrained":
+            # An untrained head takes no step, but may look at the images as the task's heads do.
+            zoom = self.settings[task].zoom if task in self.settings else 1.0
+            nothing = {"learning_rate": 1.0, "weight_decay": 0.0, "batch": 1, "zoom": zoom}
+            return Settings(**{**nothing, **own})
+        if task not in self.settings:
+            raise UserError(
+                f"protocol {self.word} says nothing about task {task}, and head {head} has no "
+                f"TRAINING of its own; valid: {', '.join(self.settings)}"
+            )
+        return self.settings[task]
 
     def main_metric(self, task: str) -> str | None:
         """Return the metric of a task's main table; None where the task decides."""

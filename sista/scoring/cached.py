@@ -41,8 +41,8 @@ class FileScores:
         main: the main metric.
         values: one dictionary per fraction, draw, subset, metric and label: value, low, high, n,
             note.
-        replicates: bootstrap replicates on test by (metric, fraction, draw), [B]: of the main
-            metric and of its controls.
+        replicates: bootstrap replicates on test by (metric, fraction, draw), [B]: of the tested
+            metrics and of their controls.
         images: names the test images and their patients; equal = the replicates are paired.
     """
 
@@ -111,7 +111,8 @@ def _score(
     multiclass = bool(meta.get("multiclass", False))
     rules = find_task(task)
     main = rules.main_metric(main, multiclass)
-    kept = {main, *rules.metric(main).controls}
+    tested = rules.tested(main)
+    kept = {*tested, *(c for word in tested for c in rules.metric(word).controls)}
     dataset = str(meta["run"]["dataset"])
     values: list[dict[str, Any]] = []
     replicates: dict[tuple[str, int, int], Floats] = {}

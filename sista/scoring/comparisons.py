@@ -9,6 +9,7 @@ from sista.grid.grid import AdaptRun
 from sista.metrics.intervals import holm, paired_bootstrap_p, percentile_interval, seeds_interval
 from sista.metrics.values import OVERALL, Floats
 from sista.scoring.cached import FileScores
+from sista.tasks._base import find_task
 
 # Value and replicates [B] by (fraction, draw, seed).
 Cells = dict[tuple[int, int, int], tuple[float, Floats]]
@@ -41,18 +42,17 @@ def comparisons(
     rows: list[dict[str, Any]] = []
     for group, of_variant in groups.items():
         known = dict(zip(GROUP, group, strict=False))
-        main = {
-            variant: metrics.get(known["metric"], {}) for variant, metrics in of_variant.items()
-        }
-        for baseline in baselines:
-            if baseline in main:
-                base = dict.fromkeys(set(main) - {baseline}, main[baseline])
-                rows += _against(baseline, main, base, known)
-        words = dict.fromkeys(m for metrics in of_variant.values() for m in metrics)
-        for control in words:
-            if control != known["metric"]:
-                own = {v: metrics.get(control, {}) for v, metrics in of_variant.items()}
-                rows += _against(control, main, own, known)
+        task = find_task(known["task"])
+        for metric in task.tested(known["metric"]):
+            of = {**known, "metric": metric}
+            main = {variant: metrics.get(metric, {}) for variant, metrics in of_variant.items()}
+            for baseline in baselines:
+                if baseline in main:
+                    base = dict.fromkeys(set(main) - {baseline}, main[baseline])
+                    rows += _against(baseline, main, base, of)
+            for control in task.metric(metric).controls:
+                own = {variant: metrics.get(control, {}) for variant, metrics in of_variant.items()}
+                rows += _against(control, main, own, of)
     return rows
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from sista.metrics.values import OVERALL
-from sista.tasks._base import find_metric
+from sista.tasks._base import find_task
 
 
 def overall(scores: pd.DataFrame) -> pd.DataFrame:
@@ -20,12 +20,18 @@ def main_rows(scores: pd.DataFrame, main_metrics: Mapping[str, str]) -> pd.DataF
 
 
 def shown_rows(scores: pd.DataFrame, main_metrics: Mapping[str, str]) -> pd.DataFrame:
-    """Return the rows of a main table: of each run's main metric and of that metric's controls."""
+    """Return the rows of the main tables: of each run's tested metrics and of their controls."""
     rows = overall(scores)
     main = rows["predictions"].map(dict(main_metrics))
-    controls = {str(m): find_metric(str(m)).controls for m in main.dropna().unique()}
-    shown = [
-        metric == own or metric in controls.get(own, ())
-        for metric, own in zip(rows["metric"], main, strict=True)
-    ]
-    return rows[shown]
+    wanted = {
+        (task, metric): _with_controls(str(task), str(metric))
+        for task, metric in set(zip(rows["task"], main, strict=True))
+    }
+    keys = zip(rows["task"], main, rows["metric"], strict=True)
+    return rows[[metric in wanted[task, own] for task, own, metric in keys]]
+
+
+def _with_controls(task: str, main: str) -> set[str]:
+    rules = find_task(task)
+    tested = rules.tested(main)
+    return {*tested, *(control for word in tested for control in rules.metric(word).controls)}

@@ -1,7 +1,8 @@
 """Stage prepare: a downloaded data set becomes a manifest, one image container and a split.
 
 `FILE.parquet` is the manifest; beside it stand `FILE.images.npy` (uint8 `[N, size, size]`),
-`FILE.split.parquet` and `FILE.vocabulary.json`, the word pieces of the training reports.
+`FILE.split.parquet`, `FILE.vocabulary.json`, the word pieces of the training reports, and
+`FILE.regions.parquet`, where findings are on the films, as far as the source knows it.
 """
 
 import json
@@ -26,12 +27,13 @@ from sista.preparation import masks, splits
 from sista.preparation.image_record import Box, ImageRecord
 from sista.preparation.labels import apply_policy
 from sista.preparation.radiograph import Radiograph, fit, load
+from sista.preparation.regions import read_regions
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
 from sista.runs.workers import worker_pool
 from sista.text.vocabulary import train_vocabulary
 
-ENDINGS = (".images.npy", ".split.parquet", ".vocabulary.json", ".parquet")
+ENDINGS = (".images.npy", ".split.parquet", ".vocabulary.json", ".regions.parquet", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def prepare(
     with tempfile.TemporaryDirectory(
         dir=out.parent, prefix=f".{out.stem}.", suffix=".tmp"
     ) as folder:
-        images, split, vocabulary, manifest = (Path(folder) / name for name in names)
+        images, split, vocabulary, regions, manifest = (Path(folder) / name for name in names)
         shape = (len(records), size, size)
         np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()
         header = images.stat().st_size - math.prod(shape)
@@ -98,10 +100,11 @@ def prepare(
         made = _split(frame, word, dataset, release, draws)
         tables.write(made.frame, split, "split", made.meta)
         vocabulary.write_text(_vocabulary(frame, made.frame))
+        tables.write(read_regions(root, frame["image_id"]), regions, "regions")
         tables.write(frame, manifest, "manifest", _meta(frame, word, dataset, release, size, names))
         # The manifest goes first and comes last: where it stands the others belong to it.
         out.unlink(missing_ok=True)
-        for path in (images, split, vocabulary, manifest):
+        for path in (images, split, vocabulary, regions, manifest):
             os.replace(path, out.with_name(path.name))
     run = {"dataset": word, "size": size, "draws": draws, "split_seed": word}
     outputs = [out.with_name(name) for name in names]
@@ -169,7 +172,7 @@ def _prepare(job: _Job) -> dict[str, Any]:
     except UserError as error:
         raise UserError(f"{error} (named in {record.where})") from error
     height, width = film.pixels.shape
-    square, scale, left, top = fit(film.pixels, job.size)
+    square, place = fit(film.pixels, job.size)
     # A plain write: syncing a memory map costs more than decoding the film.
     with job.container.open("r+b") as container:
         container.seek(job.offset)
@@ -183,9 +186,9 @@ def _prepare(job: _Job) -> dict[str, Any]:
         "row": job.row,
         "height": height,
         "width": width,
-        "scale": scale,
-        "pad_x": float(left),
-        "pad_y": float(top),
+        "scale": place.scale,
+        "pad_x": place.pad_x,
+        "pad_y": place.pad_y,
         "spacing": film.spacing if record.width_mm is None else record.width_mm / width,
         "boxes": _boxes(record, film, job.tolerance),
         "mask": _mask(record, job.root, height, width),

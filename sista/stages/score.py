@@ -62,7 +62,7 @@ def score(
     small = write_summary(frame, meta["main_metrics"], out)
     tables.write(frame, out, "scores", meta=meta)
     for run in runs:
-        discard(results / Path(run.checkpoint).relative_to("results"))
+        discard(results / Path(run.pretrain.checkpoint).relative_to("results"))
     read = [*read_grid(grid)[1], *(predictions_path(run, results) for run in runs)]
     return Made(
         [out, *small], read, {"grid": grid.stem, "bootstrap": bootstrap}, facts={"n": len(frame)}
@@ -114,7 +114,7 @@ def rows(run: AdaptRun, scores: FileScores) -> Iterator[dict[str, Any]]:
     absent = [name for name in RUN_COLUMNS if name not in made]
     if absent:
         raise UserError(f"{run.predictions}: its run lacks {', '.join(absent)}; run it again")
-    if made["settings_hash"] != run.settings_hash:
+    if made["settings_hash"] != run.pretrain.settings_hash:
         raise UserError(
             f"{run.predictions}: made with other settings of {run.variant} than this grid has; "
             "another grid gives the variant this name too: rename one, or run this grid again"

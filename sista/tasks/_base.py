@@ -108,6 +108,7 @@ class Task:
         metrics: all of them; the first is the main one where a protocol names none.
         evaluate: yields the values of one subset.
         overall: label of the values over all classes.
+        also: further metrics that stand in the main table with their controls, and are tested.
         exclusive_main: takes the place of the main metric where classes exclude each other.
         overlay: how films are drawn; None = they are not.
         of: what `title` is measured on, e.g. "images" or "studies".
@@ -119,6 +120,7 @@ class Task:
     metrics: tuple[Metric, ...]
     evaluate: Callable[[Subset], Iterator[Value]]
     overall: str = "macro"
+    also: tuple[str, ...] = ()
     exclusive_main: str = ""
     overlay: Overlay | None = None
     of: str = "images"
@@ -132,6 +134,10 @@ class Task:
                 if control not in by_word or not by_word[control].control:
                     raise ValueError(f"task {self.word}: {metric.word}: no control {control!r}")
         object.__setattr__(self, "_by_word", by_word)
+
+    def tested(self, main: str) -> tuple[str, ...]:
+        """Return the metrics that are tested against baselines and controls, the main one first."""
+        return (main, *(word for word in self.also if word != main))
 
     def metric(self, word: str) -> Metric:
         """Return a metric by its word; an unknown word is answered with the valid ones."""

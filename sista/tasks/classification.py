@@ -5,16 +5,25 @@ from collections.abc import Iterator
 import numpy as np
 
 from sista.metrics import classification as measures
+from sista.metrics.swaps import other_patients
 from sista.metrics.values import Floats, Value, mean, value
 from sista.tasks._base import Metric, Subset, Task, number, text
 
+# Films of other patients that each film is replaced by, for the control of what uses no label.
+SWAPS = 8
+OTHER_FILM, CHANCE = "_other_film", "_chance"
 METRICS = (
-    Metric("auroc", "AUROC"),
+    Metric("auroc", "AUROC", controls=(f"auroc{OTHER_FILM}", f"auroc{CHANCE}")),
     Metric("auprc", "AUPRC"),
-    Metric("accuracy", "Accuracy"),
+    Metric("accuracy", "Accuracy", controls=(f"accuracy{OTHER_FILM}",)),
     Metric("f1", "F1"),
     Metric("brier", "Brier score", lower_is_better=True),
     Metric("ece", "Calibration error", lower_is_better=True),
+)
+CONTROLS = (
+    Metric(f"auroc{OTHER_FILM}", "AUROC, another patient's film", control=True),
+    Metric(f"auroc{CHANCE}", "AUROC by chance", control=True),
+    Metric(f"accuracy{OTHER_FILM}", "Accuracy, another patient's film", control=True),
 )
 
 
@@ -41,13 +50,40 @@ def _evaluate(subset: Subset) -> Iterator[Value]:
             parts.append(function(truth, shown[:, column], subset.weights))
             yield value(metric, label, parts[-1], len(known), why)
         yield value(metric, "macro", mean(parts), len(score), "not defined for any class")
+    if subset.fraction == 0 and subset.only is None:
+        yield from _controls(subset, score, target)
+
+
+def _controls(subset: Subset, score: Floats, target: Floats) -> Iterator[Value]:
+    """Yield what the scores of other patients' films and equal scores give.
+
+    A head that uses no label has nothing else to be compared with; one that is trained has.
+    """
+    patients = subset.rows.drop_duplicates("image_id")["patient_id"].to_numpy()
+    swaps = other_patients(patients, SWAPS if len(set(patients)) > 1 else 0)
+    why = "not defined for any class"
+
+    def auroc(shown: Floats) -> Floats:
+        columns = range(target.shape[1])
+        return mean([measures.auroc(target[:, c], shown[:, c], subset.weights) for c in columns])
+
+    def accuracy(shown: Floats) -> Floats:
+        return measures.accuracy_multiclass(target, shown, subset.weights)
+
+    name, function = ("accuracy", accuracy) if subset.multiclass else ("auroc", auroc)
+    overall = "all" if subset.multiclass else "macro"
+    if len(swaps):
+        values = np.mean([function(score[films]) for films in swaps], axis=0)
+        yield value(f"{name}{OTHER_FILM}", overall, values, len(score), why)
+    if not subset.multiclass:
+        yield value(f"auroc{CHANCE}", "macro", auroc(np.zeros_like(score)), len(score), why)
 
 
 classification = Task(
     word="classification",
     title="Classification",
     columns={"label": text(), "score": number(), "target": number(nullable=True)},
-    metrics=METRICS,
+    metrics=(*METRICS, *CONTROLS),
     evaluate=_evaluate,
     # AUROC of classes that exclude each other is not what papers of COVIDx print.
     exclusive_main="accuracy",

@@ -78,7 +78,10 @@ def test_the_rehearsal_is_the_paper_grid_with_small_encoders():
     assert list(rehearsal.variants) == list(paper.variants)
 
     def cells(grid):
-        keys = ("variant", "method", "family", "seed", "protocol", "dataset", "task", "head")
-        return sorted(tuple(getattr(run, key) for key in keys) for run in grid.adapt_runs())
+        own, made = ("protocol", "dataset", "task", "head"), ("variant", "method", "family", "seed")
+        return sorted(
+            (*(getattr(run, k) for k in own), *(getattr(run.pretrain, k) for k in made))
+            for run in grid.adapt_runs()
+        )
 
     assert cells(rehearsal) == cells(paper)

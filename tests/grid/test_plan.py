@@ -61,12 +61,20 @@ def test_stages_without_a_gpu_never_import_torch(stage):
 
 def test_a_job_covers_what_is_asked_and_what_it_has(tmp_path):
     grid = Grid.load(ROOT / "benchmarks" / "smoke.yaml")
-    assert plan.subsets(str(tmp_path), grid) == {"draws": [0], "fractions": [10]}
+    assert plan.subsets(str(tmp_path), grid, "linear") == {"draws": [0], "fractions": [10]}
     (tmp_path / "run.json").write_text(json.dumps({"run": {"draws": [4, 0], "fractions": [1]}}))
-    assert plan.subsets(str(tmp_path), grid) == {"draws": [0, 4], "fractions": [1, 10]}
+    assert plan.subsets(str(tmp_path), grid, "linear") == {"draws": [0, 4], "fractions": [1, 10]}
     for damaged in (b"{half", b"\xff", b"[]"):
         (tmp_path / "run.json").write_bytes(damaged)
-        assert plan.subsets(str(tmp_path), grid) == {"draws": [0], "fractions": [10]}
+        assert plan.subsets(str(tmp_path), grid, "linear") == {"draws": [0], "fractions": [10]}
+
+
+def test_a_head_without_training_has_one_cell(tmp_path):
+    grid = Grid.load(ROOT / "benchmarks" / "phantom.yaml")
+    assert plan.subsets(str(tmp_path), grid, "zero_shot") == {"draws": [0], "fractions": [0]}
+    cells = {(run.head, run.draws, run.fractions) for run in grid.adapt_runs()}
+    assert ("retrieval", (0,), (0,)) in cells
+    assert ("finetune", (0, 1), (1, 10, 100)) in cells
 
 
 def test_options_reach_a_command_as_they_are():
@@ -95,7 +103,7 @@ def test_what_is_missing_is_asked_for_where_the_next_stage_has_results(tmp_path,
     Path("d").mkdir()
     Path("d/manifest.images.npy").touch()
     Path("d/manifest.parquet").touch()
-    assert plan.deleted(targets) == ["inventory", prepared[1], prepared[3], "f", "b"]
+    assert plan.deleted(targets) == ["inventory", prepared[1], *prepared[3:], "f", "b"]
 
 
 def test_small_phantoms_are_made_by_one_process_each():
@@ -108,4 +116,4 @@ def test_targets_follow_the_flow():
     assert tuple(targets) == plan.STAGES
     assert targets["report"] == ["results/report/smoke/index.html"]
     assert len(targets["pretrain"]) == 2
-    assert len(targets["adapt"]) == 6
+    assert len(targets["adapt"]) == 13

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -10,19 +11,29 @@ from sista.errors import UserError
 from sista.grid.budgets import BUDGETS
 from sista.protocols.mgca_v1 import mgca_v1
 from sista.protocols.quick_v1 import quick_v1
+from sista.tasks._base import find_task
 
 
 def test_exceptions_by_data_set_and_fraction():
     def rate(dataset, fraction):
-        return mgca_v1.settings_for("detection", dataset, fraction).learning_rate
+        return mgca_v1.settings_for("detection", "yolov3", dataset, fraction).learning_rate
 
     assert rate("rsna_pneumonia@phantom", 1) == 2e-4
     assert rate("object_cxr", 1) == 2.5e-4
     assert rate("rsna_pneumonia", 10) == 5e-4
-    assert mgca_v1.settings_for("segmentation", "siim_acr", 100).batch == 8
-    assert mgca_v1.settings_for("segmentation", "rsna_pneumonia", 100).batch == 16
-    with pytest.raises(UserError, match="valid: classification"):
-        mgca_v1.settings_for("grounding", "siim_acr", 100)
+    assert mgca_v1.settings_for("segmentation", "unet", "siim_acr", 100).batch == 8
+    assert mgca_v1.settings_for("segmentation", "unet", "rsna_pneumonia", 100).batch == 16
+    bare = replace(mgca_v1, settings={})
+    with pytest.raises(UserError, match="says nothing about task detection, and head yolov3"):
+        bare.settings_for("detection", "yolov3", "siim_acr", 100)
+
+
+def test_a_protocol_speaks_before_the_head_and_the_head_before_the_task():
+    own = quick_v1.settings_for("classification", "finetune", "chexpert", 100)
+    assert (own.learning_rate, own.layer_decay) == (5e-4, 0.75)
+    named = replace(quick_v1, settings={**quick_v1.settings, "finetune": replace(own, batch=7)})
+    assert named.settings_for("classification", "finetune", "chexpert", 100).batch == 7
+    assert quick_v1.settings_for("classification", "linear", "chexpert", 100).iterations == 400
 
 
 def test_chexpert_counts_five_labels():
@@ -33,14 +44,14 @@ def test_chexpert_counts_five_labels():
 
 
 def test_a_budget_that_only_shows_that_all_runs_shortens_heads():
-    plain = mgca_v1.settings_for("segmentation", "siim_acr", 1)
-    assert mgca_v1.settings_for("segmentation", "siim_acr", 1, "paper") == plain
-    assert mgca_v1.settings_for("segmentation", "siim_acr", 1, "released") == plain
-    short = mgca_v1.settings_for("segmentation", "siim_acr", 1, "tiny")
+    plain = mgca_v1.settings_for("segmentation", "unet", "siim_acr", 1)
+    assert mgca_v1.settings_for("segmentation", "unet", "siim_acr", 1, "paper") == plain
+    assert mgca_v1.settings_for("segmentation", "unet", "siim_acr", 1, "released") == plain
+    short = mgca_v1.settings_for("segmentation", "unet", "siim_acr", 1, "tiny")
     assert (short.iterations, short.epochs, short.most_steps) == (None, 1, 3)
     assert short.head["unet"]["channels"] == 32
     assert (short.batch, short.learning_rate) == (plain.batch, plain.learning_rate)
-    by_steps = quick_v1.settings_for("segmentation", "siim_acr", 1, "tiny")
+    by_steps = quick_v1.settings_for("segmentation", "unet", "siim_acr", 1, "tiny")
     assert (by_steps.iterations, by_steps.most_steps) == (3, 0)
     # What the budget does not name stays the protocol's.
     assert by_steps.head["unet"] == {"channels": 32, "steps": 3, "standardise": True}
@@ -59,7 +70,7 @@ def test_heads_fit_task_and_family(word):
     protocol = registry.find("protocols", word)
     assert protocol.word == word
     for task, by_family in protocol.heads.items():
-        assert protocol.metrics[task]
+        assert find_task(task).metric(protocol.main_metric(task) or find_task(task).metrics[0].word)
         for family, head in by_family.items():
             assert registry.constant("heads", head, "TASK") == task
             assert family in registry.constant("heads", head, "LEVELS")

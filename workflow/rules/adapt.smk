@@ -33,7 +33,7 @@ rule adapt:
                 head=wildcards.head,
                 budget=wildcards.budget,
                 threads=grid.threads,
-                **plan.subsets(ADAPTED.format(**wildcards), grid),
+                **plan.subsets(ADAPTED.format(**wildcards), grid, wildcards.head),
             )
         ),
         code=asked(

@@ -3,7 +3,7 @@
 #          out: results/fetch/DATASET/inventory.parquet; for the phantom also raw/, its raw layout
 # prepare  in: the inventory
 #          out: results/prepare/DATASET/manifest.parquet, manifest.split.parquet, manifest.images.npy,
-#               manifest.vocabulary.json
+#               manifest.vocabulary.json, manifest.regions.parquet
 
 
 rule fetch:
@@ -37,6 +37,7 @@ rule prepare:
         split="results/prepare/{dataset}/manifest.split.parquet",
         images="results/prepare/{dataset}/manifest.images.npy",
         vocabulary="results/prepare/{dataset}/manifest.vocabulary.json",
+        regions="results/prepare/{dataset}/manifest.regions.parquet",
     log:
         "results/prepare/{dataset}/log.txt",
     conda:

@@ -27,7 +27,7 @@ rule score:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
-        code=plan.code_hash("score"),
+        code=[plan.code_hash("score", tasks=task) for task in TASKS],
     message:
         f"score {NAME}"
     shell:
@@ -77,7 +77,7 @@ rule report:
         runtime=growing(60),
     params:
         folder=PAGE,
-        code=plan.code_hash("report"),
+        code=[plan.code_hash("report", tasks=task) for task in TASKS],
     message:
         f"report {NAME}"
     shell:

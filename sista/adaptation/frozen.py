@@ -1,0 +1,100 @@
+"""Heads on a frozen encoder: it sees every image once, and its features serve all heads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sista import registry
+from sista.adaptation.job import Job, Outcome, head_seed
+from sista.encoders.features import FeatureStore
+from sista.encoders.stored_features import stored_features
+from sista.openmmlab.backbone import feature_shape
+from sista.openmmlab.loading import quiet
+from sista.openmmlab.training import train_head
+from sista.protocols._base import Protocol, Settings
+
+
+def features(job: Job, levels: Sequence[int], zoom: float) -> FeatureStore:
+    """Return the encoder's features of the job's images; jobs of other heads share them."""
+    asked, size = job.asked, job.task.size
+    return stored_features(
+        job.encoder,
+        asked.encoder,
+        asked.manifest.with_suffix(".images.npy"),
+        [int(row) for row in job.task.frame["row"]],
+        levels=levels,
+        also=_levels_of_other_heads(asked.rules, asked.task, job.encoder.family, zoom),
+        size=size,
+        resize=round(size * zoom),
+        device=job.device,
+        scratch=asked.scratch / "features",
+        memory_bytes=asked.rules.map_bytes,
+    )
+
+
+def adapt(job: Job, draw: int, fraction: int, folder: Path) -> Outcome:
+    """Train one head on kept features and predict; see `Job.adapt`."""
+    rows, reason = job.training_rows(draw, fraction)
+    if reason:
+        return None, reason
+    return fit(job, draw, fraction, folder, rows, lambda settings: build(job, settings))
+
+
+def fit(
+    job: Job, draw: int, fraction: int, folder: Path, rows: Sequence[int], make: Any
+) -> Outcome:
+    """Train what `make` builds by the settings of this fraction, and predict.
+
+    Args:
+        job: the job.
+        draw: of the labels.
+        fraction: of the labels.
+        folder: for the states of a training by epochs.
+        rows: training images.
+        make: builds the model from the settings, on the job's device.
+    """
+    import torch
+
+    settings, seed = job.settings(fraction), head_seed(draw, fraction)
+    # Before the model is built: the seed decides its initial weights.
+    torch.manual_seed(seed)
+    model = make(settings)
+    validation = job.predicted[0][1]
+    if settings.iterations is None:
+        reason = job.task.unjudged(validation, settings.monitor)
+        if reason:
+            return None, reason
+
+    def judge(trained: Any) -> float:
+        if settings.monitor == "loss":
+            return job.task.validation_loss(trained, validation)
+        return -job.task.validation_score(trained, validation)
+
+    train_head(model, rows, job.task.batch, settings, seed=seed, folder=folder, judge=judge)
+    return job.predict(model).assign(draw=draw, fraction=fraction), None
+
+
+def build(job: Job, settings: Settings) -> Any:
+    """Build the head's model on the job's device."""
+    import torch
+
+    kept = job.task.features
+    shape = feature_shape(job.encoder, kept.levels, job.task.size)
+    head = job.asked.head
+    options = {**job.task.head_options(), **settings.head.get(head, {})}
+    with quiet():
+        model = registry.find("heads", head)(shape, len(job.task.labels), **options)
+    if kept.levels and kept.maps is None:
+        model.backbone.attach(job.encoder, kept.levels)
+    return model.to(job.device, memory_format=torch.channels_last)
+
+
+def _levels_of_other_heads(rules: Protocol, task: str, family: str, zoom: float) -> list[int]:
+    """Return the map levels of the protocol's heads that see the images at the same scale."""
+    heads = [
+        of.get(family)
+        for other, of in rules.heads.items()
+        if other == task or rules.settings[other].zoom == zoom
+    ]
+    levels = (registry.constant("heads", head, "LEVELS").get(family, ()) for head in heads if head)
+    return sorted({level for each in levels for level in each})

@@ -1,0 +1,176 @@
+"""Grounding: maps of phrases and of words over a film, beside the true regions of its findings.
+
+The map of a phrase is Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) of the cosine between
+film and phrase, which any method with a report encoder has. The maps of words are those of the
+method's own token level.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from sista import tables
+from sista.adaptation.studies import StudyTask
+from sista.encoders.image import normalise
+from sista.engine.interface import Embedded, required
+from sista.engine.pairs import Pairs
+from sista.engine.restored import Restored
+from sista.engine.views import CROP, centre
+from sista.errors import UserError
+from sista.metrics.grounding import region_share
+from sista.metrics.swaps import other_patients
+from sista.phantom.terms import TERMS
+from sista.preparation.frame import Frame
+from sista.preparation.masks import Mask, from_json
+from sista.tasks._arrays import pack
+
+# Points along a side of a cell at which the true region is looked up.
+SAMPLES = 16
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What the head gives: the restored run, and how maps are made.
+
+    Attributes:
+        run: restored from the checkpoint.
+        phrases: sentences that name a finding; `{finding}` is replaced.
+        stride: pixels a cell of the map of a phrase (a ViT has one patch size).
+        swaps: films of other patients that each text is also shown.
+    """
+
+    run: Restored
+    phrases: tuple[str, ...]
+    stride: int
+    swaps: int
+
+    @torch.enable_grad()  # type: ignore[untyped-decorator]
+    def phrase_maps(self, pairs: Pairs, finding: str) -> NDArray[np.float32]:
+        """Return the map of a finding's phrases on every film, `[N, P]` >= 0."""
+        vectors = self.run.embed_texts([p.format(finding=finding) for p in self.phrases])
+        phrase = functional.normalize(vectors.mean(0), dim=0)
+        image, maps = self.run.model.image, []
+        for start in range(0, len(pairs.frame), BATCH):
+            rows = np.arange(start, min(start + BATCH, len(pairs.frame)))
+            films = centre(pairs.images, rows, image.size).to(phrase.device)
+            inputs = normalise(films, image).requires_grad_()
+            features = image(inputs)
+            cells = features.maps[image.patch_map(self.stride)]
+            film = functional.normalize(self.run.model.image_head(features.pooled), dim=1)
+            # Films do not depend on each other, so the gradient of the sum is that of each.
+            (slope,) = torch.autograd.grad((film @ phrase).sum(), cells)
+            weight = slope.mean((2, 3), keepdim=True)
+            maps.append((weight * cells).sum(1).relu().flatten(1).detach())
+        return torch.cat(maps).float().cpu().numpy()
+
+
+class GroundingTask(StudyTask):
+    """Findings on films whose true regions are known."""
+
+    @property
+    def read(self) -> list[Path]:
+        """Files beside manifest, split and images that the predictions depend on."""
+        return [self.manifest.with_suffix(".regions.parquet")]
+
+    def predictions(self, model: Pointer, rows: Sequence[int]) -> pd.DataFrame:
+        """Return a row for each finding of each film."""
+        return pd.DataFrame(list(self.predict(model, rows))) if len(rows) else pd.DataFrame()
+
+    def predict(self, model: Any, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yield a row for each finding with a region on a film; forms without maps stay empty."""
+        pairs = self.pairs(rows, model.run.stored_size)
+        regions = self._regions(pairs)
+        others = other_patients(pairs.frame["patient_id"].to_numpy(), model.swaps)
+        phrases = {label: model.phrase_maps(pairs, _phrase(label)) for _, label in regions}
+        words = _word_maps(model.run, pairs, others)
+        for (place, label), mask in regions.items():
+            row = {**self.identity(rows[place]), "label": label}
+            own = phrases[label]
+            frame = Frame.of(pairs.frame.iloc[place].to_dict(), int(self.meta["prepared_size"]))
+            row |= _form("phrase", mask, frame, own[place], own[others[:, place]])
+            chosen = words.places(place, label) if words else np.array([], np.int64)
+            if words and len(chosen):
+                maps = (words.own[place, chosen], words.other[:, place, chosen])
+                row |= _form("words", mask, frame, *maps)
+            else:
+                row |= dict.fromkeys(("words", "words_other", "words_region"), "")
+            yield row
+
+    def _regions(self, pairs: Pairs) -> dict[tuple[int, str], Mask]:
+        """Return the union of the regions of each (study, finding), at native size."""
+        table, _ = tables.read(self.read[0], "regions")
+        positions = {image: n for n, image in enumerate(pairs.frame["image_id"])}
+        regions: dict[tuple[int, str], Mask] = {}
+        for row in table[table["image_id"].isin(list(positions))].to_dict("records"):
+            key = (positions[row["image_id"]], str(row["label"]))
+            mask = from_json(row["mask"])
+            regions[key] = regions[key] | mask if key in regions else mask
+        if not regions:
+            raise UserError(
+                f"{self.read[0]}: no true region of a finding on these films; of the present data "
+                "sets only phantoms know them"
+            )
+        return regions
+
+
+def _form(
+    form: str, mask: Mask, frame: Frame, own: NDArray[np.float32], other: NDArray[np.float32]
+) -> dict[str, str]:
+    """Return the columns of one form of map: own, of other films, share of the region a cell."""
+    grid = round(own.shape[-1] ** 0.5)
+    points = (np.arange(grid * SAMPLES) + 0.5) / (grid * SAMPLES)
+    # Training saw the centre of the prepared square: see CROP.
+    square = (0.5 + (points - 0.5) * CROP) * frame.prepared
+    share = region_share(mask.astype(bool), *frame.native_pixels(square), grid)
+    return {form: pack(own), f"{form}_other": pack(other), f"{form}_region": pack(share)}
+
+
+@dataclass(frozen=True)
+class _WordMaps:
+    """Maps of the words of reports: own `[N, W, P]`, on other films `[S, N, W, P]`."""
+
+    names: tuple[str, ...]
+    ids: NDArray[np.int64]
+    own: NDArray[np.float32]
+    other: NDArray[np.float32]
+
+    def places(self, study: int, label: str) -> NDArray[np.int64]:
+        """Return which words of a report name a finding."""
+        named = TERMS.get(label, frozenset(_phrase(label).split()))
+        wanted = [n for n, word in enumerate(self.names) if word in named]
+        return np.flatnonzero(np.isin(self.ids[study], wanted))
+
+
+def _phrase(label: str) -> str:
+    """Return a finding's name as it stands in a sentence."""
+    return label.replace("_", " ").lower()
+
+
+@torch.no_grad()
+def _word_maps(run: Restored, pairs: Pairs, others: NDArray[np.int64]) -> _WordMaps | None:
+    """Return the maps of the method's own token level, or None where it has none."""
+    table = run.tokens(list(pairs.frame["report"]))
+    embedded = run.embed(pairs, table)
+    own = _weights(run, embedded)
+    if own is None or embedded.patches is None:
+        return None
+    patches = required(embedded.patches)
+    shown = [_weights(run, embedded._replace(patches=patches[torch.from_numpy(o)])) for o in others]
+    other = np.stack([maps for maps in shown if maps is not None])
+    return _WordMaps(table.words, required(embedded.word_ids).cpu().numpy(), own, other)
+
+
+def _weights(run: Restored, embedded: Embedded) -> NDArray[np.float32] | None:
+    weights: Tensor | None = None
+    if embedded.words is not None:
+        weights = run.objective.word_patch_weights(embedded)
+    return None if weights is None else weights.float().cpu().numpy()

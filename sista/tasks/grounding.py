@@ -1,0 +1,101 @@
+"""Grounding: do maps of a phrase, or of the words of a report, lie on the region they name?
+
+A row is a finding on a film whose true region is known. `phrase`: the map of a sentence that names
+the finding; `words`: the maps of the words of the film's own report that name it, which only
+methods with a token level have. Every map is compared with the maps of the same text on films of
+other patients, so that a habit ("effusion is at the base") does not count as looking.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from sista.metrics.grounding import Pointing, chance, pointing
+from sista.metrics.values import Floats, Value, value
+from sista.tasks._arrays import unpack
+from sista.tasks._base import Metric, Subset, Task, text
+
+FORMS = {"phrase": "phrase", "words": "words of the report"}
+MEASURES = {
+    "hit": "Pointing",
+    "precision": "Pointing (share of the cell)",
+    "mass": "Weight inside the region",
+}
+
+
+def _metrics() -> Iterator[Metric]:
+    for measure, title in MEASURES.items():
+        for form, name in FORMS.items():
+            controls = (f"{measure}_{form}_other_film", f"{measure}_{form}_chance")
+            yield Metric(f"{measure}_{form}", f"{title}, {name}", controls=controls)
+            other = f"{title}, {name}, another patient's film"
+            yield Metric(controls[0], other, control=True)
+            yield Metric(controls[1], f"{title}, {name}, by chance", control=True)
+
+
+def _evaluate(subset: Subset) -> Iterator[Value]:
+    rows = subset.rows
+    images = {image: n for n, image in enumerate(dict.fromkeys(rows["image_id"]))}
+    weights = subset.weights[:, [images[image] for image in rows["image_id"]]]
+    labels = rows["label"].to_numpy()
+    groups = {"all": np.ones(len(rows), bool)}
+    groups |= {str(label): labels == label for label in sorted(set(labels))}
+    for metric, values in _measured(rows).items():
+        if subset.wants(metric):
+            for group, chosen in groups.items():
+                known = chosen & ~np.isnan(values)
+                drawn = weights[:, known]
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    means = drawn @ values[known] / drawn.sum(1)
+                why = "the method has no such map" if chosen.any() else "no region"
+                yield value(metric, group, means, int(known.sum()), why)
+
+
+def _measured(rows: pd.DataFrame) -> dict[str, Floats]:
+    """Return each metric for every row, `[N]`; NaN without a map or where no region is in sight."""
+    found: dict[str, list[float]] = {metric.word: [] for metric in _metrics()}
+    for row in rows.to_dict("records"):
+        for form in FORMS:
+            scored = _form(*(str(row[f"{form}{part}"]) for part in ("", "_other", "_region")))
+            for ending, measures in scored.items():
+                for measure, level in measures.items():
+                    found[f"{measure}_{form}{ending}"].append(level)
+    return {metric: np.array(values) for metric, values in found.items()}
+
+
+def _form(own: str, other: str, region: str) -> dict[str, dict[str, float]]:
+    """Return the measures of one form of map by ending of the metric's word.
+
+    Args:
+        own: packed maps of the film, `[..., P]`; empty without any.
+        other: of other patients' films, `[S, ..., P]`.
+        region: share of each cell inside the region, `[P]`.
+    """
+    share = unpack(region) if own else np.zeros(1)
+    if not share.any():
+        nothing = dict.fromkeys(MEASURES, np.nan)
+        return {"": nothing, "_other_film": nothing, "_chance": nothing}
+    return {
+        "": _measures(pointing(unpack(own), share)),
+        "_other_film": _measures(pointing(unpack(other), share)),
+        "_chance": _measures(chance(share)),
+    }
+
+
+def _measures(scored: Pointing) -> dict[str, float]:
+    return {measure: float(np.mean(getattr(scored, measure))) for measure in MEASURES}
+
+
+grounding = Task(
+    word="grounding",
+    title="Grounding",
+    columns={
+        "label": text(),
+        **{f"{form}{part}": text() for form in FORMS for part in ("", "_other", "_region")},
+    },
+    metrics=tuple(_metrics()),
+    evaluate=_evaluate,
+    overall="all",
+    also=("hit_words",),
+)
