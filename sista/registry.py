@@ -61,10 +61,20 @@ def constant(kind: str, name: str, key: str, default: Any = REQUIRED) -> Any:
             targets = [node.target]
         for target in targets:
             if isinstance(target, ast.Name) and target.id == key and node.value:  # type: ignore[attr-defined]
-                return ast.literal_eval(node.value)  # type: ignore[attr-defined]
+                return _written_out(file, key, node.value)  # type: ignore[attr-defined]
     if default is REQUIRED:
         raise UserError(f"{file}: needs the constant {key}")
     return default
+
+
+def _written_out(file: Path, key: str, value: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except ValueError as error:
+        # It is read without running the file, so nothing may be computed in it.
+        raise UserError(
+            f"{file}:{value.lineno}: {key} must be written out, not computed"
+        ) from error
 
 
 def settings(kind: str, name: str) -> dict[str, Setting]:

@@ -50,9 +50,11 @@ def write(root: Path, run: AdaptRun, *, images=24, refused=(), multiclass=False)
     ]
     meta = {
         "run": {
-            **{k: getattr(run, k) for k in ("variant", "method", "settings", "encoder", "family")},
-            **{k: getattr(run, k) for k in ("corpus", "budget", "seed", "dataset", "protocol")},
-            "settings_hash": run.settings_hash,
+            **{k: getattr(run.pretrain, k) for k in ("variant", "method", "settings", "encoder")},
+            **{k: getattr(run.pretrain, k) for k in ("family", "corpus", "budget", "seed")},
+            "dataset": run.dataset,
+            "protocol": run.protocol,
+            "settings_hash": run.pretrain.settings_hash,
             "head": run.head,
             "task": run.task,
             "release": "1.0",

@@ -6,7 +6,8 @@ from sista.openmmlab.backbone import FeatureShape
 TASK = "classification"
 ADAPTS = "tuned"
 LEVELS: dict[str, tuple[int, ...]] = {"resnet": (), "vit": ()}
-# MAE's recipe (He et al. 2022, table 9) in small; a protocol may name its own.
+# MAE's recipe (He et al. 2022, table 9) in small; a protocol may name its own. Images are cut as
+# those of the protocol's other heads.
 TRAINING = {
     "learning_rate": 5e-4,
     "weight_decay": 0.05,
@@ -14,7 +15,6 @@ TRAINING = {
     "iterations": 100,
     "cosine": True,
     "clip_gradient": 1.0,
-    "zoom": 256 / 224,
     "layer_decay": 0.75,
 }
 

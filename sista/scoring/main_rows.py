@@ -23,15 +23,6 @@ def shown_rows(scores: pd.DataFrame, main_metrics: Mapping[str, str]) -> pd.Data
     """Return the rows of the main tables: of each run's tested metrics and of their controls."""
     rows = overall(scores)
     main = rows["predictions"].map(dict(main_metrics))
-    wanted = {
-        (task, metric): _with_controls(str(task), str(metric))
-        for task, metric in set(zip(rows["task"], main, strict=True))
-    }
-    keys = zip(rows["task"], main, rows["metric"], strict=True)
-    return rows[[metric in wanted[task, own] for task, own, metric in keys]]
-
-
-def _with_controls(task: str, main: str) -> set[str]:
-    rules = find_task(task)
-    tested = rules.tested(main)
-    return {*tested, *(control for word in tested for control in rules.metric(word).controls)}
+    keys = list(zip(rows["task"], main, rows["fraction"], strict=True))
+    wanted = {key: find_task(str(key[0])).shown(str(key[1]), int(key[2])) for key in set(keys)}
+    return rows[[m in wanted[key] for m, key in zip(rows["metric"], keys, strict=True)]]

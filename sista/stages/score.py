@@ -131,26 +131,22 @@ def rows(run: AdaptRun, scores: FileScores) -> Iterator[dict[str, Any]]:
             for value in by_place.get((fraction, draw), []):
                 yield known | seconds | value
             if (scores.main, fraction, draw) not in scores.replicates:
-                yield known | seconds | _not_available(run, scores, fraction, draw)
+                for row in _not_available(run, scores, fraction, draw):
+                    yield known | seconds | row
 
 
-def _not_available(run: AdaptRun, scores: FileScores, fraction: int, draw: int) -> dict[str, Any]:
-    """Return the row of a refused fraction: no value, and the reason."""
+def _not_available(
+    run: AdaptRun, scores: FileScores, fraction: int, draw: int
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a refused fraction: no value of what its table shows, and the reason."""
     reasons = [
         str(item["reason"])
         for item in scores.meta.get("refused", [])
         if int(item["fraction"]) == fraction and item.get("draw", draw) in (draw, -1, None)
     ]
-    nan = float("nan")
-    return {
-        "fraction": fraction,
-        "draw": draw,
-        "subset": "test",
-        "metric": scores.main,
-        "label": find_task(run.task).overall,
-        "value": nan,
-        "low": nan,
-        "high": nan,
-        "n": 0,
-        "note": reasons[0] if reasons else "not in the predictions file",
-    }
+    task, nan = find_task(run.task), float("nan")
+    note = reasons[0] if reasons else "not in the predictions file"
+    for metric in task.shown(scores.main, fraction):
+        values = {"value": nan, "low": nan, "high": nan, "n": 0, "note": note}
+        place = {"fraction": fraction, "draw": draw, "subset": "test", "metric": metric}
+        yield place | {"label": task.overall} | values

@@ -43,7 +43,8 @@ class Metric:
         percent: a share, shown in percent; else shown as it is.
         control: no merit of the method, but what others are compared with.
         controls: words of metrics that this one must beat to mean anything, e.g. its value by
-            chance; tables show them beside it, and it is tested against them.
+            chance. They are worked out where no label was used (a trained head is compared with
+            other rows); tables show them beside it, and it is tested against them.
     """
 
     word: str
@@ -138,6 +139,12 @@ class Task:
     def tested(self, main: str) -> tuple[str, ...]:
         """Return the metrics that are tested against baselines and controls, the main one first."""
         return (main, *(word for word in self.also if word != main))
+
+    def shown(self, main: str, fraction: int) -> tuple[str, ...]:
+        """Return the tested metrics and, where no label was used, their controls."""
+        tested = self.tested(main)
+        controls = (c for word in tested for c in self.metric(word).controls if not fraction)
+        return tuple(dict.fromkeys((*tested, *controls)))
 
     def metric(self, word: str) -> Metric:
         """Return a metric by its word; an unknown word is answered with the valid ones."""

@@ -21,9 +21,9 @@ METRICS = (
     Metric("ece", "Calibration error", lower_is_better=True),
 )
 CONTROLS = (
-    Metric(f"auroc{OTHER_FILM}", "AUROC, another patient's film", control=True),
-    Metric(f"auroc{CHANCE}", "AUROC by chance", control=True),
-    Metric(f"accuracy{OTHER_FILM}", "Accuracy, another patient's film", control=True),
+    Metric(f"auroc{OTHER_FILM}", "AUROC, other film", control=True),
+    Metric(f"auroc{CHANCE}", "AUROC, chance", control=True),
+    Metric(f"accuracy{OTHER_FILM}", "Accuracy, other film", control=True),
 )
 
 

@@ -16,11 +16,11 @@ from sista.metrics.values import Floats, Value, value
 from sista.tasks._arrays import unpack
 from sista.tasks._base import Metric, Subset, Task, text
 
-FORMS = {"phrase": "phrase", "words": "words of the report"}
+FORMS = {"phrase": "phrase", "words": "words"}
 MEASURES = {
     "hit": "Pointing",
-    "precision": "Pointing (share of the cell)",
-    "mass": "Weight inside the region",
+    "precision": "Cell share",
+    "mass": "Mass inside",
 }
 
 
@@ -29,9 +29,9 @@ def _metrics() -> Iterator[Metric]:
         for form, name in FORMS.items():
             controls = (f"{measure}_{form}_other_film", f"{measure}_{form}_chance")
             yield Metric(f"{measure}_{form}", f"{title}, {name}", controls=controls)
-            other = f"{title}, {name}, another patient's film"
+            other = f"{title}, {name}, other film"
             yield Metric(controls[0], other, control=True)
-            yield Metric(controls[1], f"{title}, {name}, by chance", control=True)
+            yield Metric(controls[1], f"{title}, {name}, chance", control=True)
 
 
 def _evaluate(subset: Subset) -> Iterator[Value]:

@@ -28,17 +28,15 @@ SWAPS = 8
 def _metrics() -> Iterator[Metric]:
     for k in (5, 1, 10):
         controls = (f"recall_{k}_other_film", f"recall_{k}_chance")
-        yield Metric(f"recall_{k}", f"R@{k} (both directions)", controls=controls)
-        yield Metric(controls[0], f"R@{k}, another patient's film", control=True)
-        yield Metric(controls[1], f"R@{k} by chance", control=True)
+        yield Metric(f"recall_{k}", f"R@{k}", controls=controls)
+        yield Metric(controls[0], f"R@{k}, other film", control=True)
+        yield Metric(controls[1], f"R@{k}, chance", control=True)
     for k in RANKS:
         yield Metric(f"film_to_report_{k}", f"R@{k}, film to report")
         yield Metric(f"report_to_film_{k}", f"R@{k}, report to film")
         chance = f"same_findings_{k}_chance"
-        yield Metric(
-            f"same_findings_{k}", f"R@{k}, any report with these findings", controls=(chance,)
-        )
-        yield Metric(chance, f"R@{k}, any report with these findings, by chance", control=True)
+        yield Metric(f"same_findings_{k}", f"R@{k}, same findings", controls=(chance,))
+        yield Metric(chance, f"R@{k}, same findings, chance", control=True)
 
 
 @dataclass(frozen=True)

@@ -116,4 +116,4 @@ def test_targets_follow_the_flow():
     assert tuple(targets) == plan.STAGES
     assert targets["report"] == ["results/report/smoke/index.html"]
     assert len(targets["pretrain"]) == 2
-    assert len(targets["adapt"]) == 13
+    assert len(targets["adapt"]) == 10

@@ -115,9 +115,9 @@ def _build() -> None:
         fetch(word, out=listing)
         prepare(word, out=results / "prepare" / word / "manifest.parquet", inventory=listing)
     for run in made.runs(variants=("random_init", "clip"), tasks=("classification",)):
-        encoder = results / Path(run.checkpoint).relative_to("results")
-        corpus = results / "prepare" / run.corpus / "manifest.parquet"
-        pretrain(out=encoder, manifest=corpus, text=run.checkpoint)
+        encoder = results / Path(run.pretrain.checkpoint).relative_to("results")
+        corpus = results / "prepare" / run.pretrain.corpus / "manifest.parquet"
+        pretrain(out=encoder, manifest=corpus, text=run.pretrain.checkpoint)
         manifest = results / "prepare" / run.dataset / "manifest.parquet"
         adapt(Path(), run, out=Path(run.predictions), manifest=manifest, encoder=encoder)
     scores = results / "score" / "suite.parquet"

@@ -29,7 +29,7 @@ def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     (root / "suite.yaml").write_text(GRID)
     for run in made.runs():
-        refused = (1,) if run.task == "detection" and run.family == "vit" else ()
+        refused = (1,) if run.task == "detection" and run.pretrain.family == "vit" else ()
         made.write(root, run, refused=refused)
     score.score(
         grid=root / "suite.yaml",

@@ -19,7 +19,7 @@ def scored(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     runs = made.runs()
     for run in runs:
-        refused = (1,) if run.task == "detection" and run.family == "vit" else ()
+        refused = (1,) if run.task == "detection" and run.pretrain.family == "vit" else ()
         made.write(root, run, refused=refused)
     return root, score.score_runs(runs, results=root / "results", bootstrap=400)
 
