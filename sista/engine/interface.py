@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sista.engine.views import ViewPolicy
+from sista.errors import check_range
 
 HeadNorm = Literal["batch", "layer", "none"]
 Projector = Literal["linear", "mlp"]
@@ -37,7 +38,8 @@ class Needs:
         released_weights: the image encoder starts from timm's released weights in any case.
         timm_weights: the image encoder starts from this file with timm's own keys.
         weights: the image encoder is read from this file of `sista import`.
-        similarity: inter-report similarity by this encoder (`sista.text.report_encoders`); "" = none.
+        similarity: inter-report similarity by this encoder (`sista.text.report_encoders`); "" =
+            none.
         r_text: text that the similarity looks at: `raw` or `cleaned`.
         stop_words: function words count as words.
         relevant_words: `stated`: only words of sentences that state a finding count; or `all`.
@@ -73,6 +75,10 @@ class Needs:
     width: int = 128
     head_norm: HeadNorm = "batch"
     projector: Projector = "linear"
+
+    def __post_init__(self) -> None:
+        """Refuse a space without dimensions."""
+        check_range("width", self.width, 1)
 
 
 # Parts of `Embedded` that hold a value for each two pairs; all others have one row for each pair.
@@ -212,10 +218,15 @@ class Temperature(nn.Module):
     Args:
         start: first value; 0.07.
         learned: False keeps it fixed.
+
+    Raises:
+        UserError: the first value lies outside.
     """
 
     def __init__(self, start: float, learned: bool) -> None:
         super().__init__()
+        # Outside, the clamp would train with another value than the record names.
+        check_range("temperature", start, 0.01, 1.0)
         # A start at an end is moved inside by a rounding error, where the clamp has a gradient.
         inside = min(max(math.log(start), math.log(0.01) + 1e-6), -1e-6)
         self.log = nn.Parameter(torch.tensor(inside), requires_grad=learned)

@@ -20,10 +20,18 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from sista.engine.interface import Embedded, HeadNorm, Needs, Objective, required
+from sista.errors import check_range
 from sista.losses.info_nce import info_nce
 from sista.losses.mgca import cpa, cta
 
 Compatibility = Literal["none", "released_code"]
+# Settings that act only beside others, see `registry.check_settings`.
+ACTS = {
+    "temperature": "w_ita",
+    "local_temperature compatibility stop_words": "w_cta",
+    "prototype_temperature prototypes epsilon iterations": "w_cpa",
+    "head_norm": "w_ita or w_cpa",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +67,13 @@ class Settings:
     stop_words: bool = True
     width: int = 128
     head_norm: HeadNorm = "batch"
+
+    def __post_init__(self) -> None:
+        """Refuse what divides by nothing or has no meaning."""
+        for name in ("temperature", "local_temperature", "prototype_temperature", "epsilon"):
+            check_range(name, getattr(self, name), 1e-6)
+        check_range("prototypes", self.prototypes, 1)
+        check_range("iterations", self.iterations, 0)
 
 
 class _Mgca(Objective):
