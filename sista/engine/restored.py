@@ -12,6 +12,7 @@ from sista import registry
 from sista.encoders.checkpoint import load_image_encoder, load_state
 from sista.encoders.text import SMALL, TextEncoder, load_pretrained, small_bert
 from sista.engine.batches import Batch, token_batch
+from sista.engine.corpus import Corpus
 from sista.engine.interface import Embedded, Objective
 from sista.engine.model import PretrainModel
 from sista.engine.pairs import Pairs, load_pairs
@@ -35,7 +36,7 @@ class Restored:
         """Return the studies of a subset that have a report, and their tokens."""
         needs = self.objective.needs
         size = round(self.model.image.size / CROP)
-        pairs = load_pairs(manifest, split, subset=subset, size=size, text=True)
+        pairs = load_pairs(Corpus(manifest, split), subset=subset, size=size, text=True)
         table = tokenise(
             list(pairs.frame["report"]),
             self.tokenizer,

@@ -113,7 +113,8 @@ def test_early_stopping_leaves_no_state(tmp_path):
     out = run(tmp_path / "run", *corpus(tmp_path), method="clip", patience=1)
     names = {"encoder.safetensors", "log.csv", "run.json"}
     assert {p.name for p in out.parent.iterdir()} == names
-    assert json.loads(out.with_name("run.json").read_text())["run"]["plan"]["patience"] == 1
+    asked = json.loads(out.with_name("run.json").read_text())["run"]
+    assert asked["resolved_budget"]["patience"] == 1
 
 
 def command(out, manifest, split, *options):
