@@ -15,9 +15,10 @@ def check_range(name: str, value: float | None, low: float, high: float = math.i
         UserError: names value and range.
     """
     # Written so that NaN, which is in no order with anything, is refused too.
-    if value is not None and not (low <= value <= high and math.isfinite(value)):
-        upper = f"at most {high:g}" if math.isfinite(high) else "finite"
-        raise UserError(f"{name}: {value:g} must be at least {low:g} and {upper}")
+    if value is None or (low <= value <= high and math.isfinite(value)):
+        return
+    upper = f" and at most {high:g}" if math.isfinite(high) else ""
+    raise UserError(f"{name}: {value:g}, but it must be a number of at least {low:g}{upper}")
 
 
 def unwritable(error: Exception) -> str | None:

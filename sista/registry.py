@@ -162,7 +162,7 @@ def check_settings(kind: str, name: str, given: Mapping[str, Any]) -> None:
             raise UserError(f"{name}: {wrong}")
     resolved = {key: given.get(key, setting.default) for key, setting in known.items()}
     weights = [key for key in known if key.startswith("w_")]
-    if weights and not any(resolved[key] for key in weights):
+    if len(weights) > 1 and not any(resolved[key] for key in weights):
         raise UserError(f"{name}: {', '.join(weights)} are all 0, so there is nothing to train")
     for key in given:
         needs = _lacks(kind, name, key, resolved)

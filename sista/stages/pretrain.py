@@ -96,32 +96,35 @@ def main(
         compiled: fuse the encoders with torch.compile.
         save_every: steps after which the state is saved, besides each epoch's end.
     """
-    given = _settings(settings)
-    registry.check_settings("methods", method, given)
-    encoder_spec(encoder)
-    check_range("--seed", seed, 0)
+    machine = Machine(device, threads, compiled, save_every)
+    facts: dict[str, Any] = {"word": encoder, "method": method, "variant": variant or method}
+    facts |= {"corpus": corpus, "budget": budget, "seed": seed}
+    facts |= {"threads": threads, "compiled": compiled}
     changes = {"precision": precision, "chunk": chunk, "patience": patience}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    facts = {
-        "word": encoder,
-        "method": method,
-        "variant": variant or method,
-        "corpus": corpus,
-        "budget": budget,
-        "seed": seed,
-        "threads": threads,
-        "compiled": compiled,
-    }
-    job = _Job(
-        facts,
-        given,
-        replace(find_budget(budget), **changes),  # type: ignore[arg-type]
-        (*changes, *(["compiled"] if compiled else [])),
-        Corpus(manifest, split),
-        out,
-        Machine(device, threads, compiled, save_every),
-    )
-    return _pretrain(job)
+    named = {name: value for name, value in changes.items() if value is not None}
+    return _pretrain(_job(facts, settings, named, Corpus(manifest, split), out, machine))
+
+
+def _job(
+    facts: dict[str, Any],
+    settings: str,
+    changes: dict[str, Any],
+    corpus: Corpus,
+    out: Path,
+    machine: Machine,
+) -> _Job:
+    """Return what was asked for, all of it checked before any data is read.
+
+    Raises:
+        UserError: a word, a setting or a number is wrong; names the valid ones.
+    """
+    given = _settings(settings)
+    registry.check_settings("methods", facts["method"], given)
+    encoder_spec(facts["word"])
+    check_range("--seed", facts["seed"], 0)
+    budget = replace(find_budget(facts["budget"]), **changes)
+    changed = (*changes, *(["compiled"] if machine.compiled else []))
+    return _Job(facts, given, budget, changed, corpus, out, machine)
 
 
 def _pretrain(job: _Job) -> Made | None:
@@ -191,6 +194,7 @@ def _train(
     spec = encoder_spec(run["word"])
     image, learned = _start_encoder(objective, spec)
     learned |= {"family": spec.family, "image_encoder": image.description()}
+    _check_stride(job.settings, image)
     if not objective.needs.trained:
         if ranks.first:
             _write_log([], job.out)
@@ -238,6 +242,20 @@ def _start_encoder(
         return image, {"weights": facts}
     start_from_weights = needs.trained and bool(spec.initial_weights)
     return ImageEncoder(spec, pretrained=needs.released_weights or start_from_weights), {}
+
+
+def _check_stride(settings: dict[str, Any], image: "ImageEncoder") -> None:
+    """Refuse another patch than that of a ViT, which has one.
+
+    Raises:
+        UserError: names the setting.
+    """
+    asked = settings.get("patch_stride")
+    if image.family == "vit" and asked not in (None, image.map_strides[0]):
+        raise UserError(
+            f"encoder {image.word}: its patches are {image.map_strides[0]} px, so "
+            f"patch_stride={asked} has no effect; leave it out, or take a resnet"
+        )
 
 
 def _write_log(log: list[dict[str, float]], out: Path) -> None:

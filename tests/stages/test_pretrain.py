@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,8 +30,11 @@ ROOT = Path(__file__).resolve().parents[2]
 WORDS = ["left effusion", "right effusion", "no acute process", "cardiomegaly with edema"]
 
 
-def corpus(folder: Path, count: int = 40) -> tuple[Path, Path]:
+def corpus(
+    folder: Path, count: int = 40, reports: Sequence[str] | None = None
+) -> tuple[Path, Path]:
     """Write a small prepared corpus."""
+    reports = reports or [f"there is {WORDS[n % 4]}. number {n} of many." for n in range(count)]
     generator = np.random.default_rng(0)
     manifest = folder / "manifest.parquet"
     np.save(folder / "manifest.images.npy", generator.integers(0, 255, (count, 110, 110), np.uint8))
@@ -51,7 +55,7 @@ def corpus(folder: Path, count: int = 40) -> tuple[Path, Path]:
             "spacing": np.nan,
             "boxes": None,
             "mask": None,
-            "report": [f"there is {WORDS[n % 4]}. number {n} of many." for n in range(count)],
+            "report": list(reports),
             "release": "1",
             "content_hash": ids,
             "official": None,
