@@ -21,8 +21,8 @@ from sista.engine.sources import known_labels
 from sista.errors import UserError
 from sista.grid.budgets import Budget
 from sista.losses import gloria
+from tests.made_up_corpus import corpus
 from tests.made_up_pairs import SPECS
-from tests.stages.test_pretrain import corpus
 
 BUDGET = Budget("made", epochs=1, batch=16, learning_rate=1e-2, warmup=0.0, tokens=40)
 # A word of both, so that a ResNet of 32 px has more than one cell of its last map.
