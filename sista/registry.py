@@ -5,6 +5,8 @@ Names, settings and constants are read from the source text, so planning needs n
 
 import ast
 import importlib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -151,6 +153,75 @@ def _spelt_out(file: Path, annotation: ast.expr) -> ast.expr:
     return annotation
 
 
+def check_settings(kind: str, name: str, given: Mapping[str, Any]) -> None:
+    """Check the changed settings of a word, without importing it.
+
+    A setting that cannot act beside the others is refused, since a record would name what did not
+    happen. Which ones these are, a file says in a constant `ACTS`: settings, separated by spaces,
+    → what one of them needs: alternatives separated by `or`, each of conditions joined by `&`:
+    `other` (is not 0, False, None or ""), `other=value` or `other!=value`. A setting that several
+    entries name needs all of them.
+
+    Args:
+        kind: folder of the package.
+        name: word.
+        given: settings that a user named.
+
+    Raises:
+        UserError: a setting is unknown, of another type, missing or without effect.
+    """
+    known = settings(kind, name)
+    for key, setting in known.items():
+        # A text without a default, such as a path: there is no run without it.
+        if setting.annotation == "str" and not setting.default and not given.get(key):
+            raise UserError(f"{name} needs the setting {key!r}")
+    for key, value in given.items():
+        if key not in known:
+            valid = ", ".join(known) or "none"
+            raise UserError(f"{name} has no setting {key!r}; valid: {valid}")
+        wrong = check_setting(known[key], value)
+        if wrong:
+            raise UserError(f"{name}: {wrong}")
+    resolved = {key: given.get(key, setting.default) for key, setting in known.items()}
+    weights = [key for key in known if key.startswith("w_")]
+    if len(weights) > 1 and not any(resolved[key] for key in weights):
+        raise UserError(f"{name}: {', '.join(weights)} are all 0, so there is nothing to train")
+    for key in given:
+        needs = _lacks(kind, name, key, resolved)
+        if needs and resolved[key] != known[key].default:
+            raise UserError(
+                f"{name}: {key}={resolved[key]!r} has no effect beside the other settings; "
+                f"it acts only with {needs}"
+            )
+
+
+def _lacks(kind: str, name: str, key: str, resolved: Mapping[str, Any]) -> str | None:
+    """Return what a setting needs to act and does not have, in words, or None."""
+    try:
+        acts: dict[str, str] = constant(kind, name, "ACTS")
+    except UserError:
+        return None
+    for group, needs in acts.items():
+        ways = [way.split(" & ") for way in needs.split(" or ")]
+        if key in group.split() and not any(
+            all(_holds(condition, resolved) for condition in way) for way in ways
+        ):
+            return needs.replace(" & ", " and ").replace("!=", " other than ").replace("=", ": ")
+    return None
+
+
+def _holds(condition: str, resolved: Mapping[str, Any]) -> bool:
+    key, equal, text = condition.partition("=")
+    if not equal:
+        return bool(resolved[key])
+    try:
+        value = ast.literal_eval(text)
+    except ValueError:
+        # A word, such as one of a Literal.
+        value = text
+    return bool(resolved[key.rstrip("!")] == value) != key.endswith("!")
+
+
 def check_setting(setting: Setting, value: Any) -> str | None:
     """Return what is wrong with a value for this setting, or None."""
     allowed: list[Any] = []
@@ -167,6 +238,8 @@ def check_setting(setting: Setting, value: Any) -> str | None:
     plain = [types[t.strip()] for t in setting.annotation.split("|") if t.strip() in types]
     if value in allowed or (not allowed and not plain):
         return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{setting.name}={value!r}: expected a finite number"
     for kind in plain:
         if isinstance(value, kind) and (not isinstance(value, bool) or kind is bool):
             return None

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sista import registry
+from sista.engine.corpus import Corpus
 from sista.engine.pairs import load_pairs
 from sista.grid.budgets import find_budget
 from sista.metrics.retrieval import CutQuality, cut_quality
@@ -80,7 +81,7 @@ def table(
     """
     manifest = corpus / "manifest.parquet"
     split = corpus / "manifest.split.parquet"
-    pairs = load_pairs(manifest, split, subset="val", size=32, text=True)
+    pairs = load_pairs(Corpus(manifest, split), subset="val", size=32, text=True)
     # One film a study: a second film has the same report, which no cut should be praised for.
     first = ~pairs.frame["study_id"].duplicated().to_numpy()
     images = list(pairs.frame["image_id"][first])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sista.engine.views import ViewPolicy
+from sista.errors import check_range
 
 HeadNorm = Literal["batch", "layer", "none"]
 Projector = Literal["linear", "mlp"]
@@ -74,6 +75,10 @@ class Needs:
     width: int = 128
     head_norm: HeadNorm = "batch"
     projector: Projector = "linear"
+
+    def __post_init__(self) -> None:
+        """Refuse a space without dimensions."""
+        check_range("width", self.width, 1)
 
 
 # Parts of `Embedded` that hold a value for each two pairs; all others have one row for each pair.
@@ -213,10 +218,15 @@ class Temperature(nn.Module):
     Args:
         start: first value; 0.07.
         learned: False keeps it fixed.
+
+    Raises:
+        UserError: the first value lies outside.
     """
 
     def __init__(self, start: float, learned: bool) -> None:
         super().__init__()
+        # Outside, the clamp would train with another value than the record names.
+        check_range("temperature", start, 0.01, 1.0)
         # A start at an end is moved inside by a rounding error, where the clamp has a gradient.
         inside = min(max(math.log(start), math.log(0.01) + 1e-6), -1e-6)
         self.log = nn.Parameter(torch.tensor(inside), requires_grad=learned)

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 
 from sista import tables
+from sista.engine.corpus import Corpus
 from sista.errors import UserError
 from sista.runs.progress import track
 
@@ -42,19 +43,16 @@ class Pairs:
         if NO_FINDING in self.label_names:
             marked: NDArray[np.bool_] = self.labels[:, self.label_names.index(NO_FINDING)] == 1
             return marked
-        found = [n for n, name in enumerate(self.label_names) if name not in NO_DISEASE]
-        absent: NDArray[np.bool_] = ~(np.nan_to_num(self.labels[:, found]) != 0).any(1)
+        diseases = [n for n, name in enumerate(self.label_names) if name not in NO_DISEASE]
+        absent: NDArray[np.bool_] = ~(np.nan_to_num(self.labels[:, diseases]) != 0).any(1)
         return absent
 
 
-def load_pairs(
-    manifest: Path, split: Path, *, subset: str, size: int, text: bool, limit: int = 0
-) -> Pairs:
+def load_pairs(corpus: Corpus, *, subset: str, size: int, text: bool, limit: int = 0) -> Pairs:
     """Read the training or validation studies of a corpus.
 
     Args:
-        manifest: of the prepared corpus; its image container lies beside it.
-        split: of the same data set.
+        corpus: prepared.
         subset: `train` or `val`.
         size: side in pixels that the images are reduced to.
         text: leave out studies without a report.
@@ -63,8 +61,8 @@ def load_pairs(
     Raises:
         UserError: no study is left.
     """
-    frame, meta = tables.read(manifest, "manifest")
-    chosen, _ = tables.read(split, "split")
+    frame, meta = tables.read(corpus.manifest, "manifest")
+    chosen, _ = tables.read(corpus.split, "split")
     full = chosen["subset"].eq(subset) & chosen["fraction"].isin((-1, 100))
     wanted = set(chosen.loc[full, "image_id"])
     frame = frame[frame["image_id"].isin(wanted)]
@@ -73,8 +71,8 @@ def load_pairs(
     frame = frame.sort_values("image_id", ignore_index=True)
     frame = frame.head(limit) if limit else frame
     if frame.empty:
-        raise UserError(f"{manifest}: no {subset} study{' with a report' if text else ''}")
-    return pairs_of(frame, meta, manifest.with_name(meta["images"]), size)
+        raise UserError(f"{corpus.manifest}: no {subset} study{' with a report' if text else ''}")
+    return pairs_of(frame, meta, corpus.manifest.with_name(meta["images"]), size)
 
 
 def pairs_of(frame: pd.DataFrame, meta: Mapping[str, Any], container: Path, size: int) -> Pairs:

@@ -16,7 +16,7 @@ from sista.encoders.text import SMALL, TextEncoder, load_pretrained, small_bert
 from sista.engine.batches import Batch, token_batch
 from sista.engine.interface import Embedded, Objective
 from sista.engine.model import PretrainModel
-from sista.engine.pairs import Pairs, load_pairs
+from sista.engine.pairs import Pairs
 from sista.engine.views import CROP, centre
 from sista.errors import UserError
 from sista.grid.budgets import find_budget
@@ -58,11 +58,6 @@ class Restored:
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
-
-    def studies(self, manifest: Path, split: Path, subset: str) -> tuple[Pairs, TokenTable]:
-        """Return the studies of a subset that have a report, and their tokens."""
-        pairs = load_pairs(manifest, split, subset=subset, size=self.stored_size, text=True)
-        return pairs, self.tokens(list(pairs.frame["report"]))
 
     @property
     def stored_size(self) -> int:

@@ -14,9 +14,11 @@ from torch import Tensor
 from sista import tables
 from sista.encoders.text import SMALL, TextEncoder, load_pretrained, small_bert
 from sista.engine.batches import Batch, token_batch
+from sista.engine.corpus import Corpus
 from sista.engine.interface import Needs
 from sista.engine.pairs import Pairs, load_pairs
 from sista.engine.views import CROP, Views
+from sista.errors import UserError
 from sista.grid.budgets import Budget
 from sista.text.findings import stated_spans
 from sista.text.similarity import Matrix, ReportText, similarity
@@ -91,55 +93,56 @@ class Sources:
     tokenizer: Tokenizer | None
 
 
-def load_sources(
-    manifest: Path, split: Path, *, side: int, needs: Needs, plan: Budget, text: str
-) -> Sources:
+def load_sources(corpus: Corpus, *, side: int, needs: Needs, budget: Budget, text: str) -> Sources:
     """Read what a method needs of a prepared corpus.
 
     Args:
-        manifest: of the corpus; images, vocabulary and report vectors lie beside it.
-        split: of the same data set.
+        corpus: prepared; the vectors of its reports are kept beside it.
         side: of the encoder's input in pixels.
         needs: of the method.
-        plan: the budget.
+        budget: says how many studies train, and how long a report may be.
         text: word, folder or hub id of the report encoder.
 
     Raises:
-        UserError: a subset is empty, or a file is missing.
+        UserError: a subset is empty or smaller than a batch, or a file is missing.
     """
     size = round(side / CROP)
-    train = load_pairs(
-        manifest, split, subset="train", size=size, text=needs.text, limit=plan.pairs
-    )
-    val = load_pairs(manifest, split, subset="val", size=size, text=needs.text)
+    train = load_pairs(corpus, subset="train", size=size, text=needs.text, limit=budget.pairs)
+    if len(train.frame) < budget.batch:
+        raise UserError(
+            f"{corpus.manifest}: {len(train.frame)} studies to train on, fewer than the batch of "
+            f"{budget.batch} pairs of budget {budget.word}; take a smaller budget or more studies"
+        )
+    val = load_pairs(corpus, subset="val", size=size, text=needs.text)
     encoder: TextEncoder | None = None
     tokenizer: Tokenizer | None = None
     tokens: list[TokenTable | None] = [None, None]
     if needs.text:
         if text == SMALL:
-            tokenizer = load_vocabulary(manifest, tables.read_meta(manifest))
-            encoder = small_bert(tokenizer.get_vocab_size(), plan.tokens)
+            tokenizer = load_vocabulary(corpus.manifest, tables.read_meta(corpus.manifest))
+            encoder = small_bert(tokenizer.get_vocab_size(), budget.tokens)
         else:
             encoder, tokenizer = load_pretrained(text)
-        form: dict[str, Any] = {"longest": plan.tokens, "stop_words": needs.stop_words}
+        form: dict[str, Any] = {"longest": budget.tokens, "stop_words": needs.stop_words}
         form["spans"] = stated_spans if needs.relevant_words == "stated" else None
         first = tokenise(list(train.frame["report"]), tokenizer, **form)
         second = tokenise(list(val.frame["report"]), tokenizer, words=first.words, **form)
         tokens = [first, second]
     # Words are counted in the training reports, so that a cut means the same in both subsets.
     counted = list(train.frame["report"])
-    vectors = [_vectors(manifest.parent, pairs, needs, counted) for pairs in (train, val)]
+    folder = corpus.manifest.parent
+    vectors = [_vectors(folder, pairs, needs, counted) for pairs in (train, val)]
     return Sources(
         Source(train, tokens[0], vectors[0]), Source(val, tokens[1], vectors[1]), encoder, tokenizer
     )
 
 
-def _vectors(folder: Path, pairs: Pairs, needs: Needs, corpus: list[str]) -> Matrix | None:
+def _vectors(folder: Path, pairs: Pairs, needs: Needs, counted: list[str]) -> Matrix | None:
     if not needs.similarity:
         return None
     text: ReportText = "raw" if needs.r_text == "raw" else "cleaned"
     reports = list(pairs.frame["report"])
-    return stored_vectors(folder, reports, pairs.labels, needs.similarity, text, corpus)
+    return stored_vectors(folder, reports, pairs.labels, needs.similarity, text, counted)
 
 
 def known_labels(pairs: Pairs) -> Tensor:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sista.engine.randomness import uniform
+from sista.errors import check_range
 
 # As the family: 256 px with a random crop of 224.
 CROP = 224 / 256
@@ -40,6 +41,13 @@ class ViewPolicy:
     flip: bool = True
     jitter: float = 0.4
     blur: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse shares that no view can have."""
+        # A crop of no area has no side to divide by.
+        check_range("crop", self.smallest, 1e-3, 1.0)
+        check_range("jitter", self.jitter, 0.0, 1.0)
+        check_range("blur", self.blur, 0.0, 1.0)
 
 
 class Views(NamedTuple):

@@ -5,9 +5,9 @@ A budget that only shows that everything runs also shortens and narrows the head
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from sista.errors import UserError
+from sista.errors import UserError, check_range
 
 Precision = Literal["no", "bf16", "fp16"]
 
@@ -57,6 +57,28 @@ class Budget:
     flip: bool = False
     head_steps: int = 0
     head: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that would train nothing, or something else than they say.
+
+        Raises:
+            UserError: names the number and its range.
+        """
+        for name in ("epochs", "batch"):
+            check_range(f"budget {self.word}: {name}", getattr(self, name), 1)
+        # [CLS], one piece and [SEP].
+        check_range(f"budget {self.word}: tokens", self.tokens, 3)
+        for name in ("chunk", "patience", "pairs", "head_steps", "weight_decay"):
+            check_range(f"budget {self.word}: {name}", getattr(self, name), 0)
+        for name in ("learning_rate", "temperature_rate", "clip_gradient"):
+            check_range(f"budget {self.word}: {name}", getattr(self, name), 0)
+        check_range(f"budget {self.word}: warmup", self.warmup, 0, 1)
+        valid = get_args(Precision)
+        if self.precision not in valid:
+            raise UserError(
+                f"budget {self.word}: unknown precision {self.precision!r}; "
+                f"valid: {', '.join(valid)}"
+            )
 
 
 _BUDGETS = (

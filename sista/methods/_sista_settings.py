@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sista.engine.interface import HeadNorm
+from sista.errors import check_range
 from sista.losses.sia import Mode
 from sista.losses.sparsify import Sparsify
 
@@ -84,3 +85,12 @@ class Settings:
     swap_images: bool = False
     width: int = 128
     head_norm: HeadNorm = "batch"
+
+    def __post_init__(self) -> None:
+        """Refuse what divides by nothing or has no meaning."""
+        for name in ("local_temperature", "soft_temperature", "attention_temperature"):
+            check_range(name, getattr(self, name), 1e-6)
+        check_range("theta_quantile", self.theta_quantile, 0.0, 1.0)
+        check_range("sigma", self.sigma, 0.0, 1.0)
+        check_range("top_k", self.top_k, 1)
+        check_range("image_negatives", self.image_negatives, -1)

@@ -15,6 +15,12 @@ from sista.text.similarity import ReportEncoder, ReportText
 
 # Share of a new batch in the running centre of the similarities.
 UPDATE = 0.05
+# Settings that act only beside others, see `registry.check_settings`.
+ACTS = {
+    "published_bias": "w_global",
+    "theta similarity r_text head_norm": "w_global or w_intra",
+    "r_text": "similarity!=labels & similarity!=rule_labels",
+}
 
 
 class SparsePooling(nn.Module):

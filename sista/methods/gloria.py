@@ -12,7 +12,14 @@ not, and function words count.
 from torch import Tensor
 
 from sista.engine.interface import Embedded, HeadNorm, Needs, Objective, required
+from sista.errors import check_range
 from sista.losses.gloria import Aggregate, gloria_attention, gloria_global, gloria_local
+
+# Settings that act only beside others, see `registry.check_settings`.
+ACTS = {
+    "attention_scale match_scale aggregate chunk stop_words": "w_local",
+    "head_norm": "w_global",
+}
 
 
 class _Gloria(Objective):
@@ -25,6 +32,7 @@ class _Gloria(Objective):
         chunk: int,
     ) -> None:
         super().__init__(needs)
+        check_range("chunk", chunk, 1)
         self.weights = weights
         self.scales = scales
         self.aggregate: Aggregate = aggregate

@@ -13,9 +13,14 @@ from torch import Tensor
 
 from sista.engine.interface import Embedded, HeadNorm, Needs, Objective, Temperature, required
 from sista.engine.views import ViewPolicy
+from sista.errors import check_range
 from sista.losses.nt_xent import nt_xent
 
 UNKNOWN = -1
+# Settings that act only beside others, see `registry.check_settings`.
+ACTS = {
+    "clusters": "acceptance",
+}
 
 
 class _Ifnd(Objective):
@@ -24,6 +29,8 @@ class _Ifnd(Objective):
     def __init__(self, needs: Needs, temperature: float, clusters: int, acceptance: float) -> None:
         super().__init__(needs)
         self.temperature = Temperature(temperature, False)
+        check_range("clusters", clusters, 1)
+        check_range("acceptance", acceptance, 0.0, 1.0)
         self.clusters = clusters
         self.acceptance = acceptance
 

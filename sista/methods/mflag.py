@@ -5,6 +5,11 @@ from torch import Tensor
 from sista.engine.interface import Embedded, HeadNorm, Needs, Objective, Projector, required
 from sista.losses.mflag import alignment, orthogonality
 
+# Settings that act only beside others, see `registry.check_settings`.
+ACTS = {
+    "off_diagonal": "w_orthogonal",
+}
+
 
 class _MFlag(Objective):
     def __init__(self, needs: Needs, w_orthogonal: float, off_diagonal: float) -> None:

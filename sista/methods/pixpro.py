@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from sista.engine.interface import Embedded, Needs, Objective, required
 from sista.engine.model import PretrainModel
 from sista.engine.views import ViewPolicy, box_centres
+from sista.errors import check_range
 from sista.losses.pixpro import pixpro as consistency
 from sista.losses.pixpro import propagate, same_place
 
@@ -15,6 +16,9 @@ from sista.losses.pixpro import propagate, same_place
 class _PixPro(Objective):
     def __init__(self, needs: Needs, sharpness: float, reach: float, momentum: float) -> None:
         super().__init__(needs)
+        check_range("momentum", momentum, 0.0, 1.0)
+        # With none, no two cells correspond and the loss is a constant.
+        check_range("reach", reach, 1e-3)
         self.sharpness, self.reach, self.momentum = sharpness, reach, momentum
         self.value = nn.Linear(needs.width, needs.width)
 

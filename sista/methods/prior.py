@@ -17,6 +17,13 @@ from sista.engine.interface import Embedded, HeadNorm, Needs, Objective, Tempera
 from sista.losses.info_nce import info_nce
 from sista.losses.prior import patch_agreement, sentence_contrast, sigmoid_attention
 
+# Settings that act only beside others, see `registry.check_settings`.
+ACTS = {
+    "temperature head_norm": "w_global",
+    "local_temperature": "w_text",
+    "learn_temperature": "w_global or w_text",
+}
+
 
 class LocalAlignment(nn.Module):
     """Sigmoid attention between patches and sentences, and the predictor of the image side.

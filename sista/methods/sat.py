@@ -6,6 +6,11 @@ from sista.engine.interface import Embedded, HeadNorm, Needs, Objective, Tempera
 from sista.losses.sat import sat as triage
 from sista.text.similarity import ReportEncoder, ReportText
 
+# Settings that act only beside others, see `registry.check_settings`.
+ACTS = {
+    "r_text": "similarity!=labels & similarity!=rule_labels",
+}
+
 
 class _Sat(Objective):
     def __init__(

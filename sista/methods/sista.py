@@ -23,6 +23,38 @@ from sista.text import cut
 BATCH_WISE = -1
 # FaNe (source: its released code): running centre of the similarities.
 RUNNING = 0.95
+# Settings that act only beside others, see `registry.check_settings`. The similarity of reports
+# serves the instance level and, with it, the contrast of all images with all reports.
+ACTS = {
+    "sia_mode temperature learn_temperature head_norm": "w_sia",
+    "soft_temperature": "sia_mode=soft",
+    "theta_neutral": "sia_mode=attract",
+    "similarity r_text recentre": (
+        "w_sia & sia_mode!=infonce or image_negatives=-1 & eliminate_images & sia_mode!=infonce"
+    ),
+    "r_text": "similarity!=labels & similarity!=rule_labels",
+    "theta theta_quantile": (
+        "w_sia & sia_mode=eliminate or w_sia & sia_mode=attract"
+        " or image_negatives=-1 & eliminate_images & sia_mode!=infonce"
+    ),
+    "theta": "theta_quantile=None",
+    # Re-centring all similarities alike moves their quantile along.
+    "recentre": ("theta_quantile=None or recentre=running or sia_mode=soft or theta_neutral!=None"),
+    "local_temperature sparsify attention_temperature stop_words relevant_words": "w_sta",
+    "image_negatives w_report w_images stop_gradient patch_stride swap_images": "w_sta",
+    "sigma": "w_sta & sparsify=minmax",
+    "top_k": "w_sta & sparsify=topk",
+    # Min-max takes a common factor of the scores out again.
+    "attention_temperature": (
+        "sparsify!=minmax or attention_temperature=None or attention_temperature=1"
+    ),
+    "directions": "w_sta & w_report",
+    "same_word": "w_sta & w_report & directions!=patch",
+    "word_weights": "w_sta & w_report & directions!=patch or w_sta & w_images & image_negatives",
+    "w_images": "image_negatives",
+    "image_negatives": "w_images",
+    "eliminate_images": "w_images & image_negatives=-1 & sia_mode!=infonce",
+}
 
 
 class _Sista(Objective):
@@ -202,22 +234,14 @@ def sista(**settings: Any) -> Objective:
     """Return SISTA's objective as this project reads it; `Settings` lists the settings.
 
     Raises:
-        UserError: settings that would have no effect together.
+        UserError: the token level has nothing to contrast.
     """
     given = Settings(**settings)
-    _check(given)
-    return _Sista(given)
-
-
-def _check(s: Settings) -> None:
-    across = s.w_images and s.image_negatives
-    if s.w_sta and not s.w_report and not across:
+    if given.w_sta and not given.w_report and not (given.w_images and given.image_negatives):
         raise UserError(
             "sista: the token level has nothing to contrast; set w_report, or image_negatives "
             "and w_images, or switch it off with w_sta: 0"
         )
-    for name, value in (("directions", "word"), ("same_word", "ignore")):
-        if s.w_sta and getattr(s, name) != value and not s.w_report:
-            raise UserError(f"sista: {name} only matters inside a report; set w_report too")
-    if not s.eliminate_images and s.image_negatives != BATCH_WISE:
-        raise UserError("sista: eliminate_images only matters with image_negatives: -1")
+    if not given.w_sia and not given.w_sta:
+        raise UserError("sista: w_sia and w_sta are both 0, so there is nothing to train")
+    return _Sista(given)

@@ -8,6 +8,12 @@ from sista.losses.info_nce import info_nce
 from sista.losses.sparsify import sparse_weights
 from sista.losses.sta import sta
 
+# Settings that act only beside others, see `registry.check_settings`.
+ACTS = {
+    "head_norm": "w_global",
+    "stop_words": "w_local",
+}
+
 
 class _Sparc(Objective):
     def __init__(self, needs: Needs, w_global: float, w_local: float, temperature: float) -> None:

@@ -208,10 +208,12 @@ class Protocol:
 def _shortened(settings: Settings, budget: str) -> Settings:
     """Return settings within what a budget leaves to heads; weights of others have no budget."""
     known = BUDGETS.get(budget)
-    if known is None or not known.head_steps:
+    if known is None:
         return settings
     both = {**settings.head, **known.head}
     head = {name: {**settings.head.get(name, {}), **known.head.get(name, {})} for name in both}
+    if not known.head_steps:
+        return replace(settings, head=head)
     if settings.iterations is None:
         return replace(settings, epochs=1, most_steps=known.head_steps, head=head)
     return replace(settings, iterations=min(settings.iterations, known.head_steps), head=head)

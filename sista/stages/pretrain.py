@@ -1,14 +1,15 @@
 """Stage `pretrain`: from a prepared corpus to an encoder."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sista import registry
 from sista.encoders.specs import EncoderSpec, encoder_spec
-from sista.errors import UserError
+from sista.engine.corpus import Corpus
+from sista.engine.machine import Device, Machine
+from sista.errors import UserError, check_range
 from sista.files import atomic, digest, sha256
 from sista.grid.budgets import Budget, Precision, find_budget
 from sista.runs import provenance
@@ -27,13 +28,26 @@ STATE = "resume.pt"
 
 
 @dataclass(frozen=True)
-class _Machine:
-    """How a run uses the machine; see `main`."""
+class _Job:
+    """What a run was asked for; see `main`.
 
-    device: "torch.device"
-    ranks: "Ranks"
-    compiled: bool
-    save_every: int
+    Attributes:
+        facts: what the encoder's metadata say of it.
+        settings: of the method, those that differ.
+        budget: with the changes of the command line.
+        changed: options that only a training has.
+        corpus: what is read.
+        out: encoder file to write.
+        machine: how it is used.
+    """
+
+    facts: dict[str, Any]
+    settings: dict[str, Any]
+    budget: Budget
+    changed: tuple[str, ...]
+    corpus: Corpus
+    out: Path
+    machine: Machine
 
 
 @recorded("pretrain")
@@ -50,7 +64,7 @@ def main(
     settings: str = "{}",
     seed: int = 0,
     threads: int = 1,
-    device: str = "auto",
+    device: Device = "auto",
     precision: Precision | None = None,
     chunk: int | None = None,
     patience: int | None = None,
@@ -82,107 +96,95 @@ def main(
         compiled: fuse the encoders with torch.compile.
         save_every: steps after which the state is saved, besides each epoch's end.
     """
-    facts = {
-        "word": encoder,
-        "method": method,
-        "variant": variant or method,
-        "corpus": corpus,
-        "budget": budget,
-        "seed": seed,
-        "threads": threads,
-        "compiled": compiled,
-    }
+    machine = Machine(device, threads, compiled, save_every)
+    facts: dict[str, Any] = {"word": encoder, "method": method, "variant": variant or method}
+    facts |= {"corpus": corpus, "budget": budget, "seed": seed}
+    facts |= {"threads": threads, "compiled": compiled}
     changes = {"precision": precision, "chunk": chunk, "patience": patience}
-    plan = replace(find_budget(budget), **{k: v for k, v in changes.items() if v is not None})  # type: ignore[arg-type]
-    return _pretrain(facts, plan, _settings(settings), (manifest, split), out, (device, save_every))
+    named = {name: value for name, value in changes.items() if value is not None}
+    return _pretrain(_job(facts, settings, named, Corpus(manifest, split), out, machine))
 
 
-def _pretrain(
+def _job(
     facts: dict[str, Any],
-    plan: Budget,
-    settings: dict[str, Any],
-    corpus: tuple[Path, Path],
+    settings: str,
+    changes: dict[str, Any],
+    corpus: Corpus,
     out: Path,
-    machine: tuple[str, int],
-) -> Made | None:
+    machine: Machine,
+) -> _Job:
+    """Return what was asked for, all of it checked before any data is read.
+
+    Raises:
+        UserError: a word, a setting or a number is wrong; names the valid ones.
+    """
+    given = _settings(settings)
+    registry.check_settings("methods", facts["method"], given)
+    encoder_spec(facts["word"])
+    check_range("--seed", facts["seed"], 0)
+    budget = replace(find_budget(facts["budget"]), **changes)
+    changed = (*changes, *(["compiled"] if machine.compiled else []))
+    return _Job(facts, given, budget, changed, corpus, out, machine)
+
+
+def _pretrain(job: _Job) -> Made | None:
     """Train in one or more processes; the first one writes and returns what it made."""
     # Imported when called, so that help costs no torch.
     from sista.encoders.checkpoint import save_checkpoint
     from sista.engine.distributed import processes
 
-    device = _start(facts["seed"], facts["threads"], machine[0])
-    objective: Objective = registry.find("methods", facts["method"])(**settings)
+    device = job.machine.start(job.facts["seed"])
+    # Before the encoder: objectives draw their own first weights from the same stream.
+    objective: Objective = registry.find("methods", job.facts["method"])(**job.settings)
+    if job.changed and not objective.needs.trained:
+        raise UserError(
+            f"{job.facts['method']} is not trained: --{job.changed[0]} would have no effect"
+        )
+    files = job.corpus.files()
     with processes(device) as ranks:
-        run = facts | {
-            "settings": settings,
-            "settings_hash": digest({"method": facts["method"], **settings}),
+        run = job.facts | {
+            "settings": job.settings,
+            "settings_hash": digest({"method": job.facts["method"], **job.settings}),
             "device": device.type,
             "processes": ranks.count,
-            "manifest_sha256": sha256(corpus[0]),
-            "split_sha256": sha256(corpus[1]),
+            "manifest_sha256": sha256(job.corpus.manifest),
+            "split_sha256": sha256(job.corpus.split),
             "code_version": provenance.code_version(),
             "lock_hash": provenance.lock_hash(),
         }
-        how = _Machine(device, ranks, facts["compiled"], machine[1])
-        modules, learned = _train(objective, plan, run, corpus, out, how)
+        modules, learned = _train(job, run, objective, device, ranks)
         if not ranks.first:
             return None
-        save_checkpoint(out, modules, run | learned)
-        return _made(run | {"plan": asdict(plan)}, learned, corpus, out)
+        save_checkpoint(job.out, modules, run | learned)
+        if objective.needs.trained:
+            run |= {"resolved_budget": asdict(job.budget)}
+        return _made(job, run, learned, files)
 
 
-def _made(
-    run: dict[str, Any], learned: dict[str, Any], corpus: tuple[Path, Path], out: Path
-) -> Made:
+def _made(job: _Job, run: dict[str, Any], learned: dict[str, Any], read: list[Path]) -> Made:
     """Return what the record of the run says; only then the state of a killed run may go."""
     from sista.engine.state import discard
 
     defaults = {k: each.default for k, each in registry.settings("methods", run["method"]).items()}
     # Of a control: the file that it is made from.
-    files = [learned[name]["path"] for name in ("released", "weights") if name in learned]
-    made = [
-        path for name in ("log.csv", "word_maps.npz") if (path := out.with_name(name)).is_file()
-    ]
+    weights = [learned[name]["path"] for name in ("released", "weights") if name in learned]
+    beside = (job.out.with_name(name) for name in ("log.csv", "word_maps.npz"))
     return Made(
-        [out, *made],
-        [*_inputs(corpus), *map(Path, files)],
+        [job.out, *(path for path in beside if path.is_file())],
+        [*read, *map(Path, weights)],
         run | {"resolved": defaults | run["settings"]},
         {"pretrain": run["seed"]},
         {name: learned.get(name) for name in ("released", "weights")},
-        tidy=lambda: discard(out.with_name(STATE)),
+        tidy=lambda: discard(job.out.with_name(STATE)),
     )
 
 
-def _inputs(corpus: tuple[Path, Path]) -> list[Path]:
-    """Return the files of a prepared corpus that a run reads: manifest, split, images, words."""
-    images, vocabulary = (corpus[0].with_suffix(s) for s in (".images.npy", ".vocabulary.json"))
-    return [path for path in (*corpus, images, vocabulary) if path.is_file()]
-
-
-def _start(seed: int, threads: int, device: str) -> "torch.device":
-    """Set what decides the bits of a run and return its device."""
-    import torch
-
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # Nothing here reads memory before it is written; filling it costs a twentieth of a step.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.manual_seed(seed)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda":
-        # Several processes of one machine: each has its own GPU.
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device(device)
-
-
 def _train(
-    objective: "Objective",
-    plan: Budget,
+    job: _Job,
     run: dict[str, Any],
-    corpus: tuple[Path, Path],
-    out: Path,
-    machine: _Machine,
+    objective: "Objective",
+    device: "torch.device",
+    ranks: "Ranks",
 ) -> tuple[dict[str, "nn.Module"], dict[str, Any]]:
     """Make the encoder, train it where the method trains, and write log and word maps.
 
@@ -192,9 +194,10 @@ def _train(
     spec = encoder_spec(run["word"])
     image, learned = _start_encoder(objective, spec)
     learned |= {"family": spec.family, "image_encoder": image.description()}
+    _check_stride(job.settings, image)
     if not objective.needs.trained:
-        if machine.ranks.first:
-            _write_log([], out)
+        if ranks.first:
+            _write_log([], job.out)
         return {"image": image}, learned
     # Text encoders and word statistics cost seconds to import; a control needs none.
     from sista.engine.loop import Trainer
@@ -202,22 +205,22 @@ def _train(
     from sista.engine.sources import known_labels, load_sources
     from sista.engine.word_maps import write_word_maps
 
-    needs = objective.needs
+    needs, budget = objective.needs, job.budget
     # A damaged file is refused before hours are spent, and a state made from it is not resumed.
-    read = {path.name: known(path).sha256 for path in _inputs(corpus)}
-    data = load_sources(*corpus, side=image.size, needs=needs, plan=plan, text=spec.text)
+    read = {path.name: known(path).sha256 for path in job.corpus.files()}
+    data = load_sources(job.corpus, side=image.size, needs=needs, budget=budget, text=spec.text)
     model = PretrainModel(image, data.text, needs, len(data.train.pairs.label_names))
     model.start_at(known_labels(data.train.pairs))
-    spread: dict[str, Any] = {"ranks": machine.ranks, "compiled": machine.compiled}
-    trainer = Trainer(model, objective, plan, run["seed"], machine.device, **spread)
-    identity = digest(run | {"plan": asdict(plan), "read": read})
-    resume = out.with_name(STATE)
-    log = trainer.fit(data.train, data.val, resume, identity, machine.save_every)
+    spread: dict[str, Any] = {"ranks": ranks, "compiled": job.machine.compiled}
+    trainer = Trainer(model, objective, budget, run["seed"], device, **spread)
+    identity = digest(run | {"resolved_budget": asdict(budget), "read": read})
+    resume = job.out.with_name(STATE)
+    log = trainer.fit(data.train, data.val, resume, identity, job.machine.save_every)
     # The momentum copy only serves training.
     learned_parts = {k: m for k, m in model.named_children() if k != "target"}
-    if machine.ranks.first:
-        write_word_maps(out.with_name("word_maps.npz"), trainer, data.val)
-        _write_log(log, out)
+    if ranks.first:
+        write_word_maps(job.out.with_name("word_maps.npz"), trainer, data.val)
+        _write_log(log, job.out)
     learned["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None
     return learned_parts | {"objective": objective}, learned
 
@@ -241,6 +244,20 @@ def _start_encoder(
     return ImageEncoder(spec, pretrained=needs.released_weights or start_from_weights), {}
 
 
+def _check_stride(settings: dict[str, Any], image: "ImageEncoder") -> None:
+    """Refuse another patch than that of a ViT, which has one.
+
+    Raises:
+        UserError: names the setting.
+    """
+    asked = settings.get("patch_stride")
+    if image.family == "vit" and asked not in (None, image.map_strides[0]):
+        raise UserError(
+            f"encoder {image.word}: its patches are {image.map_strides[0]} px, so "
+            f"patch_stride={asked} has no effect; leave it out, or take a resnet"
+        )
+
+
 def _write_log(log: list[dict[str, float]], out: Path) -> None:
     """Write the log of all epochs beside the encoder."""
     import pandas as pd
@@ -250,8 +267,17 @@ def _write_log(log: list[dict[str, float]], out: Path) -> None:
 
 
 def _settings(text: str) -> dict[str, Any]:
+    """Return the settings of a command line; each is named once, as in a grid."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UserError(f"--settings: {twice[0]!r} stands twice: {text}")
+        return dict(pairs)
+
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         raise UserError(f"--settings: not valid JSON ({error.msg}): {text}") from error
     if not isinstance(value, dict):

@@ -112,7 +112,6 @@ class Task:
         also: further metrics that stand in the main table with their controls, and are tested.
         exclusive_main: takes the place of the main metric where classes exclude each other.
         overlay: how films are drawn; None = they are not.
-        of: what `title` is measured on, e.g. "images" or "studies".
     """
 
     word: str
@@ -124,7 +123,6 @@ class Task:
     also: tuple[str, ...] = ()
     exclusive_main: str = ""
     overlay: Overlay | None = None
-    of: str = "images"
     _by_word: Mapping[str, Metric] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

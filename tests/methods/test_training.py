@@ -11,8 +11,9 @@ from sista.encoders.checkpoint import load_image_encoder
 from sista.engine import loop
 from sista.files import sha256
 from sista.grid.budgets import BUDGETS
+from tests.made_up_corpus import corpus
 from tests.methods.test_methods import trained
-from tests.stages.test_pretrain import corpus, run
+from tests.stages.test_pretrain import run
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import torch
 
-from sista import tables
 from sista.encoders import checkpoint
 from sista.encoders.checkpoint import load_image_encoder, read_metadata
 from sista.engine import loop
@@ -23,55 +22,9 @@ from sista.grid.budgets import BUDGETS
 from sista.runs import record
 from sista.stages import pretrain
 from sista.text import stored_vectors as stored
-from sista.text.vocabulary import train_vocabulary
+from tests.made_up_corpus import corpus
 
 ROOT = Path(__file__).resolve().parents[2]
-WORDS = ["left effusion", "right effusion", "no acute process", "cardiomegaly with edema"]
-
-
-def corpus(folder: Path, count: int = 40) -> tuple[Path, Path]:
-    """Write a small prepared corpus."""
-    generator = np.random.default_rng(0)
-    manifest = folder / "manifest.parquet"
-    np.save(folder / "manifest.images.npy", generator.integers(0, 255, (count, 110, 110), np.uint8))
-    ids = [f"i{n:03}" for n in range(count)]
-    frame = pd.DataFrame(
-        {
-            "image_id": ids,
-            "patient_id": ids,
-            "study_id": ids,
-            "view": None,
-            "path": ids,
-            "row": range(count),
-            "height": 110,
-            "width": 110,
-            "scale": 1.0,
-            "pad_x": 0.0,
-            "pad_y": 0.0,
-            "spacing": np.nan,
-            "boxes": None,
-            "mask": None,
-            "report": [f"there is {WORDS[n % 4]}. number {n} of many." for n in range(count)],
-            "release": "1",
-            "content_hash": ids,
-            "official": None,
-            "label.Effusion": [float(n % 4 < 2) for n in range(count)],
-        }
-    )
-    meta = {
-        "labels": ["Effusion"],
-        "images": "manifest.images.npy",
-        "vocabulary": "manifest.vocabulary.json",
-    }
-    tables.write(frame, manifest, "manifest", meta)
-    subset = np.where(np.arange(count) < count * 0.8, "train", "val")
-    vocabulary = train_vocabulary(list(frame["report"][subset == "train"]))
-    (folder / "manifest.vocabulary.json").write_text(vocabulary.to_str())
-    place = np.where(subset == "train", 100, -1)
-    rows = {"dataset": "made", "subset": subset, "draw": np.minimum(place, 0), "fraction": place}
-    split = folder / "manifest.split.parquet"
-    tables.write(pd.DataFrame({**rows, "image_id": ids}), split, "split", {"hash": "h"})
-    return manifest, split
 
 
 def run(folder: Path, manifest: Path, split: Path, **changes) -> Path:
@@ -113,7 +66,8 @@ def test_early_stopping_leaves_no_state(tmp_path):
     out = run(tmp_path / "run", *corpus(tmp_path), method="clip", patience=1)
     names = {"encoder.safetensors", "log.csv", "run.json"}
     assert {p.name for p in out.parent.iterdir()} == names
-    assert json.loads(out.with_name("run.json").read_text())["run"]["plan"]["patience"] == 1
+    asked = json.loads(out.with_name("run.json").read_text())["run"]
+    assert asked["resolved_budget"]["patience"] == 1
 
 
 def command(out, manifest, split, *options):
@@ -271,3 +225,47 @@ def test_errors_name_the_remedy(tmp_path):
     with pytest.raises(UserError, match=r"unknown method 'clop'; valid: .*clip"):
         run(tmp_path / "a", *data, method="clop")
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"settings": "[1]"}, "a JSON object is needed"),
+        ({"settings": '{"theta": "high"}'}, "theta='high': expected float"),
+        ({"settings": '{"theta": 0.5, "theta": 0.6}'}, "'theta' stands twice"),
+        ({"settings": '{"theta": NaN}'}, "expected a finite number"),
+        ({"settings": '{"thetta": 0.5}'}, "sista has no setting 'thetta'; valid: .*theta"),
+        ({"settings": '{"top_k": 4}'}, "top_k=4 has no effect"),
+        ({"settings": '{"temperature": 7.0}'}, "temperature: 7"),
+        ({"method": "clop"}, "unknown method 'clop'; valid: .*clip"),
+        ({"method": "released"}, "released needs the setting 'weights'"),
+        ({"encoder": "resnet18"}, "unknown encoder 'resnet18'; valid: "),
+        ({"budget": "long"}, "unknown budget 'long'; valid: "),
+        ({"precision": "fp8"}, "unknown precision 'fp8'; valid: no, bf16, fp16"),
+        ({"chunk": -1}, "chunk: -1"),
+        ({"patience": -1}, "patience: -1"),
+        ({"threads": 0}, "--threads: 0"),
+        ({"save_every": 0}, "--save-every: 0"),
+        ({"seed": -1}, "--seed: -1"),
+        ({"device": "gpu"}, "unknown device 'gpu'; valid: auto, cpu, cuda"),
+        ({"method": "random_init", "patience": 2}, "random_init is not trained: --patience"),
+        ({"method": "random_init", "compiled": True}, "random_init is not trained: --compiled"),
+        ({}, "absent.parquet: no such file; run prepare first"),
+    ],
+)
+def test_what_is_wrong_is_said_before_any_data_is_read(tmp_path, changes, told):
+    absent = tmp_path / "absent.parquet"
+    with pytest.raises(UserError, match=told) as caught:
+        run(tmp_path / "a", absent, absent, **changes)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_vit_takes_no_other_patches_than_its_own(tmp_path):
+    with pytest.raises(UserError, match="its patches are 8 px, so patch_stride=16 has no effect"):
+        run(tmp_path, *corpus(tmp_path), encoder="vit_tiny", settings='{"patch_stride": 16}')
+
+
+def test_a_control_records_no_training(tmp_path):
+    out = run(tmp_path / "run", *corpus(tmp_path), method="random_init")
+    assert "resolved_budget" not in json.loads(out.with_name("run.json").read_text())["run"]

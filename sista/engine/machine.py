@@ -1,0 +1,66 @@
+"""How a pre-training run uses the machine. Torch is imported when a run starts."""
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from sista.errors import UserError, check_range
+
+if TYPE_CHECKING:
+    import torch
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run may use.
+
+    Attributes:
+        device: `auto` takes a GPU where torch sees one.
+        threads: on the CPU; part of the bits of the result.
+        compiled: fuse the encoders with torch.compile.
+        save_every: steps after which the state is saved, besides each epoch's end.
+    """
+
+    device: Device
+    threads: int
+    compiled: bool
+    save_every: int
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that nothing can be computed with.
+
+        Raises:
+            UserError: names the option.
+        """
+        if self.device not in get_args(Device):
+            valid = ", ".join(get_args(Device))
+            raise UserError(f"--device: unknown device {self.device!r}; valid: {valid}")
+        check_range("--threads", self.threads, 1)
+        check_range("--save-every", self.save_every, 1)
+
+    def start(self, seed: int) -> "torch.device":
+        """Set what decides the bits of a run and return its device.
+
+        Raises:
+            UserError: CUDA is asked for and not there.
+        """
+        import torch
+
+        # The order in which a sum is split among threads decides its last bits.
+        torch.set_num_threads(self.threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Nothing here reads memory before it is written; filling it costs a twentieth of a step.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.manual_seed(seed)
+        there = torch.cuda.is_available()
+        if self.device == "cuda" and not there:
+            raise UserError(
+                "--device cuda: torch sees no GPU here; leave the option out or use cpu"
+            )
+        if self.device == "cpu" or not there:
+            return torch.device("cpu")
+        # Several processes of one machine: each has its own GPU.
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("cuda")
