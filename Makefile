@@ -13,6 +13,11 @@ COLUMN ?= chexpert@phantom/10
 UV = .uv/bin/uv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
+# Where the home folder cannot be written, what tools keep there lies in the checkout.
+ifneq ($(shell test -w "$$HOME" && echo yes),yes)
+export XDG_CACHE_HOME ?= $(CURDIR)/.cache
+export XDG_CONFIG_HOME ?= $(CURDIR)/.cache/config
+endif
 
 .PHONY: help env run test test-slow verify reproduce bench lint lock release clean
 
