@@ -30,8 +30,8 @@ env: $(VENV)/.installed ## make .venv from the hash-pinned lock (PYTHON=python3.
 # without a download: the lock stays their only source.
 $(VENV)/.installed: envs/requirements.lock envs/uv.lock.txt pyproject.toml $(if $(filter-out $(MADE),$(PYTHON)),again)
 	@$(or $(PYTHON),false) -c "import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" || \
-		{ echo "no Python 3.13, 3.12 or 3.11 with venv as '$(PYTHON)': install one (Debian: python3-venv)," \
-		"or name it: make env PYTHON=/path/to/python3.12" >&2; exit 1; }
+		{ echo "$(if $(PYTHON),'$(PYTHON)' is no,there is no) Python 3.13, 3.12 or 3.11 with venv: install one" \
+		"(Debian: python3-venv), or name it: make env PYTHON=/path/to/python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .uv
 	.uv/bin/pip install --quiet --require-hashes -r envs/uv.lock.txt
 	$(UV) venv --quiet $(if $(filter $(MADE),$(PYTHON)),--allow-existing,--clear) --no-python-downloads --python $(PYTHON) $(VENV)
