@@ -1,5 +1,9 @@
-# Thin: each line is a command that you could type. Needs git, make and Python 3.11 with venv.
-PYTHON ?= python3.11
+# Thin: each line is a command that you could type. Needs git, make and a Python (3.11 to 3.13) with venv.
+VENV ?= .venv
+MADE := $(shell cat $(VENV)/.installed 2>/dev/null)
+# The Python that the environment has, else the newest that there is.
+PYTHON ?= $(or $(MADE),$(shell for each in python3.13 python3.12 python3.11; do \
+	$$each -c "import ensurepip, venv" 2>/dev/null && echo $$each && break; done))
 CORES ?= all
 GRID ?= benchmarks/phantom.yaml
 NAME = $(basename $(notdir $(GRID)))
@@ -7,26 +11,39 @@ SCORES = results/score/$(NAME).parquet
 ROW ?= sista/resnet_tiny
 COLUMN ?= chexpert@phantom/10
 UV = .uv/bin/uv
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH := $(abspath $(VENV))/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
+# Where the home folder cannot be written, what tools keep there lies in the checkout.
+ifneq ($(shell test -w "$$HOME" && echo yes),yes)
+export XDG_CACHE_HOME ?= $(CURDIR)/.cache
+export XDG_CONFIG_HOME ?= $(CURDIR)/.cache/config
+endif
 
 .PHONY: help env run test test-slow verify reproduce bench lint lock release clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
-env: .venv/.installed ## make .venv from the hash-pinned lock
+env: $(VENV)/.installed ## make .venv from the hash-pinned lock (PYTHON=python3.12, VENV=.venv312)
 
-.venv/.installed: envs/requirements.lock envs/uv.lock.txt
-	$(PYTHON) -m venv .uv
+# Made afresh when another Python is asked for. The checkout itself is installed without packages and
+# without a download: the lock stays their only source.
+$(VENV)/.installed: envs/requirements.lock envs/uv.lock.txt pyproject.toml $(if $(filter-out $(MADE),$(PYTHON)),again)
+	@$(or $(PYTHON),false) -c "import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" || \
+		{ echo "$(if $(PYTHON),'$(PYTHON)' is no,there is no) Python 3.13, 3.12 or 3.11 with venv: install one" \
+		"(Debian: python3-venv), or name it: make env PYTHON=/path/to/python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .uv
 	.uv/bin/pip install --quiet --require-hashes -r envs/uv.lock.txt
-	$(UV) venv --quiet --allow-existing --no-python-downloads --python $(PYTHON) .venv
-	$(UV) pip sync --python .venv/bin/python --require-hashes --compile-bytecode envs/requirements.lock
-	touch $@
+	$(UV) venv --quiet $(if $(filter $(MADE),$(PYTHON)),--allow-existing,--clear) --no-python-downloads --python $(PYTHON) $(VENV)
+	$(UV) pip sync --python $(VENV)/bin/python --require-hashes --compile-bytecode envs/requirements.lock
+	$(UV) pip install --python $(VENV)/bin/python --quiet --offline --no-deps --no-build-isolation -e .
+	echo $(PYTHON) > $@
+
+.PHONY: again
 
 run: env ## run a grid (GRID=benchmarks/open.yaml, CORES=2, ARGS=-n) and print its main tables
 	snakemake --cores $(CORES) --rerun-incomplete --quiet host reason --config grid=$(GRID) $(ARGS)
-	@test ! -f $(SCORES) || python -m sista show $(SCORES)
+	@test ! -f $(SCORES) || sista show $(SCORES)
 
 test: env ## run the test suite
 	pytest -n auto --dist loadfile
@@ -35,10 +52,10 @@ test-slow: env ## run the slow tests too (before a release)
 	pytest -m "slow or not slow"
 
 verify: env ## hash all results again and name what was altered
-	python -m sista verify
+	sista verify
 
 reproduce: env ## make one released number again (SCORES=results/released/phantom/scores.parquet ROW=sista/resnet_tiny COLUMN=...)
-	python -m sista reproduce $(SCORES) --row $(ROW) --column $(COLUMN) $(ARGS)
+	sista reproduce $(SCORES) --row $(ROW) --column $(COLUMN) $(ARGS)
 
 bench: env ## measure start-up, planning and no-op times
 	python benchmarks/speed/planning.py
@@ -54,11 +71,11 @@ release: env ## copy the scores of GRID and draw its tables and figures afresh i
 	mkdir -p results/released/$(NAME)
 	cp $(SCORES) results/released/$(NAME)/scores.parquet
 	cd results/released/$(NAME) && rm -rf figures *.csv *.tex *.html
-	python -m sista report --grid $(GRID) --scores $(SCORES) --out results/released/$(NAME)
+	sista report --grid $(GRID) --scores $(SCORES) --out results/released/$(NAME)
 	cd results/released/$(NAME) && rm -f index.html run.json
 
-lock: env ## resolve pyproject.toml again into the lock
-	$(UV) pip compile --quiet --all-extras --python-version 3.11 --generate-hashes --no-header \
+lock: env ## resolve pyproject.toml again into the lock (one for all Pythons)
+	$(UV) pip compile --quiet --all-extras --universal --python-version 3.11 --generate-hashes --no-header \
 		--output-file envs/requirements.lock pyproject.toml
 	sed -i "s/^lock_sha256=.*/lock_sha256=$$(sha256sum envs/requirements.lock | cut -d' ' -f1)/" \
 		envs/sista.post-deploy.sh

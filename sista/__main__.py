@@ -1,4 +1,8 @@
-"""The command line: `python -m sista VERB`. Parses, calls the stage, prints errors for people."""
+"""The command line: `sista VERB`. Parses, calls the stage, prints errors for people.
+
+`python -m sista VERB` in a checkout is the same with the code that lies there: `sista` on the PATH
+may be of another clone, so the workflow's rules do not use it.
+"""
 
 import sys
 from collections.abc import Sequence

@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+# Before any test imports torch: values are compared to the bit, and sums depend on the threads.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 class Project:
@@ -38,7 +40,7 @@ class Project:
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **environment},
+            env={**os.environ, "PATH": path, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

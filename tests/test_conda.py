@@ -56,7 +56,7 @@ def built(conda: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Pr
     only = ("--use-conda", "--conda-create-envs-only")
     project.snakemake("benchmarks/smoke.yaml", *only, **conda)
     for made in environments(project):
-        (made / "lib" / "python3.11" / "site-packages" / "tell.pth").write_text(TELL)
+        (packages(made) / "tell.pth").write_text(TELL)
     starts = str(project.folder / "starts.txt")
     project.snakemake("benchmarks/smoke.yaml", "--use-conda", STARTS=starts, **conda)
     return project
@@ -65,6 +65,12 @@ def built(conda: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Pr
 def environments(project: Project) -> list[Path]:
     """Return the environments that Snakemake has made."""
     return [path for path in (project.folder / ".snakemake" / "conda").iterdir() if path.is_dir()]
+
+
+def packages(environment: Path) -> Path:
+    """Return where an environment's packages lie, whatever its Python."""
+    (folder,) = (environment / "lib").glob("python3.*/site-packages")
+    return folder
 
 
 def change_lock(project: Project, text: str) -> None:
@@ -78,7 +84,7 @@ def change_lock(project: Project, text: str) -> None:
 
 def test_the_smoke_grid_gives_the_same_bits_in_conda_environments(built, smoke):
     (made,) = environments(built)
-    assert (made / "lib" / "python3.11" / "site-packages" / "torch").is_dir()
+    assert (packages(made) / "torch").is_dir()
     started = [json.loads(line) for line in (built.folder / "starts.txt").read_text().splitlines()]
     jobs = [words for words in started if words[2:4] == ["-m", "sista"]]
     assert {words[0] for words in jobs} == {str(made.resolve())}
@@ -102,9 +108,8 @@ def test_a_changed_lock_makes_a_new_environment(conda, built):
     change_lock(built, small[0])
     built.snakemake("benchmarks/smoke.yaml", *only, **conda)
     (after,) = set(environments(built)) - {before}
-    packages = after / "lib" / "python3.11" / "site-packages"
-    assert (packages / "zipp").is_dir()
-    assert not (packages / "torch").exists()
+    assert (packages(after) / "zipp").is_dir()
+    assert not (packages(after) / "torch").exists()
 
 
 def test_a_lock_that_is_not_the_scripts_own_is_refused(conda, tmp_path):

@@ -73,6 +73,8 @@ _INERT = (
     "omegaconf.nodes.StringNode",
     "pathlib.PosixPath",
     "pathlib.WindowsPath",
+    "pathlib._local.PosixPath",  # as Python 3.13 names it
+    "pathlib._local.WindowsPath",
     "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
     "pytorch_lightning.callbacks.lr_monitor.LearningRateMonitor",
     "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",

@@ -83,7 +83,7 @@ def score_runs(
     if missing:
         raise UserError(
             f"{missing[0]}: no such predictions ({len(missing)} of {len(runs)} are missing); "
-            "make them with `snakemake --cores all` or `python -m sista adapt`"
+            "make them with `snakemake --cores all` or `sista adapt`"
         )
     work = partial(_score_one, results=results, bootstrap=bootstrap)
     if threads <= 1:

@@ -166,4 +166,4 @@ def test_settings_of_each_method_are_checked(tmp_path, method, setting, value, w
 def test_the_schema_for_editors_has_not_drifted():
     file = ROOT / "workflow" / "schemas" / "grid.schema.json"
     made = json.dumps(Grid.model_json_schema(), indent=1, sort_keys=True) + "\n"
-    assert file.read_text() == made, "run: python -m sista schema --out " + str(file)
+    assert file.read_text() == made, "run: sista schema --out " + str(file)

@@ -148,6 +148,14 @@ def test_a_lightning_checkpoint_with_settings_objects_is_read(tmp_path, lightnin
     assert not [name for name in sys.modules if name.startswith("pytorch_lightning")]
 
 
+@pytest.mark.parametrize("module", ["pathlib", "pathlib._local"])
+def test_a_path_in_a_checkpoint_is_read_whichever_python_wrote_it(tmp_path, monkeypatch, module):
+    monkeypatch.setattr(pathlib.PosixPath, "__module__", module)
+    monkeypatch.setitem(sys.modules, module, pathlib)
+    torch.save({"state_dict": STATE, "out": pathlib.PosixPath("/a/b")}, tmp_path / "file.ckpt")
+    assert_read(tmp_path / "file.ckpt")
+
+
 def test_a_checkpoint_with_omegaconf_settings_is_read(tmp_path):
     omegaconf = pytest.importorskip("omegaconf")
     settings = omegaconf.OmegaConf.create(

@@ -56,7 +56,7 @@ def test_a_record_says_what_was_read_made_asked_and_spent(tmp_path, source):
 def test_the_schema_of_records_has_not_drifted():
     file = ROOT / "workflow" / "schemas" / "run.schema.json"
     made = json.dumps(Record.model_json_schema(), indent=1, sort_keys=True) + "\n"
-    assert file.read_text() == made, f"run: python -m sista schema --of run --out {file}"
+    assert file.read_text() == made, f"run: sista schema --of run --out {file}"
 
 
 def test_a_broken_record_is_named_with_its_field(tmp_path, source):

@@ -64,7 +64,7 @@ def test_a_value_out_of_range_leaves_no_file(tmp_path):
 def test_the_schema_of_metrics_has_not_drifted():
     file = ROOT / "workflow" / "schemas" / "metrics.schema.json"
     made = json.dumps(Metrics.model_json_schema(), indent=1, sort_keys=True) + "\n"
-    assert file.read_text() == made, f"run: python -m sista schema --of metrics --out {file}"
+    assert file.read_text() == made, f"run: sista schema --of metrics --out {file}"
 
 
 def test_a_grid_without_any_value_has_empty_files(tmp_path):

@@ -1,3 +1,5 @@
+# Rules call `python -m sista`: a clone runs its own code, also where `sista` on the PATH is of another.
+#
 # fetch    in: nothing (a missing source fails in its own job, every grid plans without the data);
 #              data/DATASET.dvc where DVC keeps the versions of the raw data
 #          out: results/fetch/DATASET/inventory.parquet; for the phantom also raw/, its raw layout
