@@ -13,6 +13,7 @@ from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from sista.errors import UserError
+from sista.preparation.frame import Frame
 
 Pixels = NDArray[np.uint8]
 
@@ -132,20 +133,19 @@ def _picture(path: Path) -> Radiograph:
         return Radiograph(np.ascontiguousarray(np.asarray(image.convert("L"))))
 
 
-def fit(pixels: Pixels, size: int) -> tuple[Pixels, float, int, int]:
+def fit(pixels: Pixels, size: int) -> tuple[Pixels, Frame]:
     """Scale the long side to `size` (antialiased) and pad with zeros to a centred square.
 
     Returns:
-        The `[size, size]` uint8 square, the scale (prepared px per native px) and the left and top
-        padding in prepared px.
+        The `[size, size]` uint8 square, and where the film lies in it.
     """
     height, width = pixels.shape
-    scale = size / max(height, width)
-    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    frame = Frame.fitted(width, height, size)
+    columns, lines = frame.fitted_size
     image = Image.fromarray(pixels)
-    if (new_height, new_width) != (height, width):
-        image = image.resize((new_width, new_height), Image.Resampling.BICUBIC)
-    left, top = (size - new_width) // 2, (size - new_height) // 2
+    if (columns, lines) != (width, height):
+        image = image.resize((columns, lines), Image.Resampling.BICUBIC)
+    left, top = int(frame.pad_x), int(frame.pad_y)
     square = np.zeros((size, size), dtype=np.uint8)
-    square[top : top + new_height, left : left + new_width] = np.asarray(image)
-    return square, scale, left, top
+    square[top : top + lines, left : left + columns] = np.asarray(image)
+    return square, frame

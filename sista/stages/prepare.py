@@ -169,7 +169,7 @@ def _prepare(job: _Job) -> dict[str, Any]:
     except UserError as error:
         raise UserError(f"{error} (named in {record.where})") from error
     height, width = film.pixels.shape
-    square, scale, left, top = fit(film.pixels, job.size)
+    square, place = fit(film.pixels, job.size)
     # A plain write: syncing a memory map costs more than decoding the film.
     with job.container.open("r+b") as container:
         container.seek(job.offset)
@@ -183,9 +183,9 @@ def _prepare(job: _Job) -> dict[str, Any]:
         "row": job.row,
         "height": height,
         "width": width,
-        "scale": scale,
-        "pad_x": float(left),
-        "pad_y": float(top),
+        "scale": place.scale,
+        "pad_x": place.pad_x,
+        "pad_y": place.pad_y,
         "spacing": film.spacing if record.width_mm is None else record.width_mm / width,
         "boxes": _boxes(record, film, job.tolerance),
         "mask": _mask(record, job.root, height, width),

@@ -94,10 +94,10 @@ def test_content_hash_is_of_pixels_not_of_files(tmp_path):
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(8, 40))
 @settings(max_examples=60, deadline=None)
 def test_fit_pads_to_the_centre_and_tells_where(height, width, size):
-    square, scale, left, top = fit(np.full((height, width), 200, np.uint8), size)
+    square, place = fit(np.full((height, width), 200, np.uint8), size)
     assert square.shape == (size, size)
     ys, xs = np.nonzero(square)
-    assert (xs.min(), ys.min()) == (left, top)
-    assert abs((xs.max() + 1) - (width * scale + left)) <= 1
-    assert abs((ys.max() + 1) - (height * scale + top)) <= 1
+    assert (xs.min(), ys.min()) == (place.pad_x, place.pad_y)
+    assert abs((xs.max() + 1) - (width * place.scale + place.pad_x)) <= 1
+    assert abs((ys.max() + 1) - (height * place.scale + place.pad_y)) <= 1
     assert (square[ys, xs] == 200).all()
