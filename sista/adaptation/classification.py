@@ -68,9 +68,14 @@ class ClassificationTask(HeadTask):
     TABLE = "predictions_classification"
 
     def __init__(
-        self, frame: pd.DataFrame, meta: dict[str, Any], size: int, options: dict[str, Any]
+        self,
+        frame: pd.DataFrame,
+        meta: dict[str, Any],
+        size: int,
+        zoom: float,
+        options: dict[str, Any],
     ) -> None:
-        super().__init__(frame, meta, size, options)
+        super().__init__(frame, meta, size, zoom, options)
         missing = [name for name in self.labels if f"label.{name}" not in frame]
         if missing:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Detection: boxes in the image frame, and predicted boxes back in native pixels."""
+"""Detection: boxes as the network sees them, and predicted boxes back in native pixels."""
 
 import contextlib
 import io
@@ -22,17 +22,23 @@ Floats = NDArray[np.float64]
 
 
 class DetectionTask(HeadTask):
-    """Boxes of each image: x1, y1, x2, y2 in the image frame for the model, native in tables."""
+    """Boxes of each image: x1, y1, x2, y2 in network pixels for the model, native in tables.
+
+    Boxes are trained as far as the zoom leaves them, and scored whole: one that it cuts away is no
+    target of the training but one of the score.
+    """
 
     TABLE = "predictions_detection"
 
     def __init__(
-        self, frame: pd.DataFrame, meta: dict[str, Any], size: int, options: dict[str, Any]
+        self,
+        frame: pd.DataFrame,
+        meta: dict[str, Any],
+        size: int,
+        zoom: float,
+        options: dict[str, Any],
     ) -> None:
-        super().__init__(frame, meta, size, options)
-        # A point x of the image is native pixel x / zoom + shift.
-        self.zoom = frame["scale"].to_numpy(dtype=float) * size / float(meta["prepared_size"])
-        self.shift = -frame[["pad_x", "pad_y"]].to_numpy(dtype=float) / frame[["scale"]].to_numpy()
+        super().__init__(frame, meta, size, zoom, options)
         self.native = [json.loads(text) for text in frame["boxes"]]
         self.corners = [self._corners(row) for row in range(len(frame))]
         self._samples: dict[int, DetDataSample] = {}
@@ -44,12 +50,11 @@ class DetectionTask(HeadTask):
             place = f"{self.meta['dataset']} manifest, row {self.frame.iloc[row]['row']}"
             raise UserError(f"{place}: unknown box label {unknown[0]!r}; run prepare again")
         native = np.array([[b["x"], b["y"], b["w"], b["h"]] for b in boxes], dtype=float)
-        native = native.reshape(-1, 4)
-        low = (native[:, :2] - self.shift[row]) * self.zoom[row]
-        high = low + native[:, 2:] * self.zoom[row]
+        corners = self.geometry[row].network_boxes(native.reshape(-1, 4))
+        labels = np.array([self.labels.index(str(box["label"])) for box in boxes], dtype=int)
+        left = _left(corners, self.size)
         # A box that ends on the border must have its centre inside the last cell.
-        corners = np.hstack((low, high)).clip(0, self.size - 1e-3)
-        return corners, [self.labels.index(str(box["label"])) for box in boxes]
+        return corners[left].clip(0, self.size - 1e-3), labels[left].tolist()
 
     @staticmethod
     def annotated(manifest: pd.DataFrame, meta: dict[str, Any]) -> "pd.Series[bool]":
@@ -63,7 +68,7 @@ class DetectionTask(HeadTask):
 
     def refusal(self, rows: Sequence[int]) -> str | None:
         """Refuse rows without a single box."""
-        if not any(self.native[row] for row in rows):
+        if not any(len(self.corners[row][0]) for row in rows):
             return "no training image has a box"
         return None
 
@@ -95,11 +100,8 @@ class DetectionTask(HeadTask):
 
     def _to_native(self, instances: InstanceData, row: int) -> list[list[Any]]:
         """Return [x, y, w, h, score, label] in native pixels, cut at the border of the film."""
-        points = instances.bboxes.cpu().double().numpy().reshape(-1, 2, 2)
-        ids = self.frame.iloc[row]
-        native = points / self.zoom[row] + self.shift[row]
-        native = native.clip(0, [ids["width"], ids["height"]])
-        boxes = np.hstack((native[:, 0], native[:, 1] - native[:, 0])).round(3).tolist()
+        corners = instances.bboxes.cpu().double().numpy().reshape(-1, 4)
+        boxes = self.geometry[row].native_boxes(corners).round(3).tolist()
         scores = instances.scores.cpu().double().numpy().tolist()
         labels = [self.labels[i] for i in instances.labels.tolist()]
         found = zip(boxes, scores, labels, strict=True)
@@ -118,6 +120,21 @@ class DetectionTask(HeadTask):
         frame = self.predictions(model, rows)
         predicted = [json.loads(text) for text in frame["predicted"]]
         return coco_map(predicted, [json.loads(text) for text in frame["target"]], self.labels)
+
+
+def _left(corners: Floats, size: int) -> NDArray[np.bool_]:
+    """Return which boxes can be trained: of each side a pixel, or half of it, must be left.
+
+    A thinner sliver tells nothing, and the logarithm of its size would outweigh all other targets.
+
+    Args:
+        corners: x1, y1, x2, y2 in network pixels, `[N, 4]`.
+        size: side of the network's square in pixels.
+    """
+    whole = corners[:, 2:] - corners[:, :2]
+    seen = corners[:, 2:].clip(0, size) - corners[:, :2].clip(0, size)
+    left: NDArray[np.bool_] = (seen >= np.minimum(whole / 2, 1.0)).all(axis=1)
+    return left
 
 
 def coco_map(

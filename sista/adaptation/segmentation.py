@@ -1,4 +1,4 @@
-"""Segmentation: masks in the image frame, and binary masks from logits."""
+"""Segmentation: masks as the network sees them, and binary masks from logits."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,55 +14,38 @@ from sista.errors import UserError
 from sista.openmmlab.segmentors import SegDataSample, segmentor
 from sista.preparation.masks import Mask, from_json, to_json
 
-__all__ = ["SegmentationTask", "place_mask", "segmentor"]
+__all__ = ["SegmentationTask", "segmentor"]
 THRESHOLD = 0.5
 
 
-def place_mask(
-    mask: Mask, scale: float, pad_x: float, pad_y: float, prepared: int, size: int
-) -> Mask:
-    """Return a native mask in the image frame `[size, size]`, nearest pixel.
-
-    Args:
-        mask: `[h, w]` in native pixels.
-        scale: prepared pixels per native pixel.
-        pad_x: left offset in prepared pixels.
-        pad_y: top offset in prepared pixels.
-        prepared: side of the prepared image.
-        size: side of the result.
-    """
-    centres = (np.arange(size) + 0.5) * prepared / size
-    columns = np.floor((centres - pad_x) / scale).astype(int)
-    lines = np.floor((centres - pad_y) / scale).astype(int)
-    height, width = mask.shape
-    inside_x = (columns >= 0) & (columns < width)
-    inside_y = (lines >= 0) & (lines < height)
-    placed = mask[np.ix_(lines.clip(0, height - 1), columns.clip(0, width - 1))]
-    result: Mask = placed * np.outer(inside_y, inside_x).astype(np.uint8)
-    return result
-
-
 class SegmentationTask(HeadTask):
-    """One binary mask an image, at the protocol's image size, where it is also scored."""
+    """One binary mask an image, in the network's square at the protocol's size.
+
+    It is scored there too: what the zoom cuts away is neither trained nor scored.
+    """
 
     TABLE = "predictions_segmentation"
 
     def __init__(
-        self, frame: pd.DataFrame, meta: dict[str, Any], size: int, options: dict[str, Any]
+        self,
+        frame: pd.DataFrame,
+        meta: dict[str, Any],
+        size: int,
+        zoom: float,
+        options: dict[str, Any],
     ) -> None:
-        super().__init__(frame, meta, size, options)
-        self.masks = np.stack([self._mask(row) for row in frame.to_dict("records")])
+        super().__init__(frame, meta, size, zoom, options)
+        self.masks = np.stack([self._mask(row) for row in range(len(frame))])
         self._samples: dict[int, SegDataSample] = {}
 
-    def _mask(self, row: dict[Any, Any]) -> Mask:
+    def _mask(self, row: int) -> Mask:
         try:
-            mask = from_json(row["mask"])
+            mask = from_json(self.frame["mask"].iloc[row])
         except Exception as error:
             # pycocotools raises many kinds of errors on bad run lengths.
-            place = f"{self.meta['dataset']} manifest, row {row['row']}"
+            place = f"{self.meta['dataset']} manifest, row {self.frame['row'].iloc[row]}"
             raise UserError(f"{place}: not a mask ({error}); run prepare again") from error
-        prepared = int(self.meta["prepared_size"])
-        return place_mask(mask, row["scale"], row["pad_x"], row["pad_y"], prepared, self.size)
+        return self.geometry[row].network_mask(mask)
 
     @staticmethod
     def annotated(manifest: pd.DataFrame, meta: dict[str, Any]) -> "pd.Series[bool]":

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -10,6 +11,7 @@ from mmengine.model import BaseModel
 
 from sista.encoders.features import FeatureStore
 from sista.errors import UserError
+from sista.preparation.frame import Frame
 
 Batch = dict[str, Any]
 EVALUATION_BATCH = 64
@@ -22,6 +24,7 @@ class HeadTask(ABC):
         frame: manifest rows of the images that are annotated for this task.
         meta: the manifest's metadata.
         size: side of the protocol's image in pixels.
+        zoom: the image is scaled to this many times `size` and the centre is cut out, >= 1.
         options: of the protocol, e.g. `labels` and `label_policy`.
     """
 
@@ -29,10 +32,22 @@ class HeadTask(ABC):
     features: FeatureStore
 
     def __init__(
-        self, frame: pd.DataFrame, meta: dict[str, Any], size: int, options: dict[str, Any]
+        self,
+        frame: pd.DataFrame,
+        meta: dict[str, Any],
+        size: int,
+        zoom: float,
+        options: dict[str, Any],
     ) -> None:
-        self.frame, self.meta, self.size, self.options = frame, meta, size, options
+        self.frame, self.meta, self.options = frame, meta, options
+        self.size, self.zoom = size, zoom
         self._ids = list(zip(frame["image_id"], frame["patient_id"], strict=True))
+
+    @cached_property
+    def geometry(self) -> list[Frame]:
+        """Where each row's film lies in the protocol's image."""
+        rows, prepared = self.frame.to_dict("records"), int(self.meta["prepared_size"])
+        return [Frame.of(row, prepared, self.size, self.zoom) for row in rows]
 
     @staticmethod
     @abstractmethod

@@ -242,7 +242,7 @@ def _open_job(
         raise UserError(f"{manifest}: no image of {dataset} is annotated for {kind}")
     used = used.sort_values("row").reset_index(drop=True)
     size = rules.image_size or model.size
-    task = task_class(used, meta, size, rules.options_for(dataset))
+    task = task_class(used, meta, size, rules.settings[kind].zoom, rules.options_for(dataset))
     task.features = stored_features(
         model,
         encoder,
