@@ -23,13 +23,16 @@ from sista.engine.restored import Restored, restore
 from sista.engine.views import CROP
 from sista.errors import UserError
 from sista.files import atomic
-from sista.metrics.grounding import Placement, chance, pointing, region_share
+from sista.metrics.grounding import chance, pointing, region_share
 from sista.metrics.intervals import paired_bootstrap_p, patient_weights, percentile_interval
 from sista.phantom.terms import TERMS
 from sista.phantom.truth import FILE, decode
+from sista.preparation.frame import Frame
 
 # Studies in a batch of the losses: what a study is contrasted with must not depend on the corpus.
 BATCH = 32
+# Points along a side of a patch at which the true region is looked up.
+SAMPLES = 16
 MEASURES = ("hit", "precision", "mass")
 
 
@@ -160,11 +163,13 @@ def _shares(
         key = (rows[mark["image_id"]], str(mark["finding"]))
         mask = decode(mark["mask"])
         regions[key] = regions[key] | mask if key in regions else mask
+    points = (np.arange(grid * SAMPLES) + 0.5) / (grid * SAMPLES)
+    # Of the side, not of whole pixels: half a network pixel off where CROP leaves a fraction.
+    square = (0.5 + (points - 0.5) * CROP) * prepared
     found = {}
     for (row, finding), mask in regions.items():
-        place = pairs.frame.iloc[row]
-        where = Placement(place["scale"], place["pad_x"], place["pad_y"], prepared, CROP)
-        found[row, finding] = region_share(mask, where, grid)
+        where = Frame.of(pairs.frame.iloc[row].to_dict(), prepared)
+        found[row, finding] = region_share(mask, *where.native_pixels(square), grid)
     return found
 
 

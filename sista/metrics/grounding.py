@@ -11,44 +11,25 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-class Placement(NamedTuple):
-    """Where the encoder's image lies on the native film.
-
-    Attributes:
-        scale: prepared pixels per native pixel.
-        pad_x: left padding of the prepared square, in prepared pixels.
-        pad_y: top padding.
-        prepared: side of the prepared square in pixels.
-        crop: share of that side that the encoder sees, cut from the centre, in (0, 1].
-    """
-
-    scale: float
-    pad_x: float
-    pad_y: float
-    prepared: int
-    crop: float
-
-
 def region_share(
-    mask: NDArray[np.bool_], placement: Placement, grid: int, samples: int = 16
+    mask: NDArray[np.bool_], columns: NDArray[np.int64], rows: NDArray[np.int64], grid: int
 ) -> Floats:
     """Return the share of each cell's area that a native mask covers, `[grid * grid]` in [0, 1].
 
+    It is the mean over the points of a cell, which are spread evenly over the encoder's image.
+
     Args:
         mask: `[H, W]` at native size.
-        placement: of the encoder's image on the film.
+        columns: native pixels under the points along a side, `[grid * points a cell]`; those
+            outside the mask lie beside the film.
+        rows: likewise, from top to bottom.
         grid: cells a side.
-        samples: points a cell and side; the share is the mean over `samples ** 2` points.
     """
-    points = (np.arange(grid * samples) + 0.5) / (grid * samples)
-    square = (0.5 + (points - 0.5) * placement.crop) * placement.prepared
-    columns = np.floor((square - placement.pad_x) / placement.scale).astype(int)
-    rows = np.floor((square - placement.pad_y) / placement.scale).astype(int)
     height, width = mask.shape
     seen = np.zeros((len(rows), len(columns)))
     on_row, on_column = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
     seen[np.ix_(on_row, on_column)] = mask[np.ix_(rows[on_row], columns[on_column])]
-    share: Floats = seen.reshape(grid, samples, grid, samples).mean((1, 3)).ravel()
+    share: Floats = seen.reshape(grid, -1, grid, len(columns) // grid).mean((1, 3)).ravel()
     return share
 
 
