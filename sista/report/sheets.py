@@ -5,6 +5,7 @@ A sheet shows films, so it is drawn from the phantom only, unless it is asked fo
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pycocotools import mask as coco_mask
 
 from sista import tables
 from sista.errors import UserError
+from sista.preparation.frame import Frame
 from sista.preparation.masks import from_json
 from sista.report.figures import STYLE
 
@@ -59,8 +61,8 @@ def overlay_sheet(
         The figure and the label fraction that it shows (10 % where there is one); None where
         no test image has a target.
     """
-    frames = [tables.read(path, f"predictions_{task}")[0] for _, path in runs]
-    tested = [frame[frame["subset"] == "test"] for frame in frames]
+    read = [tables.read(path, f"predictions_{task}") for _, path in runs]
+    tested = [frame[frame["subset"] == "test"] for frame, _ in read]
     common = set.intersection(*({*frame["fraction"]} for frame in tested)) if tested else set()
     if not common:
         return None
@@ -73,6 +75,7 @@ def overlay_sheet(
     images = _pick(task, parts[0])
     if not images:
         return None
+    found = [part.to_dict("index") for part in parts]
     manifest, _ = tables.read(prepared / "manifest.parquet", "manifest")
     places = manifest.set_index("image_id").loc[images].to_dict("index")
     films = np.load(prepared / "manifest.images.npy", mmap_mode="r")
@@ -81,13 +84,13 @@ def overlay_sheet(
         axes = figure.subplots(len(images), 1 + len(runs), squeeze=False)
         for line, image in zip(axes, images, strict=True):
             place = places[image]
-            for axis, part in zip(line, [None, *(p.to_dict("index") for p in parts)], strict=True):
-                film = np.asarray(films[int(place["row"])])
+            film = np.asarray(films[int(place["row"])])
+            _film(line[0], film)
+            for axis, rows, (_, meta) in zip(line[1:], found, read, strict=True):
                 _film(axis, film)
-                if part is not None and task == "segmentation":
-                    _draw_masks(axis, part[image], len(film))
-                elif part is not None:
-                    _draw_boxes(axis, part[image], place)
+                where = Frame.of(place, len(film), zoom=meta.get("zoom", 1.0))
+                draw = _draw_masks if task == "segmentation" else _draw_boxes
+                draw(axis, rows[image], where)
         for axis, name in zip(axes[0], ["film", *(variant for variant, _ in runs)], strict=True):
             axis.set_title(name)
         figure.tight_layout(pad=0.4)
@@ -114,30 +117,32 @@ def _film(axis: Axes, image: NDArray[Any]) -> None:
         spine.set_visible(False)
 
 
-def _draw_masks(axis: Axes, row: Row, side: int) -> None:
+def _draw_masks(axis: Axes, row: Row, frame: Frame) -> None:
     """Draw the predicted mask filled, the target as an outline, and write the Dice."""
     predicted = from_json(row["prediction"]).astype(bool)
     target = from_json(row["target"]).astype(bool)
     colour = mpl.colors.to_rgb(PREDICTED)
     layer = np.zeros((*predicted.shape, 4))
     layer[predicted] = (*colour, 0.45)
-    extent = (0, side, side, 0)
-    axis.imshow(layer, extent=extent, interpolation="nearest")
-    steps = (np.arange(len(target)) + 0.5) * side / len(target)
+    # The masks cover the network's square, whose side only they know.
+    frame = replace(frame, size=len(target))
+    low, high = frame.seen
+    axis.imshow(layer, extent=(low, high, high, low), interpolation="nearest")
+    steps = frame.prepared_steps(np.arange(len(target), dtype=np.float64) + 0.5)
     axis.contour(steps, steps, target.astype(float), levels=[0.5], colors=[TARGET], linewidths=1.6)
     total = predicted.sum() + target.sum()
     _write(axis, f"Dice {100 * 2 * (predicted & target).sum() / total:.0f}")
 
 
-def _draw_boxes(axis: Axes, row: Row, place: Row) -> None:
+def _draw_boxes(axis: Axes, row: Row, frame: Frame) -> None:
     """Draw target boxes and the most certain predicted ones, and write the best IoU."""
     target = np.array([box[:4] for box in json.loads(row["target"])], dtype=np.float64)
     found = sorted(json.loads(row["predicted"]), key=lambda box: -float(box[4]))[:MOST_BOXES]
     certain = [box for box in found if box[4] >= LEAST_SCORE] or found[:1]
     for box in target:
-        _rectangle(axis, box, place, TARGET, 1.8, "-")
+        _rectangle(axis, box, frame, TARGET, 1.8, "-")
     for box in certain:
-        _rectangle(axis, np.array(box[:4], dtype=np.float64), place, PREDICTED, 1.4, "--")
+        _rectangle(axis, np.array(box[:4], dtype=np.float64), frame, PREDICTED, 1.4, "--")
     if certain:
         boxes = np.array([b[:4] for b in certain], dtype=np.float64)
         overlaps = coco_mask.iou(boxes, target, [0] * len(target))
@@ -149,15 +154,14 @@ def _draw_boxes(axis: Axes, row: Row, place: Row) -> None:
 def _rectangle(
     axis: Axes,
     box: NDArray[np.float64],
-    place: Row,
+    frame: Frame,
     colour: str,
     width: float,
     line: str,
 ) -> None:
     """Draw a box given in native pixels."""
-    x, y, w, h = box * float(place["scale"])
-    corner = (x + float(place["pad_x"]), y + float(place["pad_y"]))
-    axis.add_patch(Rectangle(corner, w, h, fill=False, ec=colour, lw=width, ls=line))
+    x, y, w, h = frame.prepared_boxes(box)
+    axis.add_patch(Rectangle((x, y), w, h, fill=False, ec=colour, lw=width, ls=line))
 
 
 def _write(axis: Axes, text: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from sista import tables
 from sista.errors import UserError
+from sista.preparation.masks import from_json
 from sista.report import sheets
 from tests import made_up_predictions as made
 
@@ -68,6 +69,29 @@ def test_boxes_are_moved_from_native_to_prepared_pixels(project, prepared):
     smallest = sheets._pick("detection", part)[0]
     x, y, *_ = json.loads(part.loc[smallest, "target"])[0]
     assert (2.0 * x + 8.0, 2.0 * y) in corners
+
+
+@pytest.mark.parametrize(("zoom", "ends"), [(None, (0, 96)), (1.5, (16, 80))])
+def test_masks_are_drawn_where_the_network_saw_them(project, prepared, tmp_path, zoom, ends):
+    run = made.runs(variants=("clip",), tasks=("segmentation",))[0]
+    frame, meta = tables.read(project / run.predictions, "predictions_segmentation")
+    path = tmp_path / "predictions.parquet"
+    tables.write(frame, path, "predictions_segmentation", meta | ({"zoom": zoom} if zoom else {}))
+    figure, _ = sheets.overlay_sheet("segmentation", [("clip", path)], prepared)
+    film, drawn = figure.axes[1].images
+    assert drawn.get_extent() == pytest.approx([ends[0], ends[1], ends[1], ends[0]])
+    assert film.get_extent() == pytest.approx([0, 96, 96, 0])
+    assert figure.axes[1].get_xlim() == (0, 96)
+    assert figure.axes[1].get_ylim() == (96, 0)
+    # The outline of the target lies where its pixels are: 48 of them between the ends.
+    part = frame.query("subset == 'test' and fraction == 10 and draw == 0").set_index("image_id")
+    target = from_json(part.loc[sheets._pick("segmentation", part)[0], "target"])
+    columns = np.flatnonzero(target.any(0))
+    (outline,) = figure.axes[1].collections
+    xs = np.concatenate([each.vertices[:, 0] for each in outline.get_paths()])
+    step = (ends[1] - ends[0]) / 48
+    assert xs.min() == pytest.approx(ends[0] + columns[0] * step, abs=step)
+    assert xs.max() == pytest.approx(ends[0] + (columns[-1] + 1) * step, abs=step)
 
 
 def _word_maps(path, **changes):
