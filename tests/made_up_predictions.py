@@ -8,7 +8,7 @@ import pandas as pd
 from pycocotools import mask as coco_mask
 
 from sista import tables
-from sista.grid.grid import AdaptRun, PretrainRun
+from sista.grid.runs import AdaptRun, PretrainRun
 
 SKILL = {"random_init": 0.4, "clip": 1.0, "sista_no_sta": 1.3, "supervised": 2.0}
 FRACTIONS = (1, 10, 100)

@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 
 from sista import tables
 from sista.files import atomic
-from sista.grid.grid import Grid, PretrainRun
+from sista.grid.grid import Grid
+from sista.grid.runs import PretrainRun
 from sista.metrics.intervals import seeds_interval
 from sista.report.figures import STYLE, save
 from sista.runs.progress import track

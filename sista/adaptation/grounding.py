@@ -95,7 +95,9 @@ class GroundingTask(StudyTask):
         for (place, label), mask in regions.items():
             row = {**self.identity(rows[place]), "label": label}
             own = phrases[label]
-            frame = Frame.of(pairs.frame.iloc[place].to_dict(), int(self.meta["prepared_size"]))
+            seen = model.run.model.image.size
+            prepared = int(self.meta["prepared_size"])
+            frame = Frame.of(pairs.frame.iloc[place].to_dict(), prepared, seen, 1 / CROP)
             row |= _form("phrase", mask, frame, own[place], own[others[:, place]])
             chosen = words.places(place, label) if words else np.array([], np.int64)
             if words and len(chosen):
@@ -128,8 +130,7 @@ def _form(
     """Return the columns of one form of map: own, of other films, share of the region a cell."""
     grid = round(own.shape[-1] ** 0.5)
     points = (np.arange(grid * SAMPLES) + 0.5) / (grid * SAMPLES)
-    # Training saw the centre of the prepared square: see CROP.
-    square = (0.5 + (points - 0.5) * CROP) * frame.prepared
+    square = frame.prepared_steps(points * frame.size)
     share = region_share(mask.astype(bool), *frame.native_pixels(square), grid)
     return {form: pack(own), f"{form}_other": pack(other), f"{form}_region": pack(share)}
 

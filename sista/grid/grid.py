@@ -1,7 +1,6 @@
 """The grid: what is compared. Checks every word of a grid file, lists the runs. No torch."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,78 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sista import registry
 from sista.encoders.specs import encoder_spec
 from sista.errors import UserError
-from sista.files import digest
 from sista.grid.budgets import find_budget
 from sista.grid.file import BASE, read_grid
+from sista.grid.runs import AdaptRun, PretrainRun
 
 FRACTIONS = (1, 10, 100)
 # A head without training uses no label, so it has one cell.
 UNTRAINED_DRAWS, UNTRAINED_FRACTIONS = (0,), (0,)
 MAX_DRAWS = 5
-
-
-@dataclass(frozen=True)
-class PretrainRun:
-    """One encoder to be made."""
-
-    budget: str
-    variant: str
-    method: str
-    settings: dict[str, Any]
-    encoder: str
-    family: str
-    corpus: str
-    seed: int
-
-    @property
-    def key(self) -> str:
-        """Path part that names the run."""
-        place = f"{self.budget}/{self.variant}/{self.encoder}/{self.corpus}"
-        return f"{place}/seed{self.seed}"
-
-    @property
-    def checkpoint(self) -> str:
-        """Path of the encoder below the project's root."""
-        return f"results/pretrain/{self.key}/encoder.safetensors"
-
-    @property
-    def settings_hash(self) -> str:
-        """Names method and settings."""
-        return digest({"method": self.method, **self.settings})
-
-
-@dataclass(frozen=True)
-class AdaptRun:
-    """One job: an encoder on a data set with a head, all label fractions and draws."""
-
-    protocol: str
-    dataset: str
-    task: str
-    head: str
-    pretrain: PretrainRun
-    draws: tuple[int, ...]
-    fractions: tuple[int, ...]
-
-    @property
-    def predictions(self) -> str:
-        """Path of the predictions below the project's root."""
-        place = f"{self.protocol}/{self.dataset}/{self.head}/{self.pretrain.key}"
-        return f"results/adapt/{place}/predictions.parquet"
-
-    @property
-    def variant(self) -> str:
-        """Of the pre-training run."""
-        return self.pretrain.variant
-
-    @property
-    def encoder(self) -> str:
-        """Of the pre-training run."""
-        return self.pretrain.encoder
-
-    @property
-    def seed(self) -> int:
-        """Of the pre-training run."""
-        return self.pretrain.seed
 
 
 class _Strict(BaseModel):

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from sista.files import atomic
-from sista.grid.grid import AdaptRun
+from sista.grid.runs import AdaptRun
 from sista.report import figures, formats, page, sheets
 from sista.report.cells import run_anchor, task_table
 from sista.report.curves import learning_curves
@@ -15,6 +15,7 @@ from sista.report.runs import RUN_COLUMNS, run_rows
 from sista.report.templates import render
 from sista.runs.progress import track
 from sista.scoring.main_rows import main_rows, shown_rows
+from sista.tasks._base import find_task
 
 FORMATS = {
     "csv": formats.to_csv,
@@ -138,7 +139,7 @@ class Report:
         section.others = page.other_tables(
             self.scores, task, self.shown["metric"][self.shown["task"] == task]
         )
-        section.sheets = list(self.overlays(task)) if task != "classification" else []
+        section.sheets = list(self.overlays(task))
         return section
 
     def picture(self, figure: Any, name: str, caption: str) -> page.Picture:
@@ -153,6 +154,9 @@ class Report:
 
     def overlays(self, task: str) -> Iterator[page.Picture]:
         """Yield a sheet of masks or boxes for each data set, head and encoder it may show."""
+        overlay = find_task(task).overlay
+        if overlay is None:
+            return
         groups: dict[tuple[str, str, str, str], dict[str, Path]] = {}
         for run in self.runs:
             if run.task == task and sheets.drawable(run.dataset, self.sheets):
@@ -167,8 +171,9 @@ class Report:
                 continue
             drawn = sheets.overlay_sheet(task, [(name, paths[name]) for name in shown], prepared)
             if drawn is not None:
-                more = "" if task == "segmentation" else " (boxes of the highest scores)"
-                caption = OVERLAY.format(head=head, encoder=encoder, fraction=drawn[1], more=more)
+                caption = OVERLAY.format(
+                    head=head, encoder=encoder, fraction=drawn[1], more=overlay.note
+                )
                 name = f"{task}_{dataset.replace('@', '_')}_{protocol}_{head}_{encoder}"
                 yield self.sheet(drawn[0], name, caption)
 

@@ -3,9 +3,7 @@
 A sheet shows films, so it is drawn from the phantom only, unless it is asked for otherwise.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +12,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from sista import tables
 from sista.errors import UserError
 from sista.preparation.frame import Frame
-from sista.preparation.masks import from_json
 from sista.report.figures import STYLE
+from sista.tasks._base import Overlay, find_task
 
 PREFERRED = ("random_init", "clip", "sista", "supervised")
 IMAGES = 4
 WORDS = 5
-TARGET, PREDICTED = "#56b4e9", "#ff9e2c"
 FILLERS = {"the", "and", "with", "for", "are", "was", "there", "has", "have", "been", "this"}
-LEAST_SCORE = 0.3
-MOST_BOXES = 5
-Row = Mapping[Any, Any]
 
 
 def drawable(dataset: str, sheets: str) -> bool:
@@ -53,7 +45,7 @@ def overlay_sheet(
     """Draw target and predictions of several variants over the same test images.
 
     Args:
-        task: segmentation or detection.
+        task: one that has an overlay.
         runs: variant and predictions file.
         prepared: folder with manifest.parquet and manifest.images.npy.
 
@@ -61,6 +53,9 @@ def overlay_sheet(
         The figure and the label fraction that it shows (10 % where there is one); None where
         no test image has a target.
     """
+    overlay = find_task(task).overlay
+    if overlay is None:
+        return None
     read = [tables.read(path, f"predictions_{task}") for _, path in runs]
     tested = [frame[frame["subset"] == "test"] for frame, _ in read]
     common = set.intersection(*({*frame["fraction"]} for frame in tested)) if tested else set()
@@ -72,7 +67,7 @@ def overlay_sheet(
         part = frame[frame["fraction"] == fraction]
         part = part[part["draw"] == part["draw"].min()]
         parts.append(part.drop_duplicates("image_id").set_index("image_id"))
-    images = _pick(task, parts[0])
+    images = _pick(overlay, parts[0])
     if not images:
         return None
     found = [part.to_dict("index") for part in parts]
@@ -89,24 +84,20 @@ def overlay_sheet(
             for axis, rows, (_, meta) in zip(line[1:], found, read, strict=True):
                 _film(axis, film)
                 where = Frame.of(place, len(film), zoom=meta.get("zoom", 1.0))
-                draw = _draw_masks if task == "segmentation" else _draw_boxes
-                draw(axis, rows[image], where)
+                overlay.draw(axis, rows[image], where)
         for axis, name in zip(axes[0], ["film", *(variant for variant, _ in runs)], strict=True):
             axis.set_title(name)
         figure.tight_layout(pad=0.4)
     return figure, fraction
 
 
-def _pick(task: str, part: pd.DataFrame) -> list[str]:
+def _pick(overlay: Overlay, part: pd.DataFrame) -> list[str]:
     """Return images with a target, from the smallest to the largest, evenly spread."""
-    if task == "segmentation":
-        sizes = [float(coco_mask.area(json.loads(text))) for text in part["target"]]
-    else:
-        sizes = [sum(b[2] * b[3] for b in json.loads(text)) for text in part["target"]]
+    sizes = [overlay.size(row) for row in part.to_dict("records")]
     order = sorted((size, str(image)) for size, image in zip(sizes, part.index, strict=True))
     there = [image for size, image in order if size > 0]
-    places = np.linspace(0, len(there) - 1, min(IMAGES, len(there))).round().astype(int)
-    return [there[place] for place in places]
+    chosen = np.linspace(0, len(there) - 1, min(IMAGES, len(there))).round().astype(int)
+    return [there[n] for n in chosen]
 
 
 def _film(axis: Axes, image: NDArray[Any]) -> None:
@@ -115,66 +106,6 @@ def _film(axis: Axes, image: NDArray[Any]) -> None:
     axis.set(xticks=[], yticks=[])
     for spine in axis.spines.values():
         spine.set_visible(False)
-
-
-def _draw_masks(axis: Axes, row: Row, frame: Frame) -> None:
-    """Draw the predicted mask filled, the target as an outline, and write the Dice."""
-    predicted = from_json(row["prediction"]).astype(bool)
-    target = from_json(row["target"]).astype(bool)
-    colour = mpl.colors.to_rgb(PREDICTED)
-    layer = np.zeros((*predicted.shape, 4))
-    layer[predicted] = (*colour, 0.45)
-    # The masks cover the network's square, whose side only they know.
-    frame = replace(frame, size=len(target))
-    low, high = frame.seen
-    axis.imshow(layer, extent=(low, high, high, low), interpolation="nearest")
-    steps = frame.prepared_steps(np.arange(len(target), dtype=np.float64) + 0.5)
-    axis.contour(steps, steps, target.astype(float), levels=[0.5], colors=[TARGET], linewidths=1.6)
-    total = predicted.sum() + target.sum()
-    _write(axis, f"Dice {100 * 2 * (predicted & target).sum() / total:.0f}")
-
-
-def _draw_boxes(axis: Axes, row: Row, frame: Frame) -> None:
-    """Draw target boxes and the most certain predicted ones, and write the best IoU."""
-    target = np.array([box[:4] for box in json.loads(row["target"])], dtype=np.float64)
-    found = sorted(json.loads(row["predicted"]), key=lambda box: -float(box[4]))[:MOST_BOXES]
-    certain = [box for box in found if box[4] >= LEAST_SCORE] or found[:1]
-    for box in target:
-        _rectangle(axis, box, frame, TARGET, 1.8, "-")
-    for box in certain:
-        _rectangle(axis, np.array(box[:4], dtype=np.float64), frame, PREDICTED, 1.4, "--")
-    if certain:
-        boxes = np.array([b[:4] for b in certain], dtype=np.float64)
-        overlaps = coco_mask.iou(boxes, target, [0] * len(target))
-        _write(axis, f"IoU {100 * overlaps.max():.0f}, score {certain[0][4]:.2f}")
-    else:
-        _write(axis, "no box")
-
-
-def _rectangle(
-    axis: Axes,
-    box: NDArray[np.float64],
-    frame: Frame,
-    colour: str,
-    width: float,
-    line: str,
-) -> None:
-    """Draw a box given in native pixels."""
-    x, y, w, h = frame.prepared_boxes(box)
-    axis.add_patch(Rectangle((x, y), w, h, fill=False, ec=colour, lw=width, ls=line))
-
-
-def _write(axis: Axes, text: str) -> None:
-    axis.text(
-        0.03,
-        0.03,
-        text,
-        transform=axis.transAxes,
-        color="white",
-        fontsize=8,
-        va="bottom",
-        bbox={"facecolor": "black", "alpha": 0.6, "pad": 1.5, "linewidth": 0},
-    )
 
 
 def word_sheet(path: Path) -> Figure | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sista.grid.grid import AdaptRun
+from sista.grid.runs import AdaptRun
 from sista.metrics.intervals import holm, paired_bootstrap_p, percentile_interval, seeds_interval
 from sista.metrics.values import OVERALL, Floats
 from sista.scoring.cached import FileScores

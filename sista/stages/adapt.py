@@ -34,8 +34,8 @@ def adapt(
 ) -> Made:
     """Train a head at each label fraction and draw; predict the validation and test images.
 
-    A frozen encoder sees every image once. A job that was killed goes on with the first head that
-    is not finished, and gives the same numbers.
+    A frozen encoder sees every image once. A killed job goes on with the first head that is not
+    finished, and gives the same numbers.
 
     Args:
         protocol: word of the protocol.
@@ -59,25 +59,30 @@ def adapt(
     cells = tuple((draw, fraction) for draw in draws for fraction in fractions)
     changes = read_changes(settings, head)
     scratch = out.with_name(f".{out.stem}.parts")
-    words = (rules, dataset, head, manifest, split, encoder)
-    asked = Asked(*words, cells, changes, scratch, threads, device)
+    files = (manifest, split, encoder)
+    asked = Asked(rules, dataset, head, *files, cells, changes, scratch, threads, device)
     for _, fraction in cells:
         check_effect(changes, asked.settings(fraction, budget), head)
     job = open_job(asked)
     if job.run["budget"] != budget:
         raise UserError(f"{encoder}: has budget {job.run['budget']!r}, asked for {budget!r}")
-    finished = FinishedHeads(out, job.run, (manifest, split, encoder))
-    for draw, fraction in track(cells, f"adapt {head}"):
+    finished = FinishedHeads(out, job.run, files)
+    _adapt_all(job, finished)
+    facts = _write(job, finished, out)
+    read = [*files, manifest.with_suffix(".images.npy"), *job.task.read]
+    run = job.run | {"draws": draws, "fractions": fractions}
+    run["resolved"] = {str(fraction): job.resolved(fraction) for fraction in fractions}
+    seeds = {f"head {d},{f}": head_seed(d, f) for d, f in cells} | {"pretrain": job.run["seed"]}
+    return Made([out], read, run, seeds, facts, finished.remove)
+
+
+def _adapt_all(job: Job, finished: FinishedHeads) -> None:
+    """Make the heads that are not finished, one after the other."""
+    for draw, fraction in track(job.asked.cells, f"adapt {job.asked.head}"):
         if not finished.has(draw, fraction):
             begun = time.monotonic()
             frame, reason = job.adapt(draw, fraction, finished.folder)
             finished.put(draw, fraction, frame, reason, time.monotonic() - begun)
-    facts = _write(job, finished, out)
-    resolved = {str(f): job.resolved(f) for f in fractions}
-    run = job.run | {"draws": draws, "fractions": fractions, "resolved": resolved}
-    seeds = {f"head {d},{f}": head_seed(d, f) for d, f in cells} | {"pretrain": job.run["seed"]}
-    read = [manifest, split, manifest.with_suffix(".images.npy"), encoder, *job.task.read]
-    return Made([out], read, run, seeds, facts, finished.remove)
 
 
 def _write(job: Job, finished: FinishedHeads, out: Path) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from sista import registry, tables
 from sista.encoders.feature_cache import discard
 from sista.errors import UserError
 from sista.grid.file import read_grid
-from sista.grid.grid import AdaptRun, Grid
+from sista.grid.grid import Grid
+from sista.grid.runs import AdaptRun
 from sista.protocols._base import Protocol
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded

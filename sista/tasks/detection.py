@@ -1,13 +1,21 @@
 """Detection: scored boxes of each image in native pixels."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from sista.metrics import detection as measures
 from sista.metrics.values import Floats, Value, mean, value
-from sista.tasks._base import Metric, Subset, Task, text
+from sista.tasks._base import Metric, Overlay, Subset, Task, text
+from sista.tasks._overlay import PREDICTED, TARGET, write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from sista.preparation.frame import Frame
 
 METRICS = (
     Metric("map_40_75", "mAP 40–75"),
@@ -18,6 +26,8 @@ METRICS = (
 )
 # FROC is the measure of Object-CXR's challenge; elsewhere nobody prints it.
 FROC_DATASETS = ("object_cxr",)
+# Of the drawn boxes.
+LEAST_SCORE, MOST_BOXES = 0.3, 5
 
 
 def _evaluate(subset: Subset) -> Iterator[Value]:
@@ -54,6 +64,38 @@ def _of_matches(
     }
 
 
+def _area(row: Mapping[Any, Any]) -> float:
+    return float(sum(box[2] * box[3] for box in json.loads(row["target"])))
+
+
+def _draw(axis: "Axes", row: Mapping[Any, Any], frame: "Frame") -> None:
+    """Draw target boxes and the most certain predicted ones, and write the best IoU."""
+    target = np.array([box[:4] for box in json.loads(row["target"])], dtype=np.float64)
+    best = sorted(json.loads(row["predicted"]), key=lambda box: -float(box[4]))[:MOST_BOXES]
+    certain = [box for box in best if box[4] >= LEAST_SCORE] or best[:1]
+    for box in target:
+        _rectangle(axis, box, frame, TARGET, 1.8, "-")
+    for box in certain:
+        _rectangle(axis, np.array(box[:4], dtype=np.float64), frame, PREDICTED, 1.4, "--")
+    if certain:
+        boxes = np.array([b[:4] for b in certain], dtype=np.float64)
+        overlaps = coco_mask.iou(boxes, target, [0] * len(target))
+        write(axis, f"IoU {100 * overlaps.max():.0f}, score {certain[0][4]:.2f}")
+    else:
+        write(axis, "no box")
+
+
+def _rectangle(
+    axis: "Axes", box: Floats, frame: "Frame", colour: str, width: float, line: str
+) -> None:
+    """Draw a box given in native pixels."""
+    # Here, so that scoring needs no plots.
+    from matplotlib.patches import Rectangle
+
+    x, y, w, h = frame.prepared_boxes(box)
+    axis.add_patch(Rectangle((x, y), w, h, fill=False, ec=colour, lw=width, ls=line))
+
+
 detection = Task(
     word="detection",
     title="Detection",
@@ -61,4 +103,5 @@ detection = Task(
     metrics=METRICS,
     evaluate=_evaluate,
     overall="all",
+    overlay=Overlay(_area, _draw, " (boxes of the highest scores)"),
 )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,14 @@ from pycocotools import mask as coco_mask
 from sista.errors import UserError
 from sista.metrics import segmentation as measures
 from sista.metrics.values import Floats, Value, mean, value
-from sista.tasks._base import Metric, Subset, Task, text
+from sista.preparation.masks import from_json
+from sista.tasks._base import Metric, Overlay, Subset, Task, text
+from sista.tasks._overlay import PREDICTED, TARGET, write
 
 if TYPE_CHECKING:
-    pass
+    from matplotlib.axes import Axes
+
+    from sista.preparation.frame import Frame
 
 METRICS = (
     Metric("dice_positive", "Dice (images with a lesion)"),
@@ -69,6 +74,23 @@ def rle_overlap(part: pd.DataFrame) -> measures.Overlap:
     )
 
 
+def _draw(axis: "Axes", row: Mapping[Any, Any], frame: "Frame") -> None:
+    """Draw the predicted mask filled, the target as an outline, and write the Dice."""
+    predicted = from_json(row["prediction"]).astype(bool)
+    target = from_json(row["target"]).astype(bool)
+    layer = np.zeros((*predicted.shape, 4))
+    red, green, blue = (int(PREDICTED[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    layer[predicted] = (red, green, blue, 0.45)
+    # The masks cover the network's square, whose side only they know.
+    frame = replace(frame, size=len(target))
+    low, high = frame.seen
+    axis.imshow(layer, extent=(low, high, high, low), interpolation="nearest")
+    steps = frame.prepared_steps(np.arange(len(target), dtype=np.float64) + 0.5)
+    axis.contour(steps, steps, target.astype(float), levels=[0.5], colors=[TARGET], linewidths=1.6)
+    total = predicted.sum() + target.sum()
+    write(axis, f"Dice {100 * 2 * (predicted & target).sum() / total:.0f}" if total else "no mask")
+
+
 def _area(row: Mapping[Any, Any]) -> float:
     return float(coco_mask.area(json.loads(row["target"])))
 
@@ -79,4 +101,5 @@ segmentation = Task(
     columns={"label": text(), "prediction": text(), "target": text()},
     metrics=METRICS,
     evaluate=_evaluate,
+    overlay=Overlay(_area, _draw),
 )

@@ -80,7 +80,7 @@ FLOATS = st.floats(-50, 3000, width=64) | st.sampled_from([-0.0, 0.0, 223.999])
 
 
 @given(frames(zooms=(1.0,)), arrays(float, (5, 4), elements=FLOATS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_points_and_boxes_keep_their_bits_without_zoom(frame, numbers):
     scale, left, top = old_fit(frame.height, frame.width, frame.prepared)
     assert (frame.scale, frame.pad_x, frame.pad_y) == (scale, float(left), float(top))
@@ -96,7 +96,7 @@ def test_points_and_boxes_keep_their_bits_without_zoom(frame, numbers):
 
 
 @given(frames(longest=300, zooms=(1.0,)), st.integers(0, 2**32 - 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_masks_keep_their_bits_without_zoom(frame, seed):
     mask = np.random.default_rng(seed).integers(0, 2, (frame.height, frame.width), dtype=np.uint8)
     assert same_bits(frame.network_mask(mask), old_place_mask(mask, frame))
@@ -136,7 +136,7 @@ def test_a_zoom_below_1_is_refused():
 
 
 @given(frames(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_boxes_come_back(frame, data):
     share = st.floats(0, 1)
     film = np.array([frame.width, frame.height], dtype=float)
@@ -157,7 +157,7 @@ def test_boxes_come_back(frame, data):
 
 
 @given(frames(longest=400), st.integers(0, 2**32 - 1), st.sampled_from([1, 7, 40]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_masks_come_back_to_one_pixel_of_the_coarser_grid(frame, seed, grain):
     """Drawn back, a mask differs from the truth only within one pixel of an edge of the truth."""
     random = np.random.default_rng(seed)
@@ -169,8 +169,12 @@ def test_masks_come_back_to_one_pixel_of_the_coarser_grid(frame, seed, grain):
     back = frame.native_mask(placed)
     low, high = frame.native_points(np.array([[0.0, 0.0], [frame.size, frame.size]]))
     x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
-    seen = np.outer((y >= low[1]) & (y < high[1]), (x >= low[0]) & (x < high[0]))
-    assert not back[~seen].any()
+    # How far inside the network's square a native centre lies; on the edge it may be either.
+    depth = np.minimum.outer(
+        np.minimum(y - low[1], high[1] - y), np.minimum(x - low[0], high[0] - x)
+    )
+    assert not back[depth < -1e-9].any()
+    seen = depth > 1e-9
     # One pixel of the coarser grid in native pixels; beside the film there is no finding.
     reach = int(max(1.0, frame.prepared / (frame.scale * frame.side)) + 1e-9)
     near = {"size": 2 * reach + 1, "mode": "constant"}
@@ -196,7 +200,7 @@ def edges(profile):
 
 
 @given(frames(longest=1500), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_rectangle_is_found_where_the_frame_says(frame, data):
     film = np.array([frame.width, frame.height])
     corner, extent = (
@@ -206,10 +210,10 @@ def test_a_rectangle_is_found_where_the_frame_says(frame, data):
     extent = np.minimum(extent, film - corner)
     box = np.concatenate((corner, extent)).astype(float)
     seen = frame.network_boxes(box).clip(0, frame.size)
-    # Thinner lines do not reach half of their brightness.
     coarser = max(1.0, frame.side / frame.prepared)
-    shown = frame.network_boxes(box)
-    assume((shown[2:] - shown[:2] > 4 * coarser).all() and (seen[2:] - seen[:2] > 2).all())
+    # Of thinner parts no place is fully bright: what is seen spans four pixels of each grid.
+    grain = max(coarser, frame.scale * frame.side / frame.prepared)
+    assume((seen[2:] - seen[:2] > 4 * grain).all())
     pixels = np.zeros((frame.height, frame.width), np.uint8)
     pixels[corner[1] : corner[1] + extent[1], corner[0] : corner[0] + extent[0]] = 255
     square, place = fit(pixels, frame.prepared)

@@ -10,6 +10,7 @@ from sista import tables
 from sista.errors import UserError
 from sista.preparation.masks import from_json
 from sista.report import sheets
+from sista.tasks._base import find_task
 from tests import made_up_predictions as made
 
 
@@ -47,7 +48,7 @@ def test_the_usual_variants_are_chosen_in_grid_order():
 
 @pytest.mark.parametrize("task", ["segmentation", "detection"])
 def test_overlay_sheet(task, project, prepared):
-    runs = [r for r in made.runs(tasks=(task,)) if r.family == "resnet"]
+    runs = [r for r in made.runs(tasks=(task,)) if r.pretrain.family == "resnet"]
     paths = [(run.variant, project / run.predictions) for run in runs]
     figure, fraction = sheets.overlay_sheet(task, paths, prepared)
     assert fraction == 10
@@ -66,7 +67,7 @@ def test_boxes_are_moved_from_native_to_prepared_pixels(project, prepared):
     assert corners
     frame, _ = tables.read(project / run.predictions, "predictions_detection")
     part = frame.query("subset == 'test' and fraction == 10 and draw == 0").set_index("image_id")
-    smallest = sheets._pick("detection", part)[0]
+    smallest = sheets._pick(find_task("detection").overlay, part)[0]
     x, y, *_ = json.loads(part.loc[smallest, "target"])[0]
     assert (2.0 * x + 8.0, 2.0 * y) in corners
 
@@ -85,7 +86,7 @@ def test_masks_are_drawn_where_the_network_saw_them(project, prepared, tmp_path,
     assert figure.axes[1].get_ylim() == (96, 0)
     # The outline of the target lies where its pixels are: 48 of them between the ends.
     part = frame.query("subset == 'test' and fraction == 10 and draw == 0").set_index("image_id")
-    target = from_json(part.loc[sheets._pick("segmentation", part)[0], "target"])
+    target = from_json(part.loc[sheets._pick(find_task("segmentation").overlay, part)[0], "target"])
     columns = np.flatnonzero(target.any(0))
     (outline,) = figure.axes[1].collections
     xs = np.concatenate([each.vertices[:, 0] for each in outline.get_paths()])
