@@ -46,7 +46,7 @@ else:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text)
 if verb == "prepare":
-    for suffix in (".split.parquet", ".vocabulary.json"):
+    for suffix in (".split.parquet", ".vocabulary.json", ".regions.parquet"):
         out.with_suffix(suffix).write_text(text)
     out.with_suffix(".images.npy").write_text(text + LARGE)
 if verb == "score":

@@ -132,11 +132,12 @@ def test_a_budget_reaches_the_heads(task, monkeypatch):
     """Fewer steps and other settings of a head, each without the other too."""
     head = {"unet": {"channels": 8}, "yolov3": {"channels": 8}}
     dataset = "rsna_pneumonia"
-    plain = quick_v1.settings_for(task, dataset, 10, "quick")
-    assert plain == quick_v1.settings_for(task, dataset, 10)
+    own = quick_v1.heads[task]["resnet"]
+    plain = quick_v1.settings_for(task, own, dataset, 10, "quick")
+    assert plain == quick_v1.settings_for(task, own, dataset, 10)
     for changes in ({"head": head}, {"head_steps": 1}, {"head": head, "head_steps": 1}):
         monkeypatch.setitem(BUDGETS, "made", replace(MADE, **changes))
-        found = quick_v1.settings_for(task, dataset, 10, "made")
+        found = quick_v1.settings_for(task, own, dataset, 10, "made")
         for name, settings in changes.get("head", {}).items():
             assert settings.items() <= found.head[name].items()
         steps = (found.iterations, found.most_steps)

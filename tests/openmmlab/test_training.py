@@ -8,11 +8,12 @@ import torch
 from mmengine.model import BaseModel
 from torch import nn
 
-from sista.openmmlab.training import PassThrough, ShuffledBatches, TrainSettings, train_head
+from sista.openmmlab.training import PassThrough, ShuffledBatches, train_head
+from sista.protocols._base import Settings
 
 DATA = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
 TRUTH = DATA @ torch.tensor([1.0, -2.0, 0.5, 0.0, 3.0]).unsqueeze(1)
-BY_EPOCHS = TrainSettings(0.05, 0.0, 8, epochs=12, patience=3)
+BY_EPOCHS = Settings(0.05, 0.0, 8, epochs=12, patience=3)
 
 
 class Regression(BaseModel):
@@ -70,7 +71,7 @@ def test_a_pass_may_end_early_and_is_judged_once(tmp_path):
         made.append(rows)
         return make(rows)
 
-    settings = TrainSettings(0.05, 0.0, 8, epochs=1, most_steps=2)
+    settings = Settings(0.05, 0.0, 8, epochs=1, most_steps=2)
     train_head(Regression(), range(30), counted, settings, seed=1, folder=tmp_path, judge=count)
     assert [len(rows) for rows in made] == [8, 8]
     assert len(judged) == 1
@@ -78,7 +79,7 @@ def test_a_pass_may_end_early_and_is_judged_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings", [TrainSettings(0.05, 0.0, 8, iterations=40, cosine=True), BY_EPOCHS]
+    "settings", [Settings(0.05, 0.0, 8, iterations=40, cosine=True), BY_EPOCHS]
 )
 def test_same_seed_same_bits(settings, tmp_path):
     first = train(settings, tmp_path / "a")
@@ -117,7 +118,7 @@ def test_resumed_training_gives_the_same_bits(tmp_path):
 
 
 def test_nothing_is_logged_and_logging_is_left_alone(tmp_path, capfd):
-    train(TrainSettings(0.05, 0.0, 8, iterations=3), tmp_path)
+    train(Settings(0.05, 0.0, 8, iterations=3), tmp_path)
     assert capfd.readouterr() == ("", "")
     assert logging.root.manager.disable == 0
 

@@ -46,6 +46,7 @@ def test_every_layout_becomes_a_valid_table(word, tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "m.images.npy",
         "m.parquet",
+        "m.regions.parquet",
         "m.split.parquet",
         "m.vocabulary.json",
         "run.json",
@@ -81,7 +82,13 @@ def test_result_does_not_depend_on_threads(tmp_path):
     for threads in (1, 2):
         out = tmp_path / f"t{threads}/m.parquet"
         prepare("rsna_pneumonia", source=tmp_path / "raw", out=out, size=24, threads=threads)
-    for name in ("m.images.npy", "m.parquet", "m.split.parquet", "m.vocabulary.json"):
+    for name in (
+        "m.images.npy",
+        "m.parquet",
+        "m.split.parquet",
+        "m.vocabulary.json",
+        "m.regions.parquet",
+    ):
         assert (tmp_path / "t1" / name).read_bytes() == (tmp_path / "t2" / name).read_bytes()
 
 
