@@ -63,6 +63,7 @@ class Differentiator:
         if len(chunks) == 1:
             embedded = leaves = self._encode(chunks[0], seeds[0])
         else:
+            # The same pass comes again with graph: running statistics shall see each image once.
             with torch.no_grad(), unseen(self.model):
                 passes = [self._encode(c, s) for c, s in zip(chunks, seeds, strict=True)]
             embedded = leaves = Embedded(*map(_leaf, join(passes)))
@@ -70,6 +71,8 @@ class Differentiator:
         # What the objective draws is the same in all processes.
         torch.manual_seed(_mixed(seed, PLACES - 1))
         parts: dict[str, Tensor] = self.objective(self._projected(whole, alike))
+        # Every process has the whole gradient of the objective's own parameters: a share of it
+        # each, summed below. For embeddings `Ranks.gather` takes the division back.
         torch.autograd.backward(scaler.scale(parts["loss"] / self.ranks.count))
         if len(chunks) > 1:
             self._again(chunks, seeds, leaves)
@@ -86,6 +89,7 @@ class Differentiator:
     def _encode(self, chunk: Batch, seed: int | None = None) -> Embedded:
         if seed is not None:
             torch.manual_seed(seed)
+        # The encoders alone: projections, norms over the batch and losses stay in single precision.
         half = HALF.get(self.precision)
         with torch.autocast(self.device.type, half, enabled=half is not None):
             return self.model.encode(chunk)
@@ -104,6 +108,7 @@ class Differentiator:
             stop = start + len(chunk.images)
             values, gradients = [], []
             for value, leaf in zip(self._encode(chunk, seed), leaves, strict=True):
+                # What the objective did not look at, and whole numbers, carry nothing back.
                 if value is None or leaf is None or leaf.grad is None:
                     continue
                 if value.requires_grad:
@@ -142,6 +147,7 @@ def unseen(model: nn.Module) -> Iterator[None]:
 
 
 def _mixed(seed: int, place: int) -> int:
+    # What `torch.manual_seed` takes, without a sign.
     return (seed * PLACES + place) % 2**63
 
 

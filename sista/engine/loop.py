@@ -94,6 +94,7 @@ class Trainer:
         Raises:
             Interrupted: SIGTERM or SIGUSR1 came; the state is saved.
         """
+        # Before the state is read: it needs buffers of its shape, and has the last word on cuts.
         self.objective.prepare(len(train))
         self.objective.calibrate(train.vectors)
         state = self.state_file(resume, identity)
@@ -128,6 +129,8 @@ class Trainer:
             yield epoch
 
     def _steps(self, train: Source) -> int:
+        # What is left of an epoch is no batch: fewer pairs are fewer negatives. The next epoch, in
+        # its own order, leaves out other studies.
         return max(len(train) // self.budget.batch, 1)
 
     def _train_epoch(
@@ -144,6 +147,7 @@ class Trainer:
         for step in range(progress.step, steps):
             rows = order[step * self.budget.batch : (step + 1) * self.budget.batch]
             number = epoch * steps + step
+            # By the number of the step alone, so that a schedule has no state to resume.
             for group in self.optimiser.param_groups:
                 factor = self.budget.temperature_rate if group["role"] == "temperature" else 1.0
                 group["lr"] = factor * self._rate(number, steps)
@@ -177,8 +181,10 @@ class Trainer:
             alike: `[B, B]` inter-report similarity of the whole contrastive batch, or empty.
             number: of the step in the whole run.
         """
+        # A prime apart: two runs share a seed of dropout only after a million steps.
         seed = self.seed * 1_000_003 + number
         parts = self.differentiate(chunks, alike, self.scaler, seed)
+        # Before clipping, whose limit is for the true gradient. Without fp16 it does nothing.
         self.scaler.unscale_(self.optimiser)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.budget.clip_gradient)
         self.scaler.step(self.optimiser)
@@ -192,6 +198,7 @@ class Trainer:
         progress = self.progress
         entry = {"epoch": epoch + 1.0, "learning_rate": self._rate((epoch + 1) * steps - 1, steps)}
         entry |= means(progress.history) | validation | {"seconds": progress.seconds}
+        # NaN is in no order: an epoch that diverged is never the best, and counts as stale.
         better = validation["val_loss"] < progress.best
         progress.best = validation["val_loss"] if better else progress.best
         progress.stale = 0 if better else progress.stale + 1
@@ -199,6 +206,8 @@ class Trainer:
         progress.epoch, progress.step, progress.seconds = epoch + 1, 0, 0.0
         progress.history = []
         if self.ranks.first:
+            # First the weights, then the state: killed between the two, the epoch is trained again
+            # and writes the same weights.
             if self.budget.patience and better:
                 state.keep_best("model", "objective")
             state.save(progress)
@@ -229,6 +238,7 @@ class Trainer:
 
     def _validated(self, val: Source, labels: Tensor) -> dict[str, float]:
         found: dict[str, float] = {}
+        # Whole batches, so one process can do it; the others take over its numbers.
         if self.ranks.first:
             found = validate(self.differentiate, self.batches(val, labels))
         return self.ranks.from_first(found)
@@ -241,6 +251,7 @@ class Trainer:
         self.model.eval()
         self.objective.eval()
         size = self.budget.batch
+        # Without a last batch of less than half the size: with few negatives it is another loss.
         for start in range(0, max(len(source) - size // 2, 1), size):
             rows = np.arange(start, min(start + size, len(source)))
             views = Views(centre(source.pairs.images, rows, self.model.image.size))
