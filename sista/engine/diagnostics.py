@@ -51,8 +51,8 @@ def token_gradients(model: PretrainModel, objective: Objective, batch: Batch) ->
     seen: list[Tensor] = []
 
     def keep(_: object, __: object, features: ImageFeatures) -> None:
-        place = model.image.patch_map(model.needs.patch_stride)
-        seen.append(features.maps[place] if features.tokens is None else features.tokens)
+        level = model.image.patch_map(model.needs.patch_stride)
+        seen.append(features.maps[level] if features.tokens is None else features.tokens)
 
     handle = model.image.register_forward_hook(keep)
     try:

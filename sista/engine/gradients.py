@@ -95,11 +95,11 @@ class Differentiator:
             return self.model.encode(chunk)
 
     def _seeds(self, chunks: Sequence[Batch], seed: int) -> Iterator[int]:
-        """Dropout depends on the step and the place in the contrastive batch."""
-        place = self.ranks.rank * sum(len(chunk.images) for chunk in chunks)
+        """Dropout depends on the step and the pair in the contrastive batch."""
+        pair = self.ranks.rank * sum(len(chunk.images) for chunk in chunks)
         for chunk in chunks:
-            yield _mixed(seed, place)
-            place += len(chunk.images)
+            yield _mixed(seed, pair)
+            pair += len(chunk.images)
 
     def _again(self, chunks: Sequence[Batch], seeds: Sequence[int], leaves: Embedded) -> None:
         """Carry the gradients of the embeddings on to the encoders, chunk by chunk."""
@@ -146,9 +146,9 @@ def unseen(model: nn.Module) -> Iterator[None]:
             norm.track_running_stats = True
 
 
-def _mixed(seed: int, place: int) -> int:
+def _mixed(seed: int, pair: int) -> int:
     # What `torch.manual_seed` takes, without a sign.
-    return (seed * PLACES + place) % 2**63
+    return (seed * PLACES + pair) % 2**63
 
 
 def _leaf(value: Tensor | None) -> Tensor | None:

@@ -18,7 +18,7 @@ from sista.engine.interface import Objective
 from sista.engine.model import PretrainModel
 from sista.engine.randomness import permutation
 from sista.engine.sources import Source, known_labels
-from sista.engine.state import Interrupted, Progress, StateFile, StopSignals, means
+from sista.engine.state import Interrupted, Progress, Saving, StateFile, StopSignals, means
 from sista.engine.validation import validate
 from sista.engine.views import Views, augment, centre, two_views
 from sista.grid.budgets import Budget
@@ -104,7 +104,7 @@ class Trainer:
         labels, val_labels = known_labels(train.pairs), known_labels(val.pairs)
         with StopSignals() as signals:
             for epoch in self._epochs():
-                self._train_epoch(train, labels, epoch, (state, signals, save_every))
+                self._train_epoch(train, labels, epoch, Saving(state, signals, save_every))
                 self._end_epoch(epoch, self._steps(train), self._validated(val, val_labels), state)
                 self._stop_where_asked(state, signals)
         if self.budget.patience and self.ranks.first:
@@ -133,10 +133,7 @@ class Trainer:
         # its own order, leaves out other studies.
         return max(len(train) // self.budget.batch, 1)
 
-    def _train_epoch(
-        self, train: Source, labels: Tensor, epoch: int, saving: tuple[StateFile, StopSignals, int]
-    ) -> None:
-        state, signals, save_every = saving
+    def _train_epoch(self, train: Source, labels: Tensor, epoch: int, saving: Saving) -> None:
         progress, steps = self.progress, self._steps(train)
         if progress.step == 0:
             self.objective.before_epoch(lambda: self.embed(train), epoch / self.budget.epochs)
@@ -157,9 +154,9 @@ class Trainer:
             progress.history.append(parts)
             progress.step, progress.seconds = step + 1, time.perf_counter() - started
             if step + 1 < steps:
-                if progress.step % save_every == 0 and self.ranks.first:
-                    state.save(progress)
-                self._stop_where_asked(state, signals)
+                if progress.step % saving.every == 0 and self.ranks.first:
+                    saving.state.save(progress)
+                self._stop_where_asked(saving.state, saving.signals)
 
     def chunks(
         self, source: Source, rows: NDArray[np.int64], epoch: int, labels: Tensor
@@ -237,11 +234,11 @@ class Trainer:
         return self.budget.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
 
     def _validated(self, val: Source, labels: Tensor) -> dict[str, float]:
-        found: dict[str, float] = {}
+        losses: dict[str, float] = {}
         # Whole batches, so one process can do it; the others take over its numbers.
         if self.ranks.first:
-            found = validate(self.differentiate, self.batches(val, labels))
-        return self.ranks.from_first(found)
+            losses = validate(self.differentiate, self.batches(val, labels))
+        return self.ranks.from_first(losses)
 
     def batches(self, source: Source, labels: Tensor) -> Iterator[Batch]:
         """Yield the studies in order, the model in eval mode, without augmentation.

@@ -145,6 +145,21 @@ class StopSignals:
         self.asked = True
 
 
+@dataclass(frozen=True)
+class Saving:
+    """When a run saves its state, and where.
+
+    Attributes:
+        state: file.
+        signals: that ask it to stop.
+        every: steps after which it is saved, besides each epoch's end.
+    """
+
+    state: StateFile
+    signals: StopSignals
+    every: int
+
+
 def means(history: list[dict[str, Tensor]]) -> dict[str, float]:
     """Return the mean of each part over steps: the only transfer from the device."""
     return {name: float(column.mean()) for name, column in _columns(history).items()}

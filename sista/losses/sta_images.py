@@ -68,8 +68,8 @@ def sta_images(
     if count < 1:
         none = patches.sum((1, 2)) * 0.0
         return none + torch.nan if reduction == "study" else none.sum()
-    place = torch.arange(len(patches), device=patches.device)
-    images = (place[:, None] + torch.arange(1, count + 1, device=patches.device)) % len(patches)
+    study = torch.arange(len(patches), device=patches.device)
+    images = (study[:, None] + torch.arange(1, count + 1, device=patches.device)) % len(patches)
     own = patches if shown is None else shown
     seen = torch.cat([own[:, None], patches[images]], 1)
     query = words[:, None].expand(-1, count + 1, -1, -1)
