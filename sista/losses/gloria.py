@@ -117,11 +117,8 @@ def gloria_similarity(
     if min(counts) < 1:
         raise ValueError("every report needs a word: let [CLS] count as one (Needs.cls_word)")
     images = images or (4 if patches.is_cpu else len(patches))
-    # By length: a chunk is padded to its own longest report only.
     order = sorted(range(len(counts)), key=counts.__getitem__)
     columns, scales = list[Tensor](), (attention_scale, match_scale)
-    # Autocast knows the forward pass alone; `PairMatch` works its products out again backwards and
-    # must do so in the same precision.
     with torch.autocast(patches.device.type, enabled=False):
         wide = torch.promote_types(patches.dtype, torch.float32)
         patches, words = patches.to(wide), words.to(wide)
@@ -136,7 +133,6 @@ def gloria_similarity(
     back = torch.tensor(sorted(range(len(order)), key=order.__getitem__))
     matches = torch.cat(columns, 1)[:, back.to(words.device, non_blocking=True)]
     if aggregate == "mean":
-        # The logarithm of a mean is that of the sum, less that of the number.
         return matches - torch.tensor(counts).to(matches, non_blocking=True).log()
     return matches
 
