@@ -58,3 +58,23 @@ def corpus(
     split = folder / "manifest.split.parquet"
     tables.write(pd.DataFrame({**rows, "image_id": ids}), split, "split", {"hash": "h"})
     return manifest, split
+
+
+def varied_reports() -> list[str]:
+    """Reports that are equal, nearly equal, alike and not; all but equal only where cleaned."""
+    findings = ["effusion", "opacity", "edema", "cardiomegaly", "pneumothorax", "consolidation"]
+    months = ["march", "april", "may", "june"]
+    texts = []
+    for n in range(24):
+        first, second, third = (findings[(n // d + d) % 6] for d in (1, 3, 6))
+        long = "".join(f"there is {name} of the left lung. " for name in findings[:5])
+        texts.append(
+            (
+                f"the lungs are clear. no {findings[n // 4 % 6]}. comparison with the last film.",
+                f"{long}{second} of the right lung. {first} and {first} of the left lung.",
+                f"there is {first} on the left. {second} and {first} of the right lung. {third}.",
+                f"{second} is seen. the film of {months[n // 4 % 4]} is not at hand.",
+            )[n % 4]
+        )
+    generator = np.random.default_rng(3)
+    return [texts[n] for n in generator.permutation(len(texts))]

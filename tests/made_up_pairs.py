@@ -91,8 +91,8 @@ def trainer(
             if encoder is not None:
                 encoder.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
     device = torch.device("cpu")
-    plan = replace(BUDGET, **budget)
-    return Trainer(model, objective, plan, 0, device, ranks, compiled), source
+    changed = replace(BUDGET, **budget)
+    return Trainer(model, objective, changed, 0, device, ranks, compiled), source
 
 
 def gradients(method, encoder, **changes):

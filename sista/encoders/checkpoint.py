@@ -22,6 +22,7 @@ def save_checkpoint(
     state: dict[str, Tensor] = {}
     for name, module in modules.items():
         for key, value in module.state_dict().items():
+            # safetensors takes neither shared memory nor other strides (channels last).
             state[f"{name}.{key}"] = value.detach().cpu().contiguous().clone()
     # One key: safetensors writes several in random order, and equal runs shall give equal files.
     text = json.dumps(dict(metadata), sort_keys=True, default=str)

@@ -34,6 +34,7 @@ def length_chunks(length: NDArray[np.integer], cost: float = CHUNK_COST) -> tupl
     """
     ordered = np.sort(length).astype(np.float64)
     count = len(ordered)
+    # least[n]: cost of the n shortest reports; start[n]: where their last chunk begins.
     least = np.zeros(count + 1)
     start = np.zeros(count + 1, np.int64)
     for stop in range(1, count + 1):

@@ -100,6 +100,8 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> ND
     """
     array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     with path.open("r+b") as stream:
+        # A file with holes takes no room yet: a full disk would end the process by SIGBUS, when the
+        # array is written through memory.
         os.posix_fallocate(stream.fileno(), 0, max(path.stat().st_size, 1))
     return array
 
@@ -108,6 +110,7 @@ def discard(checkpoint: Path) -> None:
     """Remove the kept features of an encoder, but not those that a job holds at the moment."""
     for folder in (checkpoint.parent / FOLDER).glob("*"):
         with suppress(OSError), (folder / "lock").open("ab") as stream:
+            # Held while features are written or opened; what a job has open outlives its removal.
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):

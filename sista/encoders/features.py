@@ -126,6 +126,7 @@ class FeatureStore:
         fits = self._bytes(self.levels) <= self._memory
         with cache.locked():
             if not cache.has(self.levels):
+                # The backbone runs in any case; what other heads will ask for costs room alone.
                 every = tuple(sorted({*self.levels, *cache.also}))
                 levels = every if self._bytes(every) <= self._memory else self.levels
                 try:
@@ -134,6 +135,7 @@ class FeatureStore:
                 except OSError as error:
                     if not fits or unwritable(error) is None:
                         raise UserError(f"{cache.folder}: {unwritable(error) or error}") from error
+                    # No room on disk is no reason to stop where memory is enough.
                     return self._own()
             return cache.read(self.levels, fits)
 

@@ -78,6 +78,7 @@ class ImageEncoder(nn.Module):
         seen: list[Tensor] = []
         if attention and self.body.has_class_token:
             last = self.body.blocks[-1].attn
+            # The fused kernel gives no weights: its input is caught, one query worked out again.
             hook = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
             try:
                 tokens = self.body.forward_features(images)
@@ -187,6 +188,7 @@ def normalise(images: Tensor, encoder: ImageEncoder) -> Tensor:
     grey = images.to(torch.float32).unsqueeze(1)
     if len(set(encoder.mean)) == len(set(encoder.std)) == 1:
         mean, std = 255.0 * encoder.mean[0], 255.0 * encoder.std[0]
+        # Three channels in the memory of one.
         return grey.sub(mean).div_(std).expand(-1, 3, -1, -1)
     shape = (1, 3, 1, 1)
     means = torch.tensor(encoder.mean, device=grey.device).view(shape)

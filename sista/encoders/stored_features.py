@@ -60,6 +60,7 @@ def stored_features(
         "images": known(container).sha256,
         "rows": digest(list(rows)),
         "size": [size, resize],
+        # Device, threads and code decide the last bits.
         "computed": [device.type, torch.get_num_threads(), provenance.lock_hash(), _code()],
     }
     writable = os.access(checkpoint.parent, os.W_OK)

@@ -82,6 +82,7 @@ def token_batch(
         return TokenBatch(empty, empty, (), *(empty,) * 5)
     every = rows if among is None else among
     length = table.length[rows]
+    # Parts of a contrastive batch are joined along their rows, so all are as wide as its longest.
     wide = int(table.length[every].max())
     counts = (table.word_ids[rows] >= 0).sum(1)
     words = max(int((table.word_ids[every] >= 0).sum(1).max()), 1)
@@ -89,6 +90,7 @@ def token_batch(
     sentences = max(int((table.sentence_pieces[every] > 0).sum(1).max()), 1)
 
     def moved(part: NDArray[np.int32]) -> Tensor:
+        # The table of a whole corpus is int32, for half of the memory; a batch is small.
         return torch.from_numpy(np.ascontiguousarray(part)).long().to(device)
 
     # Dropped pieces point at the last slot, whatever the width of this batch.
@@ -98,6 +100,7 @@ def token_batch(
         chunks=length_chunks(length),
         slot=moved(np.minimum(table.slot[rows, :wide], words)),
         word_ids=moved(table.word_ids[rows, :words]),
+        # Objectives read these as numbers; from the device each would be a wait.
         word_count=torch.from_numpy(counts),
         sentence=moved(np.minimum(table.sentence[rows, :wide], sentences)),
         sentence_pieces=moved(pieces[:, :sentences]),

@@ -33,6 +33,7 @@ def geometry(e: Embedded) -> dict[str, Tensor]:
 
 def _uniformity(unit: Tensor) -> Tensor:
     oneself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    # |a - b|^2 = 2 - 2 a.b for unit vectors; infinite for oneself, whose exponential is then 0.
     squared = (2.0 - 2.0 * unit @ unit.T).masked_fill(oneself, torch.inf)
     others = max(len(unit) * (len(unit) - 1), 1)
     return ((-2.0 * squared).exp().sum() / others).log()
@@ -50,8 +51,8 @@ def token_gradients(model: PretrainModel, objective: Objective, batch: Batch) ->
     seen: list[Tensor] = []
 
     def keep(_: object, __: object, features: ImageFeatures) -> None:
-        place = model.image.patch_map(model.needs.patch_stride)
-        seen.append(features.maps[place] if features.tokens is None else features.tokens)
+        level = model.image.patch_map(model.needs.patch_stride)
+        seen.append(features.maps[level] if features.tokens is None else features.tokens)
 
     handle = model.image.register_forward_hook(keep)
     try:
@@ -66,5 +67,6 @@ def token_gradients(model: PretrainModel, objective: Objective, batch: Batch) ->
             }
     finally:
         handle.remove()
+    # A first gradient of 0 (a collapse) gives a large ratio, no NaN.
     first, *_, last = norms.values()
     return norms | {"gradient_ratio": last / first.clamp_min(torch.finfo(first.dtype).tiny)}

@@ -66,6 +66,8 @@ class Ranks:
         """Add up the gradients of all processes, in place."""
         if self.count == 1:
             return
+        # In one order everywhere: reductions are paired by their order, not by name. All are under
+        # way before the first is waited for.
         gradients = [p.grad for m in modules for p in m.parameters() if p.grad is not None]
         for work in [dist.all_reduce(g, async_op=True) for g in gradients]:
             work.wait()
@@ -74,6 +76,8 @@ class Ranks:
         """Return whether the flag is set in any process."""
         if self.count == 1:
             return flag
+        # A signal reaches the processes in different steps, but all must leave after the same one:
+        # who goes on alone waits for the others' gradients forever.
         box = torch.tensor([int(flag)])
         dist.all_reduce(box, dist.ReduceOp.MAX, group=self.host)
         return bool(box[0])
@@ -99,6 +103,7 @@ def processes(device: torch.device) -> Iterator[Ranks]:
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
+        # Flags, counts and logs lie on the host; NCCL would send them over the GPU and wait.
         host = dist.new_group(backend="gloo")
         yield Ranks(dist.get_rank(), dist.get_world_size(), host)
     finally:
@@ -146,10 +151,12 @@ class SynchronisedNorm(nn.BatchNorm2d):
         x = images.float() if images.dtype in (torch.float16, torch.bfloat16) else images
         count = x.numel() // x.shape[1] * self.ranks.count
         shape = (1, -1, 1, 1)
+        # In two passes: E[x^2] - E[x]^2 takes the difference of two large numbers.
         mean = _total(x.sum((0, 2, 3)), self.ranks) / count
         centred = x - mean.view(shape)
         variance = _total(centred.square().sum((0, 2, 3)), self.ranks) / count
         if self.track_running_stats and self.running_mean is not None:
+            # As torch: the running variance is the unbiased one, the one that normalises is not.
             self._follow(mean.detach(), variance.detach() * count / max(count - 1, 1))
         out = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
@@ -181,6 +188,7 @@ class _Gather(torch.autograd.Function):
         plain = part.to(torch.uint8) if part.dtype == torch.bool else part
         plain = plain.contiguous()
         parts = [torch.empty_like(plain) for _ in range(ranks.count)]
+        # What lies on the host goes by gloo: NCCL knows only the GPU.
         dist.all_gather(parts, plain, group=ranks.host if on_host else None)
         return torch.cat(parts).to(part.dtype)
 

@@ -63,6 +63,7 @@ class Differentiator:
         if len(chunks) == 1:
             embedded = leaves = self._encode(chunks[0], seeds[0])
         else:
+            # The same pass comes again with graph: running statistics shall see each image once.
             with torch.no_grad(), unseen(self.model):
                 passes = [self._encode(c, s) for c, s in zip(chunks, seeds, strict=True)]
             embedded = leaves = Embedded(*map(_leaf, join(passes)))
@@ -70,6 +71,8 @@ class Differentiator:
         # What the objective draws is the same in all processes.
         torch.manual_seed(_mixed(seed, PLACES - 1))
         parts: dict[str, Tensor] = self.objective(self._projected(whole, alike))
+        # Every process has the whole gradient of the objective's own parameters: a share of it
+        # each, summed below. For embeddings `Ranks.gather` takes the division back.
         torch.autograd.backward(scaler.scale(parts["loss"] / self.ranks.count))
         if len(chunks) > 1:
             self._again(chunks, seeds, leaves)
@@ -86,16 +89,17 @@ class Differentiator:
     def _encode(self, chunk: Batch, seed: int | None = None) -> Embedded:
         if seed is not None:
             torch.manual_seed(seed)
+        # The encoders alone: projections, norms over the batch and losses stay in single precision.
         half = HALF.get(self.precision)
         with torch.autocast(self.device.type, half, enabled=half is not None):
             return self.model.encode(chunk)
 
     def _seeds(self, chunks: Sequence[Batch], seed: int) -> Iterator[int]:
-        """Dropout depends on the step and the place in the contrastive batch."""
-        place = self.ranks.rank * sum(len(chunk.images) for chunk in chunks)
+        """Dropout depends on the step and the pair in the contrastive batch."""
+        pair = self.ranks.rank * sum(len(chunk.images) for chunk in chunks)
         for chunk in chunks:
-            yield _mixed(seed, place)
-            place += len(chunk.images)
+            yield _mixed(seed, pair)
+            pair += len(chunk.images)
 
     def _again(self, chunks: Sequence[Batch], seeds: Sequence[int], leaves: Embedded) -> None:
         """Carry the gradients of the embeddings on to the encoders, chunk by chunk."""
@@ -104,6 +108,7 @@ class Differentiator:
             stop = start + len(chunk.images)
             values, gradients = [], []
             for value, leaf in zip(self._encode(chunk, seed), leaves, strict=True):
+                # What the objective did not look at, and whole numbers, carry nothing back.
                 if value is None or leaf is None or leaf.grad is None:
                     continue
                 if value.requires_grad:
@@ -141,8 +146,9 @@ def unseen(model: nn.Module) -> Iterator[None]:
             norm.track_running_stats = True
 
 
-def _mixed(seed: int, place: int) -> int:
-    return (seed * PLACES + place) % 2**63
+def _mixed(seed: int, pair: int) -> int:
+    # What `torch.manual_seed` takes, without a sign.
+    return (seed * PLACES + pair) % 2**63
 
 
 def _leaf(value: Tensor | None) -> Tensor | None:

@@ -233,6 +233,7 @@ class Temperature(nn.Module):
 
     def forward(self) -> Tensor:
         """Return the temperature."""
+        # CLIP too scales its logits by at most 100 (Radford et al. 2021, section 2.5).
         return self.log.clamp(math.log(0.01), 0.0).exp()
 
 

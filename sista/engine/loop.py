@@ -18,7 +18,7 @@ from sista.engine.interface import Objective
 from sista.engine.model import PretrainModel
 from sista.engine.randomness import permutation
 from sista.engine.sources import Source, known_labels
-from sista.engine.state import Interrupted, Progress, StateFile, StopSignals, means
+from sista.engine.state import Interrupted, Progress, Saving, StateFile, StopSignals, means
 from sista.engine.validation import validate
 from sista.engine.views import Views, augment, centre, two_views
 from sista.grid.budgets import Budget
@@ -94,6 +94,7 @@ class Trainer:
         Raises:
             Interrupted: SIGTERM or SIGUSR1 came; the state is saved.
         """
+        # Before the state is read: it needs buffers of its shape, and has the last word on cuts.
         self.objective.prepare(len(train))
         self.objective.calibrate(train.vectors)
         state = self.state_file(resume, identity)
@@ -103,7 +104,7 @@ class Trainer:
         labels, val_labels = known_labels(train.pairs), known_labels(val.pairs)
         with StopSignals() as signals:
             for epoch in self._epochs():
-                self._train_epoch(train, labels, epoch, (state, signals, save_every))
+                self._train_epoch(train, labels, epoch, Saving(state, signals, save_every))
                 self._end_epoch(epoch, self._steps(train), self._validated(val, val_labels), state)
                 self._stop_where_asked(state, signals)
         if self.budget.patience and self.ranks.first:
@@ -128,12 +129,11 @@ class Trainer:
             yield epoch
 
     def _steps(self, train: Source) -> int:
+        # What is left of an epoch is no batch: fewer pairs are fewer negatives. The next epoch, in
+        # its own order, leaves out other studies.
         return max(len(train) // self.budget.batch, 1)
 
-    def _train_epoch(
-        self, train: Source, labels: Tensor, epoch: int, saving: tuple[StateFile, StopSignals, int]
-    ) -> None:
-        state, signals, save_every = saving
+    def _train_epoch(self, train: Source, labels: Tensor, epoch: int, saving: Saving) -> None:
         progress, steps = self.progress, self._steps(train)
         if progress.step == 0:
             self.objective.before_epoch(lambda: self.embed(train), epoch / self.budget.epochs)
@@ -144,6 +144,7 @@ class Trainer:
         for step in range(progress.step, steps):
             rows = order[step * self.budget.batch : (step + 1) * self.budget.batch]
             number = epoch * steps + step
+            # By the number of the step alone, so that a schedule has no state to resume.
             for group in self.optimiser.param_groups:
                 factor = self.budget.temperature_rate if group["role"] == "temperature" else 1.0
                 group["lr"] = factor * self._rate(number, steps)
@@ -153,9 +154,9 @@ class Trainer:
             progress.history.append(parts)
             progress.step, progress.seconds = step + 1, time.perf_counter() - started
             if step + 1 < steps:
-                if progress.step % save_every == 0 and self.ranks.first:
-                    state.save(progress)
-                self._stop_where_asked(state, signals)
+                if progress.step % saving.every == 0 and self.ranks.first:
+                    saving.state.save(progress)
+                self._stop_where_asked(saving.state, saving.signals)
 
     def chunks(
         self, source: Source, rows: NDArray[np.int64], epoch: int, labels: Tensor
@@ -177,8 +178,10 @@ class Trainer:
             alike: `[B, B]` inter-report similarity of the whole contrastive batch, or empty.
             number: of the step in the whole run.
         """
+        # A prime apart: two runs share a seed of dropout only after a million steps.
         seed = self.seed * 1_000_003 + number
         parts = self.differentiate(chunks, alike, self.scaler, seed)
+        # Before clipping, whose limit is for the true gradient. Without fp16 it does nothing.
         self.scaler.unscale_(self.optimiser)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.budget.clip_gradient)
         self.scaler.step(self.optimiser)
@@ -192,6 +195,7 @@ class Trainer:
         progress = self.progress
         entry = {"epoch": epoch + 1.0, "learning_rate": self._rate((epoch + 1) * steps - 1, steps)}
         entry |= means(progress.history) | validation | {"seconds": progress.seconds}
+        # NaN is in no order: an epoch that diverged is never the best, and counts as stale.
         better = validation["val_loss"] < progress.best
         progress.best = validation["val_loss"] if better else progress.best
         progress.stale = 0 if better else progress.stale + 1
@@ -199,6 +203,8 @@ class Trainer:
         progress.epoch, progress.step, progress.seconds = epoch + 1, 0, 0.0
         progress.history = []
         if self.ranks.first:
+            # First the weights, then the state: killed between the two, the epoch is trained again
+            # and writes the same weights.
             if self.budget.patience and better:
                 state.keep_best("model", "objective")
             state.save(progress)
@@ -228,10 +234,11 @@ class Trainer:
         return self.budget.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
 
     def _validated(self, val: Source, labels: Tensor) -> dict[str, float]:
-        found: dict[str, float] = {}
+        losses: dict[str, float] = {}
+        # Whole batches, so one process can do it; the others take over its numbers.
         if self.ranks.first:
-            found = validate(self.differentiate, self.batches(val, labels))
-        return self.ranks.from_first(found)
+            losses = validate(self.differentiate, self.batches(val, labels))
+        return self.ranks.from_first(losses)
 
     def batches(self, source: Source, labels: Tensor) -> Iterator[Batch]:
         """Yield the studies in order, the model in eval mode, without augmentation.
@@ -241,6 +248,7 @@ class Trainer:
         self.model.eval()
         self.objective.eval()
         size = self.budget.batch
+        # Without a last batch of less than half the size: with few negatives it is another loss.
         for start in range(0, max(len(source) - size // 2, 1), size):
             rows = np.arange(start, min(start + size, len(source)))
             views = Views(centre(source.pairs.images, rows, self.model.image.size))

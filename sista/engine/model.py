@@ -66,6 +66,7 @@ class PretrainModel(nn.Module):
         """
         if self.needs.classifier:
             known = ~torch.isnan(labels)
+            # Laplace's rule of succession: a label that none or all have still has a finite logit.
             positive = labels.nan_to_num().sum(0) + 1.0
             frequency = positive / (known.sum(0) + 2.0)
             with torch.no_grad():
@@ -136,6 +137,7 @@ class PretrainModel(nn.Module):
 
     def _words(self, text: TextFeatures, batch: Batch) -> dict[str, Tensor]:
         ids, mask, count = batch.word_ids, batch.word_ids >= 0, batch.word_count
+        # Half precision would round after each piece that is added.
         words = sum_pieces(single(text.tokens), batch.slot, ids.shape[1])
         looks = text.attention
         if looks is not None:
@@ -210,6 +212,7 @@ class MomentumTarget(nn.Module):
         """
         for ours, theirs in ((self.image, image), (self.pixel_head, pixel_head)):
             for own, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+                # Momentum contrast (He et al. 2020, equation 2).
                 own.lerp_(other, 1.0 - momentum)
 
 
@@ -246,6 +249,7 @@ def over_rows(value: Tensor, head: nn.Module) -> Tensor:
 def _classifier(inputs: int, classes: int, norm: HeadNorm) -> nn.Sequential:
     """Return a classifier under the same norm as the projections of the other methods."""
     linear = nn.Linear(inputs, classes)
+    # Small, so that the first logits are the frequencies that `start_at` writes into the bias.
     nn.init.normal_(linear.weight, std=0.01)
     return nn.Sequential(_norm(inputs, norm), linear)
 

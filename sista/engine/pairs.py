@@ -63,11 +63,13 @@ def load_pairs(corpus: Corpus, *, subset: str, size: int, text: bool, limit: int
     """
     frame, meta = tables.read(corpus.manifest, "manifest")
     chosen, _ = tables.read(corpus.split, "split")
+    # 100 = all labels of the training studies; -1 = a subset that has no fractions.
     full = chosen["subset"].eq(subset) & chosen["fraction"].isin((-1, 100))
     wanted = set(chosen.loc[full, "image_id"])
     frame = frame[frame["image_id"].isin(wanted)]
     if text:
         frame = frame[frame["report"].notna()]
+    # The number of a study decides its augmentation and its batches: by name, not as prepared.
     frame = frame.sort_values("image_id", ignore_index=True)
     frame = frame.head(limit) if limit else frame
     if frame.empty:
@@ -102,6 +104,7 @@ def read_images(container: Path, rows: NDArray[np.int64], size: int) -> NDArray[
     reduced = np.empty((len(rows), size, size), np.uint8)
     for start in track(range(0, len(rows), 64), "reducing images"):
         part = torch.from_numpy(np.asarray(stored[rows[start : start + 64]])).unsqueeze(1)
+        # Once here, not in each epoch; antialiased, since a shrunk film has fine lines.
         small = F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True)
         reduced[start : start + 64] = small.squeeze(1).round_().clamp_(0, 255).to(torch.uint8)
     return reduced

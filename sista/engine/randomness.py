@@ -7,6 +7,7 @@ augmentation.
 import numpy as np
 from numpy.typing import NDArray
 
+# 2^64 over the golden ratio, the increment of SplitMix64 (Steele et al. 2014).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -19,12 +20,14 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def uniform(seed: int, epoch: int, items: NDArray[np.int64], columns: int) -> NDArray[np.float64]:
     """Return numbers in [0, 1), `[N, columns]`, one row for each item."""
+    # Arithmetic modulo 2^64 is meant.
     with np.errstate(over="ignore"):
         start = np.array([seed], np.uint64) * _GOLDEN + np.uint64(epoch) + _GOLDEN
         state = _mix(start)
         rows = _mix(state + (items.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
         cells = rows[:, None] + np.arange(1, columns + 1, dtype=np.uint64) * _GOLDEN
         bits = _mix(_mix(cells))
+    # 53 bits are what a double holds exactly, so the result never rounds up to 1.
     return (bits >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 

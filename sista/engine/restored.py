@@ -91,6 +91,7 @@ def restore(path: Path) -> Restored:
         raise UserError(f"{path}: method {metadata['method']} has no text encoder")
     objective: Objective = registry.find("methods", metadata["method"])(**metadata["settings"])
     tokenizer = Tokenizer.from_str(metadata["tokenizer"])
+    # Of no labels: nobody asks a restored model for finding logits.
     model = PretrainModel(image, _text(image.spec.text, tokenizer, metadata), objective.needs, 0)
     for name, module in model.named_children():
         if name not in ("image", "classifier"):

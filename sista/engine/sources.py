@@ -106,6 +106,7 @@ def load_sources(corpus: Corpus, *, side: int, needs: Needs, budget: Budget, tex
     Raises:
         UserError: a subset is empty or smaller than a batch, or a file is missing.
     """
+    # A seventh larger than the input, as 256 px for 224: room for the random crop.
     size = round(side / CROP)
     train = load_pairs(corpus, subset="train", size=size, text=needs.text, limit=budget.pairs)
     if len(train.frame) < budget.batch:
@@ -126,6 +127,7 @@ def load_sources(corpus: Corpus, *, side: int, needs: Needs, budget: Budget, tex
         form: dict[str, Any] = {"longest": budget.tokens, "stop_words": needs.stop_words}
         form["spans"] = stated_spans if needs.relevant_words == "stated" else None
         first = tokenise(list(train.frame["report"]), tokenizer, **form)
+        # With the numbers of the training words: equal numbers mean equal words in both subsets.
         second = tokenise(list(val.frame["report"]), tokenizer, words=first.words, **form)
         tokens = [first, second]
     # Words are counted in the training reports, so that a cut means the same in both subsets.

@@ -66,6 +66,7 @@ class StateFile:
 
     def save(self, progress: Progress) -> None:
         """Write how far the run has come, atomically."""
+        # One tensor a part, not one a step: an epoch may have thousands of steps.
         facts = {**vars(progress), "history": _columns(progress.history)}
         self._write(self.path, facts, list(self.parts))
 
@@ -92,6 +93,7 @@ class StateFile:
     def _read(self, path: Path, device: torch.device) -> dict[str, Any] | None:
         if not path.is_file():
             return None
+        # Tensors and plain values only: a state file never runs code.
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         if state["identity"] != self.identity:
             return None
@@ -141,6 +143,21 @@ class StopSignals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
+
+
+@dataclass(frozen=True)
+class Saving:
+    """When a run saves its state, and where.
+
+    Attributes:
+        state: file.
+        signals: that ask it to stop.
+        every: steps after which it is saved, besides each epoch's end.
+    """
+
+    state: StateFile
+    signals: StopSignals
+    every: int
 
 
 def means(history: list[dict[str, Tensor]]) -> dict[str, float]:

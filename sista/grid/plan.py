@@ -27,6 +27,7 @@ PREPARED = (
 STAGES = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
 
 
+# Once for each set of words: thousands of jobs share few of them.
 @cache
 def code(stage: str, **words: str) -> tuple[str, ...]:
     """Return the files of the package that a job runs, sorted, relative to the project.
@@ -98,6 +99,7 @@ def code_hash(stage: str, **words: str) -> str:
     return digest([[file, _hash(file)] for file in code(stage, **words)])
 
 
+# Of the text, not the time of change: a checkout touches files without changing them.
 @cache
 def _hash(file: str) -> str:
     return sha256(registry.PACKAGE.parent / file)
@@ -139,6 +141,7 @@ def workers(dataset: str) -> int:
 
 def options(**values: Any) -> str:
     """Return options of a command line, quoted for the shell; a list is several words."""
+    # Settings are JSON, with quotes and blanks that the shell would take for its own.
     words = []
     for name, value in values.items():
         many = value if isinstance(value, list | tuple) else [value]

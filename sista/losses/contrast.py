@@ -95,8 +95,8 @@ def cosine(mixes: Tensor, units: Tensor) -> Tensor:
 
     The gradient to a mix of length 0 is 0 along it, as in `cosine_similarity`.
     """
-    found: Tensor = _Cosine.apply(mixes, units)  # type: ignore[no-untyped-call]
-    return found
+    cosines: Tensor = _Cosine.apply(mixes, units)  # type: ignore[no-untyped-call]
+    return cosines
 
 
 class _Cosine(torch.autograd.Function):
@@ -104,15 +104,15 @@ class _Cosine(torch.autograd.Function):
     def forward(ctx: Any, mixes: Tensor, units: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(mixes, dim=-1, keepdim=True).clamp_min_(1e-12)
         unit_mixes = mixes / norm
-        found: Tensor = (unit_mixes * units).sum(-1)
-        ctx.save_for_backward(unit_mixes, units, norm, found)
-        return found
+        cosines: Tensor = (unit_mixes * units).sum(-1)
+        ctx.save_for_backward(unit_mixes, units, norm, cosines)
+        return cosines
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        unit_mixes, units, norm, found = ctx.saved_tensors
+        unit_mixes, units, norm, cosines = ctx.saved_tensors
         grad = grad.unsqueeze(-1)
         to_units = (grad * unit_mixes).sum_to_size(units.shape)
-        to_mixes = torch.addcmul(units, unit_mixes, found.unsqueeze(-1), value=-1.0)
+        to_mixes = torch.addcmul(units, unit_mixes, cosines.unsqueeze(-1), value=-1.0)
         return to_mixes.mul_(grad).div_(norm), to_units

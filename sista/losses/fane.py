@@ -100,6 +100,7 @@ def within_report(
     logits = F.normalize(context, dim=-1) @ F.normalize(sentences, dim=-1).transpose(1, 2)
     logits = logits / temperature
     own = torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+    # The diagonal stays at padding too: a row of nothing else would be NaN, also in the gradient.
     logits = logits.masked_fill(~(mask[:, None, :] & mask[:, :, None] | own), -torch.inf)
     diagonal = logits.diagonal(dim1=1, dim2=2)
     each = (torch.logsumexp(logits, 1) + torch.logsumexp(logits, 2)) / 2 - diagonal

@@ -31,6 +31,8 @@ class Comparison(NamedTuple):
     padded: bool
 
 
+# Called outside autocast, which knows the forward pass alone: the products are worked out again in
+# the backward pass and must be of the same precision.
 class PairMatch(torch.autograd.Function):
     """`Z[N, C]` of N images and C reports, see `gloria_similarity`."""
 

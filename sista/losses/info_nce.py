@@ -26,6 +26,7 @@ def info_nce(
         Batch mean, a scalar >= 0; 0 for B = 1.
     """
     logits = pair_logits(image, report, temperature)
+    # Minus log softmax of the diagonal, over rows and over columns of the same cosines.
     own = logits.diagonal()
     to_report = (torch.logsumexp(logits, 1) - own).mean()
     to_image = (torch.logsumexp(logits, 0) - own).mean()

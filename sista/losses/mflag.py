@@ -30,5 +30,6 @@ def orthogonality(latent: Tensor, off_diagonal: float = 0.0051) -> Tensor:
     products = latent.T @ latent / len(latent)
     diagonal = products.diagonal()
     power = (diagonal - 1).square().sum()
+    # All squares less the diagonal ones: no mask of F x F.
     correlation = products.square().sum() - diagonal.square().sum()
     return (power + off_diagonal * correlation) / 2

@@ -34,6 +34,7 @@ def nt_xent(
     positive = oneself.roll(count, 1)
     left_out = oneself
     if eliminate is not None:
+        # The other view of the image itself stays, whatever is eliminated.
         left_out = left_out | (eliminate.repeat(2, 2) & ~positive)
     rest = torch.logsumexp(logits.masked_fill(left_out, -torch.inf), 1)
     return (rest - logits[positive]).mean()

@@ -26,6 +26,7 @@ def sigmoid_attention(
     weights = torch.sigmoid(queries @ keys.transpose(1, 2) * keys.shape[-1] ** -0.5)
     if key_mask is not None:
         weights = weights.masked_fill(~key_mask.unsqueeze(1), 0.0)
+        # A weight of 0 does not silence everything: 0 times infinity is NaN.
         values = values.masked_fill(~key_mask.unsqueeze(2), 0.0)
     return weights @ values
 

@@ -13,6 +13,8 @@ from torch.autograd.function import once_differentiable
 Sparsify = Literal["minmax", "topk", "sparsemax", "entmax15", "softmax"]
 
 
+# Below any score and finite, also in half precision: a row without a valid key subtracts it from
+# itself, and infinities would give NaN.
 _LOWEST = -1e4
 
 
@@ -121,11 +123,13 @@ class _Entmax15(torch.autograd.Function):
         if mask is not None:
             half.masked_fill_(~mask, _LOWEST)
         half.sub_(half.amax(-1, keepdim=True))
+        # The highest score is 0 and has alone a norm of 1 here, so the root does not lie below.
         tau = torch.full_like(half[..., :1], -1.0)
         above = torch.empty_like(half)
         for _ in range(8 if scores.dtype == torch.float64 else 5):
             torch.sub(half, tau, out=above).clamp_min_(0.0)
             norm = torch.linalg.vector_norm(above, dim=-1, keepdim=True)
+            # tau + (norm - 1) norm / sum: the derivative of the norm by tau is -sum / norm.
             tau.addcdiv_(norm.square().sub_(norm), above.sum(-1, keepdim=True))
         root = torch.sub(half, tau, out=above).clamp_min_(0.0)
         if mask is not None:

@@ -68,8 +68,8 @@ def sta_images(
     if count < 1:
         none = patches.sum((1, 2)) * 0.0
         return none + torch.nan if reduction == "study" else none.sum()
-    place = torch.arange(len(patches), device=patches.device)
-    images = (place[:, None] + torch.arange(1, count + 1, device=patches.device)) % len(patches)
+    study = torch.arange(len(patches), device=patches.device)
+    images = (study[:, None] + torch.arange(1, count + 1, device=patches.device)) % len(patches)
     own = patches if shown is None else shown
     seen = torch.cat([own[:, None], patches[images]], 1)
     query = words[:, None].expand(-1, count + 1, -1, -1)
@@ -77,6 +77,7 @@ def sta_images(
     scores = cosine(group(query, seen, None, form), unit) / temperature
     their_ids = word_ids[images].masked_fill(~word_mask[images], -1)
     lacks = (word_ids[:, None, :, None] != their_ids[:, :, None, :]).all(-1)
+    # The own image stays in every row, so no row is -inf alone.
     kept = torch.cat([scores[:, :1], scores[:, 1:].masked_fill(~lacks, -torch.inf)], 1)
     counted = word_mask & lacks.any(1)
     # Words that do not count may hold anything, also values without a finite loss.
@@ -129,6 +130,7 @@ def sta_batch(
     own = torch.eye(len(patches), dtype=torch.bool, device=patches.device)
     if shown is not None:
         fit = cosine(group(words, shown, None, form), F.normalize(words, dim=-1))
+        # Only the diagonal: what is shown takes the place of the own image, not of a negative.
         logits = torch.where(own, (share * fit).sum(1) / temperature, logits)
     has_words = word_mask.any(1)
     allowed = has_words[None, :] & has_words[:, None]

@@ -43,8 +43,8 @@ class _Ifnd(Objective):
         """Cluster the training images; believe a share of the labels that grows with training."""
         share = self.acceptance * progress
         if share > 0:
-            found = pseudo_labels(embed(), self.clusters, share, float(self.temperature()))
-            self.pseudo.copy_(found)
+            labels = pseudo_labels(embed(), self.clusters, share, float(self.temperature()))
+            self.pseudo.copy_(labels)
 
     def forward(self, e: Embedded) -> dict[str, Tensor]:
         """Return NT-Xent without the false negatives, and the share of pairs left out.

@@ -55,8 +55,8 @@ def corresponding(boxes: Tensor, cells: int, reach: float) -> Tensor:
     places = []
     for box in boxes.unbind(1):
         down, right = box_centres(box, side)
-        place = [down[:, :, None].expand(-1, -1, side), right[:, None].expand(-1, side, -1)]
-        places.append(torch.stack(place, -1).flatten(1, 2))
+        centres = [down[:, :, None].expand(-1, -1, side), right[:, None].expand(-1, side, -1)]
+        places.append(torch.stack(centres, -1).flatten(1, 2))
     diagonal = boxes[:, :, 2:4].norm(dim=-1).amax(1) / side
     return same_place(places[0], places[1], diagonal, reach)
 

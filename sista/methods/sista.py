@@ -198,22 +198,22 @@ class _Sista(Objective):
         and of abnormal studies; `sta*_swapped`: the token level on another study's image;
         `effective_patches`: exponential of the entropy of a word's weights, mean over words.
         """
-        found: dict[str, Tensor] = {}
+        logged: dict[str, Tensor] = {}
         if e.similarity is not None:
             cuts = false_negatives(self.similarity(e), self.threshold).float()
             share = cuts.sum(1) / max(len(cuts) - 1, 1)
-            found["eliminated"] = share.mean()
+            logged["eliminated"] = share.mean()
             if e.normal is not None:
                 for name, rows in (("normal", e.normal), ("abnormal", ~e.normal)):
-                    found[f"eliminated_{name}"] = (share * rows).sum() / rows.sum().clamp_min(1)
+                    logged[f"eliminated_{name}"] = (share * rows).sum() / rows.sum().clamp_min(1)
         weights = self.word_patch_weights(e)
         if weights is not None:
             swapped = self.tokens(e, required(e.patches).roll(1, 0))
-            found |= {f"{name}_swapped": value for name, value in swapped.items()}
+            logged |= {f"{name}_swapped": value for name, value in swapped.items()}
             mask = required(e.word_mask)
             spread = torch.special.entr(weights).sum(-1).exp() * mask
-            found["effective_patches"] = spread.sum() / mask.sum().clamp_min(1)
-        return found
+            logged["effective_patches"] = spread.sum() / mask.sum().clamp_min(1)
+        return logged
 
     def _keep(self, e: Embedded) -> Tensor | None:
         if e.similarity is None or not self.settings.eliminate_images:

@@ -83,6 +83,7 @@ def resolve(record: Path, name: str) -> Path:
 def walk(link: Link) -> Iterator[Link]:
     """Yield a link and all below it, each file once."""
     seen: set[Path] = set()
+    # The nearest first: a number is explained from its table down to the raw data.
     queue = [link]
     while queue:
         current = queue.pop(0)

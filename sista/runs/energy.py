@@ -24,6 +24,7 @@ class EnergyMeter:
 
     def __init__(self, powercap: Path = POWERCAP, nvml: Any = None) -> None:
         self.joules = 0.0
+        # intel-rapl:0 is a package; intel-rapl:0:0 a part of it, which its counter holds already.
         self._zones = sorted(p for p in powercap.glob("intel-rapl:*") if p.name.count(":") == 1)
         self._nvml = nvml or _nvml()
         self._gpus = _gpus(self._nvml) if self._nvml else []
@@ -48,11 +49,13 @@ class EnergyMeter:
     def poll(self) -> None:
         """Add what the counters gained since the last call."""
         now = self._read()
+        # A zone has become unreadable: the places no longer belong together.
         if len(now) != len(self._last):
             self._last = now
             return
         for place, (before, after) in enumerate(zip(self._last, now, strict=True)):
             gained = after - before
+            # The counter has wrapped around, once: `poll` comes more often than that.
             if gained < 0 and place < len(self._zones):
                 zone = self._zones[place] / "max_energy_range_uj"
                 gained += int(zone.read_text()) / 1e6

@@ -21,6 +21,7 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         total: number of items where `items` has no length.
     """
     count = len(items) if total is None and isinstance(items, Sized) else total
+    # A bar redraws itself; in a file that would be a line for each step.
     if not sys.stderr.isatty():
         yield from _track_in_log(items, description, count)
         return

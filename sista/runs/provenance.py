@@ -43,6 +43,7 @@ def lock_hash() -> str:
 def peak_mb() -> float:
     """Return the peak resident memory in MB of this process or its largest finished child."""
     both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    # Linux counts it in kilobytes.
     return max(resource.getrusage(who).ru_maxrss for who in both) / 1024
 
 

@@ -108,17 +108,20 @@ def recorded(stage: Stage) -> Callable[[Callable[P, Made | None]], Callable[P, N
     def decorate(function: Callable[P, Made | None]) -> Callable[P, None]:
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> None:
+            # Set by torchrun. The others hold no state file and write no record.
             if os.environ.get("RANK", "0") != "0":
                 function(*args, **kwargs)
                 return
             out = Path(str(kwargs["out"]))
             with _folder(out.parent), Running(stage, out) as process:
+                # Not before `Running` has waited: until then they may be those of a job under way.
                 _remove_leftovers(out, stage)
                 with _explained(out):
                     made = function(*args, **kwargs)
                 if made is not None:
                     record = _record(stage, made, process, place(stage, out).parent)
                     write_json(place(stage, out), record.model_dump(mode="json"))
+                    # With the record the result is whole; killed before, the run is resumed.
                     if made.tidy is not None:
                         made.tidy()
 
@@ -193,6 +196,7 @@ def _made(path: Path) -> FileFact | None:
 
 def _record(stage: Stage, made: Made, process: Running, folder: Path) -> Record:
     def relative(paths: Iterable[Path]) -> dict[str, Path]:
+        # Relative, so that a folder of results can be moved or released.
         return {Path(os.path.relpath(p, folder)).as_posix(): p for p in paths}
 
     usage = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
