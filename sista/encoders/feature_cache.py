@@ -1,7 +1,8 @@
 """Features of a frozen encoder on disk, shared by the jobs of several heads: one job encodes.
 
 They lie beside the encoder in `.features/KEY`, where KEY names the weights, the images and what
-else decides the bits. `sista score` removes them when all heads of a grid are done.
+else decides the bits. `sista score --discard-features` removes them when all heads of a grid are
+done, as the workflow asks it to.
 """
 
 import fcntl

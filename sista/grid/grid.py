@@ -211,22 +211,11 @@ def check_dataset(reference: str) -> None:
 
 def _check_variant(variant: str, given: dict[str, Any]) -> None:
     method = str(given.get("method", variant))
-    known = registry.settings("methods", method)
-    for name, setting in known.items():
-        # A text without a default, such as a path: there is no run without it.
-        if setting.annotation == "str" and not setting.default and not given.get(name):
-            raise UserError(f"variant {variant}: {method} needs the setting {name!r}")
-    for name, value in given.items():
-        if name == "method":
-            continue
-        if name not in known:
-            raise UserError(
-                f"variant {variant}: {method} has no setting {name!r}; valid: "
-                f"{', '.join(known) or 'none'}"
-            )
-        wrong = registry.check_setting(known[name], value)
-        if wrong:
-            raise UserError(f"variant {variant}: {wrong}")
+    settings = {name: value for name, value in given.items() if name != "method"}
+    try:
+        registry.check_settings("methods", method, settings)
+    except UserError as error:
+        raise UserError(f"variant {variant}: {error}") from error
 
 
 def _explain(error: ValidationError) -> str:

@@ -71,7 +71,7 @@ def score_file(
         UserError: the file is missing or broken.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no predictions; run `python -m sista adapt` for it first")
+        raise UserError(f"{path}: no predictions; run `sista adapt` for it first")
     content = sha256(path)
     key = digest([content, task, main, bootstrap, code_hash(task)])
     kept = cache_folder / f"{key}.npz"

@@ -37,6 +37,7 @@ def score(
     results: Path = Path("results"),
     bootstrap: int = 1000,
     threads: int = 1,
+    discard_features: bool = False,
 ) -> Made:
     """Compute all metrics of all runs of a grid, with 95 % intervals.
 
@@ -47,6 +48,8 @@ def score(
         results: folder of all results.
         bootstrap: samples of patients behind each interval and each paired test.
         threads: processes; the values do not depend on it.
+        discard_features: remove the features that adapt has kept beside the grid's encoders; a
+            head that needs them later encodes again.
     """
     plan = Grid.load(grid)
     runs = list(plan.adapt_runs())
@@ -62,8 +65,9 @@ def score(
     }
     small = write_summary(frame, meta["main_metrics"], out)
     tables.write(frame, out, "scores", meta=meta)
-    for run in runs:
-        discard(results / Path(run.pretrain.checkpoint).relative_to("results"))
+    if discard_features:
+        for checkpoint in dict.fromkeys(run.pretrain.checkpoint for run in runs):
+            discard(results / Path(checkpoint).relative_to("results"))
     read = [*read_grid(grid)[1], *(predictions_path(run, results) for run in runs)]
     return Made(
         [out, *small], read, {"grid": grid.stem, "bootstrap": bootstrap}, facts={"n": len(frame)}

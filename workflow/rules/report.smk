@@ -1,6 +1,8 @@
 # score   in: the grid with its bases, and its predictions (and images, patients, labels inside them)
 #         out: results/score/GRID.parquet, one row per number; the main scores for DVC beside it,
 #              GRID.metrics.json and GRID.plots.csv
+#         --discard-features: then removes what adapt has kept beside the grid's encoders,
+#              results/pretrain/.../.features; heads of another grid encode again
 # report  in: the grid with its bases, and its scores
 #         out: results/report/GRID/index.html and the tables of each task, {task}.{csv,md,tex,html}
 
@@ -32,7 +34,7 @@ rule score:
         f"score {NAME}"
     shell:
         "python -m sista score --grid {input.grid} --out {output.scores} --threads {threads}"
-        " 2>&1 | tee {log}"
+        " --discard-features 2>&1 | tee {log}"
 
 
 rule score_all:
