@@ -11,6 +11,7 @@ from sista import tables
 from sista.encoders.checkpoint import save_checkpoint
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import encoder_spec
+from sista.files import digest
 from sista.preparation.masks import to_json
 
 SIDE = 96
@@ -22,7 +23,8 @@ def encoder_file(path: Path, word: str, budget: str = "quick") -> Path:
     torch.manual_seed(0)
     encoder = ImageEncoder(encoder_spec(word))
     metadata = {"word": word, "family": encoder.family, "variant": "random_init"}
-    metadata |= {"method": "random_init", "settings": {}, "settings_hash": "0", "corpus": "none"}
+    metadata |= {"method": "random_init", "settings": {}, "corpus": "none"}
+    metadata |= {"settings_hash": digest({"method": "random_init"})}
     metadata |= {"budget": budget, "seed": 0, "image_encoder": encoder.description()}
     save_checkpoint(path, {"image": encoder}, metadata)
     return path
