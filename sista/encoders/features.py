@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sista.encoders.feature_cache import POOLED, FeatureCache, map_name, new_array
-from sista.encoders.image import ImageEncoder
+from sista.encoders.image import ImageEncoder, standardised
 from sista.errors import UserError, unwritable
 from sista.runs.progress import track
 
@@ -37,6 +37,8 @@ def prepare_images(
         pixels = functional.interpolate(pixels, shape, mode="bilinear", antialias=True)
     start = (side - size) // 2
     pixels = pixels[..., start : start + size, start : start + size]
+    if encoder.spec.standardise:
+        return standardised(pixels)
     mean = torch.tensor(encoder.mean).view(1, 3, 1, 1)
     std = torch.tensor(encoder.std).view(1, 3, 1, 1)
     return (pixels.expand(-1, 3, -1, -1) - mean) / std

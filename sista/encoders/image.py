@@ -186,6 +186,8 @@ def _create(spec: EncoderSpec, arguments: dict[str, Any], pretrained: bool) -> A
 def normalise(images: Tensor, encoder: ImageEncoder) -> Tensor:
     """Turn grey images in [0, 255] `[B, S, S]` into the encoder's input `[B, 3, S, S]`."""
     grey = images.to(torch.float32).unsqueeze(1)
+    if encoder.spec.standardise:
+        return standardised(grey / 255.0)
     if len(set(encoder.mean)) == len(set(encoder.std)) == 1:
         mean, std = 255.0 * encoder.mean[0], 255.0 * encoder.std[0]
         # Three channels in the memory of one.
@@ -194,3 +196,12 @@ def normalise(images: Tensor, encoder: ImageEncoder) -> Tensor:
     means = torch.tensor(encoder.mean, device=grey.device).view(shape)
     stds = torch.tensor(encoder.std, device=grey.device).view(shape)
     return (grey - 255.0 * means) / (255.0 * stds)
+
+
+def standardised(pixels: Tensor) -> Tensor:
+    """Give each image `[B, 1, S, S]` in [0, 1] zero mean and unit variance, in three channels.
+
+    A film with hardly any contrast (standard deviation below 0.02) is not blown up.
+    """
+    sd, mean = torch.std_mean(pixels, (1, 2, 3), keepdim=True)
+    return ((pixels - mean) / sd.clamp_min(0.02)).expand(-1, 3, -1, -1)

@@ -19,10 +19,14 @@ class EncoderSpec:
         timm_name: the model's name in timm.
         size: side of the square input in pixels.
         arguments: further arguments of `timm.create_model`, and our own `conv_stem` and `stages`
-            (see `sista.encoders.image`).
+            (see `sista.encoders.image`). What is trained from random weights in minutes must not
+            start with residual branches asleep (benchmarks/regime): `zero_init_last` off for a
+            ResNet, `weight_init` "jax" (Glorot for timm's 0.02) for a ViT.
         initial_weights: timm's pretrained tag to start from ("" = random initialisation).
         mean: subtracted from pixels in [0, 1]; one number, or one for each of the three channels.
         std: then divided by this, likewise.
+        standardise: give each image zero mean and unit variance instead, so that neither exposure
+            nor its augmentation fills the features of an untrained encoder.
         text: the text encoder trained with it: `bert_tiny` (random initialisation, vocabulary
             trained on the corpus) or a transformers folder or hub id.
     """
@@ -35,6 +39,7 @@ class EncoderSpec:
     initial_weights: str = ""
     mean: Channels = 0.5
     std: Channels = 0.5
+    standardise: bool = False
     text: str = "bert_tiny"
 
     @property
@@ -55,14 +60,15 @@ def _three(value: Channels) -> tuple[float, float, float]:
 
 _CLINICAL = "emilyalsentzer/Bio_ClinicalBERT"
 _SPECS = (
-    # For CPUs: 1.2 M and 0.8 M parameters. 64 px, since a short budget learns more from many small
+    # For CPUs: 1.2 M and 0.4 M parameters. 64 px, since a short budget learns more from many small
     # images than from few large ones.
     EncoderSpec(
         "resnet_tiny",
         "resnet",
         "resnet10t",
         64,
-        {"channels": (32, 64, 128, 256), "stem_width": 16},
+        {"channels": (32, 64, 128, 256), "stem_width": 16, "zero_init_last": False},
+        standardise=True,
     ),
     EncoderSpec(
         "vit_tiny",
@@ -75,10 +81,13 @@ _SPECS = (
             "depth": 2,
             "embed_dim": 128,
             "num_heads": 4,
+            "mlp_ratio": 2.0,
             "class_token": False,
             "global_pool": "avg",
             "fc_norm": False,
+            "weight_init": "jax",
         },
+        standardise=True,
     ),
     # For rehearsals of a grid of `vit_base`: its input, patches and [CLS], 0.2 M parameters.
     EncoderSpec(

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from sista.encoders.checkpoint import load_image_encoder, read_metadata, save_checkpoint
+from sista.encoders.features import prepare_images
 from sista.encoders.image import ImageEncoder, normalise
 from sista.encoders.specs import ENCODERS, EncoderSpec, encoder_spec
 from sista.errors import UserError
@@ -64,9 +65,38 @@ def test_the_map_of_a_vit_keeps_the_places_of_its_patches():
 
 
 def test_normalise_maps_grey_to_the_encoders_range():
-    encoder = ImageEncoder(encoder_spec("resnet_tiny"))
+    spec = EncoderSpec("r", "resnet", "resnet10t", 32, {"channels": (8, 8, 8, 8), "stem_width": 8})
+    encoder = ImageEncoder(spec)
     out = normalise(torch.tensor([[[0, 255]]], dtype=torch.uint8), encoder)
     torch.testing.assert_close(out[0, :, 0], torch.tensor([[-1.0, 1.0]] * 3))
+
+
+def test_exposure_does_not_reach_an_encoder_that_standardises():
+    encoder = ImageEncoder(encoder_spec("vit_tiny"))
+    images = torch.randint(40, 200, (2, 64, 64)).float()
+    out = normalise(images, encoder)
+    torch.testing.assert_close(normalise(0.5 * images + 30.0, encoder), out)
+    torch.testing.assert_close(out.mean((2, 3)), torch.zeros(2, 3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(out.std((2, 3)), torch.ones(2, 3))
+    assert not normalise(torch.full((1, 64, 64), 90.0), encoder).any()
+    stored = images.to(torch.uint8)
+    torch.testing.assert_close(prepare_images(stored.numpy(), encoder, 64), out)
+
+
+@pytest.mark.parametrize(("word", "branches"), [("resnet_tiny", 4), ("vit_tiny", 4)])
+def test_residual_branches_of_small_encoders_start_awake(word, branches):
+    torch.manual_seed(0)
+    encoder = ImageEncoder(encoder_spec(word)).train()
+    last = {"resnet_tiny": ("bn2",), "vit_tiny": ("attn.proj", "mlp.fc2")}[word]
+    spread = []
+    for name, module in encoder.body.named_modules():
+        if name.endswith(last):
+            module.register_forward_hook(
+                lambda _, __, out: spread.append(float(out.detach().std()))
+            )
+    encoder(torch.randn(8, 3, 64, 64))
+    assert len(spread) == branches
+    assert min(spread) > 0.1
 
 
 def test_foreign_files_are_refused(tmp_path):

@@ -52,6 +52,20 @@ def test_cls_attention_is_that_of_the_last_layer():
         other(ids, length, attention=True)
 
 
+def test_the_small_report_encoder_starts_with_its_branches_awake():
+    torch.manual_seed(0)
+    encoder = small_bert(50, 32)
+    spread = []
+    for name, module in encoder.body.named_modules():
+        if name.endswith("output.dense"):
+            module.register_forward_hook(
+                lambda _, __, out: spread.append(float(out.detach().std()))
+            )
+    encoder(torch.randint(0, 50, (4, 20)), torch.tensor([20] * 4))
+    assert len(spread) == 2
+    assert min(spread) > 0.1
+
+
 def test_a_transformers_folder_is_loaded(tmp_path):
     from transformers import BertTokenizerFast
 
