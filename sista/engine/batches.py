@@ -1,6 +1,6 @@
 """Batches of pairs on the device: images as drawn, tokens, labels, report similarity."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -47,6 +47,28 @@ class Batch(NamedTuple):
     second: Tensor | None = None
     boxes: Tensor | None = None
     normal: Tensor | None = None
+
+
+def part(batch: Batch, rows: slice) -> Batch:
+    """Return some studies of a batch, as wide as the batch; similarity is that among them.
+
+    Args:
+        batch: of B studies.
+        rows: which of them.
+    """
+    whole = len(batch.images)
+    if (rows.start or 0) == 0 and (rows.stop is None or rows.stop >= whole):
+        return batch
+    chosen: dict[str, Any] = {}
+    for name, value in batch._asdict().items():
+        # Methods without text have empty tokens.
+        fits = isinstance(value, Tensor) and len(value) == whole
+        chosen[name] = value[rows] if fits else value
+    if batch.similarity.numel():
+        chosen["similarity"] = batch.similarity[rows, rows]
+    if batch.ids.numel():
+        chosen["chunks"] = length_chunks(batch.length[rows].cpu().numpy())
+    return Batch(**chosen)
 
 
 class TokenBatch(NamedTuple):

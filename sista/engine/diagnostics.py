@@ -6,8 +6,8 @@ from torch import Tensor
 
 from sista.encoders.image import ImageFeatures
 from sista.engine.batches import Batch
-from sista.engine.interface import Embedded, Objective
-from sista.engine.model import PretrainModel
+from sista.engine.gradients import Differentiator
+from sista.engine.interface import Embedded
 
 
 def geometry(e: Embedded) -> dict[str, Tensor]:
@@ -39,13 +39,14 @@ def _uniformity(unit: Tensor) -> Tensor:
     return ((-2.0 * squared).exp().sum() / others).log()
 
 
-def token_gradients(model: PretrainModel, objective: Objective, batch: Batch) -> dict[str, Tensor]:
+def token_gradients(trained: Differentiator, batch: Batch) -> dict[str, Tensor]:
     """Return the norms of the gradients of an objective's levels at the image tokens.
 
     The tokens are what global feature and patches are made of: the last block's tokens of a ViT,
     the map of a ResNet that the patches come from. `gradient_<level>` is the norm of the weighted
     level's gradient; `gradient_ratio` that of the last level over that of the first.
     """
+    model, objective = trained.model, trained.objective
     if len(objective.levels) < 2:
         return {}
     seen: list[Tensor] = []
@@ -57,7 +58,7 @@ def token_gradients(model: PretrainModel, objective: Objective, batch: Batch) ->
     handle = model.image.register_forward_hook(keep)
     try:
         with torch.enable_grad():
-            parts = objective(model(batch))
+            parts = objective(trained.embed(batch))
             norms = {
                 f"gradient_{name}": weight
                 * torch.linalg.vector_norm(

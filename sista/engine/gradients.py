@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sista.engine.batches import Batch
+from sista.engine.batches import Batch, part
 from sista.engine.distributed import Ranks
 from sista.engine.interface import PAIRWISE, Embedded, Objective
 from sista.engine.model import PretrainModel
@@ -79,9 +79,17 @@ class Differentiator:
         self.ranks.sum_gradients(self.model, self.objective)
         return {name: value.detach() for name, value in parts.items()}
 
-    def embed(self, batch: Batch) -> Embedded:
-        """Embed a whole contrastive batch in this process's precision."""
-        return self._projected(self._encode(batch), batch.similarity)
+    def embed(self, batch: Batch, chunk: int = 0) -> Embedded:
+        """Embed a whole contrastive batch in this process's precision.
+
+        Args:
+            batch: the batch.
+            chunk: studies that the encoders see at a time; 0 = all.
+        """
+        size = chunk or len(batch.images)
+        starts = range(0, len(batch.images), size)
+        encoded = [self._encode(part(batch, slice(start, start + size))) for start in starts]
+        return self._projected(join(encoded) if len(encoded) > 1 else encoded[0], batch.similarity)
 
     def _projected(self, e: Embedded, alike: Tensor) -> Embedded:
         return self.model.project(e)._replace(similarity=alike if alike.numel() else None)

@@ -227,14 +227,23 @@ class Temperature(nn.Module):
         super().__init__()
         # Outside, the clamp would train with another value than the record names.
         check_range("temperature", start, 0.01, 1.0)
-        # A start at an end is moved inside by a rounding error, where the clamp has a gradient.
+        # A start at an end stays inside whatever the rounding of the logarithm.
         inside = min(max(math.log(start), math.log(0.01) + 1e-6), -1e-6)
         self.log = nn.Parameter(torch.tensor(inside), requires_grad=learned)
 
     def forward(self) -> Tensor:
         """Return the temperature."""
-        # CLIP too scales its logits by at most 100 (Radford et al. 2021, section 2.5).
-        return self.log.clamp(math.log(0.01), 0.0).exp()
+        return self.log.exp()
+
+    @torch.no_grad()
+    def keep_inside(self) -> None:
+        """Bring the parameter back into its range; the engine does so after every step.
+
+        A clamp in `forward` would have no gradient outside: a temperature that a step carried
+        past an end would never come back. CLIP too scales its logits by at most 100 (Radford et
+        al. 2021, section 2.5).
+        """
+        self.log.clamp_(math.log(0.01), 0.0)
 
 
 def required(value: Tensor | None) -> Tensor:

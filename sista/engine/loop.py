@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from sista.engine.batches import Batch
 from sista.engine.distributed import Ranks, synchronised
 from sista.engine.gradients import Differentiator
-from sista.engine.interface import Objective
+from sista.engine.health import check_finite
+from sista.engine.interface import Objective, Temperature
 from sista.engine.model import PretrainModel
 from sista.engine.randomness import permutation
 from sista.engine.sources import Source, known_labels
@@ -72,6 +73,7 @@ class Trainer:
         self.differentiate = Differentiator(
             self.model, self.objective, self.ranks, device, budget.precision
         )
+        self.temperatures = [m for m in objective.modules() if isinstance(m, Temperature)]
         self.progress = Progress()
 
     def fit(
@@ -155,6 +157,7 @@ class Trainer:
             progress.step, progress.seconds = step + 1, time.perf_counter() - started
             if step + 1 < steps:
                 if progress.step % saving.every == 0 and self.ranks.first:
+                    check_finite(progress.history, epoch, steps, self.budget)
                     saving.state.save(progress)
                 self._stop_where_asked(saving.state, saving.signals)
 
@@ -187,12 +190,15 @@ class Trainer:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
+        for temperature in self.temperatures:
+            temperature.keep_inside()
         return parts
 
     def _end_epoch(
         self, epoch: int, steps: int, validation: dict[str, float], state: StateFile
     ) -> None:
         progress = self.progress
+        check_finite(progress.history, epoch, steps, self.budget)
         entry = {"epoch": epoch + 1.0, "learning_rate": self._rate((epoch + 1) * steps - 1, steps)}
         entry |= means(progress.history) | validation | {"seconds": progress.seconds}
         # NaN is in no order: an epoch that diverged is never the best, and counts as stale.
@@ -237,7 +243,7 @@ class Trainer:
         losses: dict[str, float] = {}
         # Whole batches, so one process can do it; the others take over its numbers.
         if self.ranks.first:
-            losses = validate(self.differentiate, self.batches(val, labels))
+            losses = validate(self.differentiate, self.batches(val, labels), self.budget.chunk)
         return self.ranks.from_first(losses)
 
     def batches(self, source: Source, labels: Tensor) -> Iterator[Batch]:

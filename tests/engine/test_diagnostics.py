@@ -8,6 +8,8 @@ from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec
 from sista.encoders.text import small_bert
 from sista.engine.diagnostics import geometry, token_gradients
+from sista.engine.distributed import Ranks
+from sista.engine.gradients import Differentiator
 from sista.engine.interface import Embedded
 from sista.engine.model import PretrainModel
 from tests.methods.test_methods import SPECS, batch
@@ -28,6 +30,10 @@ def built(spec, **settings):
     return model.eval(), objective.eval()
 
 
+def differentiator(model, objective, precision="no"):
+    return Differentiator(model, objective, Ranks(), torch.device("cpu"), precision)
+
+
 def test_geometry_by_hand():
     same = torch.tensor([[2.0, 0.0], [0.0, 3.0]])
     found = geometry(Embedded(image=same, report=same))
@@ -45,7 +51,7 @@ def test_geometry_by_hand():
 def test_both_levels_reach_the_image_tokens(spec):
     model, objective = built(spec)
     with torch.no_grad():
-        found = token_gradients(model, objective, batch())
+        found = token_gradients(differentiator(model, objective), batch())
     assert found["gradient_sia"] > 0
     assert found["gradient_sta"] > 0
     ratio = found["gradient_sta"] / found["gradient_sia"]
@@ -54,9 +60,10 @@ def test_both_levels_reach_the_image_tokens(spec):
 
 
 def test_gradients_carry_the_weights_of_the_levels():
-    one, two = (token_gradients(*built(SPECS[0], w_sta=w), batch()) for w in (1.0, 3.0))
+    trained = [differentiator(*built(SPECS[0], w_sta=w)) for w in (1.0, 3.0, 0.0)]
+    one, two, none = (token_gradients(each, batch()) for each in trained)
     torch.testing.assert_close(two["gradient_ratio"], 3.0 * one["gradient_ratio"])
-    assert token_gradients(*built(SPECS[0], w_sta=0.0), batch()) == {}
+    assert none == {}
 
 
 def test_what_sista_says_about_a_batch():
