@@ -72,15 +72,15 @@ def rows(file: Path, needed: Iterable[str], known: Collection[str] | None = None
             reader = csv.reader(stream)
             header = [name.strip() for name in next(reader, [])]
             _check_header(file, header, list(needed), known)
-            columns = {name: place for place, name in reversed(list(enumerate(header))) if name}
+            columns = {name: index for index, name in reversed(list(enumerate(header))) if name}
             for number, cells in enumerate(reader, start=2):
                 if not any(cell.strip() for cell in cells):
                     continue
                 if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
                     raise UserError(f"{file} row {number}: more cells than the header has columns")
                 values = {
-                    name: cells[place].strip() if place < len(cells) else ""
-                    for name, place in columns.items()
+                    name: cells[index].strip() if index < len(cells) else ""
+                    for name, index in columns.items()
                 }
                 yield Row(file, number, values)
     except FileNotFoundError as error:

@@ -99,12 +99,12 @@ def _mask(folder: Path, name: str) -> MaskFile | None:
 
 
 def _subsets(table: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    subsets: dict[str, str] = {}
     for row in rows(table, ("filename", "split")):
         if row.text("split") not in ("train", "val", "test"):
             raise row.error("column 'split' must hold train, val or test")
-        found[row.text("filename")] = row.text("split")
-    return found
+        subsets[row.text("filename")] = row.text("split")
+    return subsets
 
 
 covid_chestxray = Dataset(

@@ -50,8 +50,8 @@ def _table(folder: Path, name: str) -> Path | None:
 
 
 def _required(folder: Path, name: str) -> Path:
-    found = _table(folder, name)
-    return found or folder / f"mimic-cxr-2.0.0-{name}.csv.gz"
+    table = _table(folder, name)
+    return table or folder / f"mimic-cxr-2.0.0-{name}.csv.gz"
 
 
 def read(folder: Path) -> Iterator[ImageRecord]:
@@ -69,14 +69,14 @@ def read(folder: Path) -> Iterator[ImageRecord]:
         once(seen, name, row)
         if name not in subsets:
             raise row.error("this image has no row in the split table; get that file again")
-        place = f"files/p{subject[:2]}/p{subject}/s{study}"
+        study_folder = f"files/p{subject[:2]}/p{subject}/s{study}"
         if study not in texts:
-            texts = {study: reports(relative(folder, f"{place}.txt", row), row)}
+            texts = {study: reports(relative(folder, f"{study_folder}.txt", row), row)}
         yield ImageRecord(
             image_id=name,
             patient_id=subject,
             study_id=study,
-            path=relative(folder, f"{place}/{name}.jpg", row),
+            path=relative(folder, f"{study_folder}/{name}.jpg", row),
             where=row.where,
             view=row.values["ViewPosition"],
             labels=findings.get(study, {}),
@@ -86,13 +86,13 @@ def read(folder: Path) -> Iterator[ImageRecord]:
 
 
 def _subsets(table: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    subsets: dict[str, str] = {}
     for row in rows(table, ("dicom_id", *IDS, "split"), known=()):
         split = row.text("split")
         if split not in SUBSETS:
             raise row.error("column 'split' must hold train, validate or test")
-        found[row.text("dicom_id")] = SUBSETS[split]
-    return found
+        subsets[row.text("dicom_id")] = SUBSETS[split]
+    return subsets
 
 
 def _findings(table: Path) -> Iterator[tuple[str, dict[str, float]]]:
