@@ -104,13 +104,13 @@ def convert(
     _check_size(spec)
     encoder = ImageEncoder(spec)
     report = Report(card.word, layout.name)
-    found = _rename(tensors, layout, report)
+    renamed = _rename(tensors, layout, report)
     state: dict[str, Tensor] = {}
     expected = encoder.body.state_dict()
-    report.surplus = sorted(set(found) - set(expected))
+    report.surplus = sorted(set(renamed) - set(expected))
     for key, wanted in expected.items():
-        if key in found:
-            value = _fit(key, found[key], wanted, layout, report)
+        if key in renamed:
+            value = _fit(key, renamed[key], wanted, layout, report)
             state[key] = wanted if value is None else value
         elif key.endswith("num_batches_tracked"):
             report.changed[key] = "not in the file; unused in eval mode, kept at 0"
@@ -133,27 +133,27 @@ def _rename(tensors: Mapping[str, Tensor], layout: Layout, report: Report) -> di
     """Return the tensors under the encoder's keys; sort the other keys into the report."""
     rules = [(re.compile(pattern), target) for pattern, target in layout.keys]
     left_out = [re.compile(pattern) for pattern in layout.left_out]
-    found: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
     for key in sorted(tensors):
         target = next((m.expand(t) for p, t in rules if (m := p.fullmatch(key))), None)
         if target is not None:
-            found[target], origin[target] = tensors[key], key
+            renamed[target], origin[target] = tensors[key], key
         elif any(pattern.fullmatch(key) for pattern in left_out):
             report.left_out.append(key)
         else:
             report.unexpected.append(key)
-    for part in sorted(k for k in found if _JOINED.fullmatch(k)):
+    for part in sorted(k for k in renamed if _JOINED.fullmatch(k)):
         match = _JOINED.fullmatch(part)
-        if match is None or part not in found:
+        if match is None or part not in renamed:
             continue
         names = [f"{match[1]}.{letter}.{match[3]}" for letter in "qkv"]
-        if all(name in found for name in names):
+        if all(name in renamed for name in names):
             whole = f"{match[1]}.qkv.{match[3]}"
             report.joined[whole] = [origin.pop(name) for name in names]
-            found[whole] = torch.cat([found.pop(name) for name in names])
+            renamed[whole] = torch.cat([renamed.pop(name) for name in names])
     report.renamed = {old: new for new, old in origin.items()}
-    return found
+    return renamed
 
 
 def _fit(key: str, value: Tensor, wanted: Tensor, layout: Layout, report: Report) -> Tensor | None:

@@ -187,12 +187,12 @@ def _named(base: type) -> type:
 def _wanted(path: Path) -> str:
     """Return what a pickle would have called, read without running it."""
     try:
-        found = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+        called = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     except Exception:
         # Only files of the zip format can be looked through; the caller then quotes the error.
         return ""
     known = {*_INERT, *_INERT_MAPPINGS}
-    return ", ".join(sorted(name for name in found if name not in known)[:5])
+    return ", ".join(sorted(name for name in called if name not in known)[:5])
 
 
 def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
@@ -210,9 +210,9 @@ def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
 
 def _checked(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors without the prefix of DataParallel; a key must not stand twice."""
-    found = {key.removeprefix("module."): value for key, value in tensors.items()}
-    if not found:
+    stripped = {key.removeprefix("module."): value for key, value in tensors.items()}
+    if not stripped:
         raise UserError(f"{path}: holds no tensors")
-    if len(found) < len(tensors):
+    if len(stripped) < len(tensors):
         raise UserError(f"{path}: keys stand twice, with and without `module.`")
-    return found
+    return stripped

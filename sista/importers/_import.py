@@ -49,7 +49,7 @@ def main(word: str, file: Path, *, out: Path, size: int | None = None) -> None:
             "which names every key"
         )
     settings = {"sha256": facts["sha256"], "size": encoder.size}
-    made = {
+    metadata = {
         "word": encoder.word,
         "family": encoder.family,
         "method": BUDGET,
@@ -64,4 +64,4 @@ def main(word: str, file: Path, *, out: Path, size: int | None = None) -> None:
         "code_version": provenance.code_version(),
         "lock_hash": provenance.lock_hash(),
     }
-    save_checkpoint(out, {"image": encoder}, made)
+    save_checkpoint(out, {"image": encoder}, metadata)
