@@ -38,9 +38,9 @@ class Radiograph:
     def content_hash(self) -> str:
         """16 hex digits of the SHA-256 of the size and the native pixels."""
         height, width = self.pixels.shape
-        found = hashlib.sha256(f"{height}x{width}:".encode())
-        found.update(np.ascontiguousarray(self.pixels).data)
-        return found.hexdigest()[:16]
+        digest = hashlib.sha256(f"{height}x{width}:".encode())
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        return digest.hexdigest()[:16]
 
 
 def load(path: Path) -> Radiograph:

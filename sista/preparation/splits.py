@@ -111,8 +111,8 @@ def groups(patients: Sequence[str], hashes: Sequence[str]) -> list[str]:
         return name
 
     owner: dict[str, str] = {}
-    for patient, found in zip(patients, hashes, strict=True):
-        first, second = sorted((root(owner.setdefault(found, patient)), root(patient)))
+    for patient, pixel_hash in zip(patients, hashes, strict=True):
+        first, second = sorted((root(owner.setdefault(pixel_hash, patient)), root(patient)))
         parent[second] = first
     return [root(patient) for patient in patients]
 
@@ -161,12 +161,12 @@ def _spread(
 ) -> NDArray[np.object_]:
     """Deal whole groups to subsets: each to the subset that lacks most, stratum by stratum."""
     members: dict[str, list[int]] = {}
-    for place, name in enumerate(group):
-        members.setdefault(name, []).append(place)
+    for row, name in enumerate(group):
+        members.setdefault(name, []).append(row)
     present: NDArray[np.bool_] = np.greater(np.nan_to_num(values), 0)
     rare_first = np.argsort(present.sum(axis=0), kind="stable")
     ordered = present[:, rare_first]
-    pattern = {name: _any(ordered[places]) for name, places in members.items()}
+    pattern = {name: _any(ordered[rows]) for name, rows in members.items()}
     result = np.empty(len(group), dtype=object)
     dealt = dict.fromkeys(shares, 0)
     total = 0
@@ -191,10 +191,8 @@ def _fractions(
     order: Order,
 ) -> Iterable[tuple[int, NDArray[np.intp] | str]]:
     """Yield each fraction, largest first, with its images or the reason why it is refused."""
-    shuffle = {place: order(frame.image_id.iloc[place]) for place in train}
-    pool: NDArray[np.intp] = np.array(
-        sorted(train, key=lambda place: shuffle[place]), dtype=np.intp
-    )
+    shuffle = {row: order(frame.image_id.iloc[row]) for row in train}
+    pool: NDArray[np.intp] = np.array(sorted(train, key=lambda row: shuffle[row]), dtype=np.intp)
     needs = _needs(values[train], names)
     for fraction in sorted(FRACTIONS, reverse=True):
         size = max(1, int(len(train) * fraction / 100 + 0.5))
@@ -208,13 +206,13 @@ def _fractions(
 
 def _needs(values: Labels, names: list[str]) -> list[tuple[int, float, str]]:
     """Return what every fraction must hold: rarest first (class, value, words for it)."""
-    found = []
-    for place, name in enumerate(names):
-        counts = {value: int((values[:, place] == value).sum()) for value in (1.0, 0.0)}
+    needs = []
+    for column, name in enumerate(names):
+        counts = {value: int((values[:, column] == value).sum()) for value in (1.0, 0.0)}
         if all(counts.values()):
             words = {1.0: f"a positive of {name}", 0.0: f"a negative of {name}"}
-            found += [(counts[value], place, value, words[value]) for value in (1.0, 0.0)]
-    return [(place, value, words) for _, place, value, words in sorted(found)]
+            needs += [(counts[value], column, value, words[value]) for value in (1.0, 0.0)]
+    return [(column, value, words) for _, column, value, words in sorted(needs)]
 
 
 def _draw(
@@ -227,8 +225,8 @@ def _draw(
         while lacking := _lacking(np.array(kept, dtype=np.intp), values, needs):
             if len(kept) == size:
                 return f"too few images to hold {lacking[0][2]} beside the other classes"
-            place, value, _ = lacking[0]
-            able = [p for p in pool if values[p, place] == value]
+            column, value, _ = lacking[0]
+            able = [p for p in pool if values[p, column] == value]
             kept.append(max(able, key=lambda p: sum(values[p, c] == v for c, v, _ in lacking)))
         rest = pool[~np.isin(pool, kept)]
         filled = _systematic(rest, values, size - len(kept))
@@ -251,8 +249,8 @@ def _systematic(pool: NDArray[np.intp], values: Labels, size: int) -> NDArray[np
     rare_last = np.argsort(present.sum(axis=0), kind="stable")[::-1]
     columns = [np.arange(len(pool)), *(present[:, c] for c in rare_last)]
     by_pattern = pool[np.lexsort(columns)]
-    places = ((np.arange(size) + 0.5) * len(pool) / size).astype(np.intp)
-    return by_pattern[places]
+    positions = ((np.arange(size) + 0.5) * len(pool) / size).astype(np.intp)
+    return by_pattern[positions]
 
 
 def validate_split(split: pd.DataFrame, manifest: pd.DataFrame) -> None:
