@@ -93,16 +93,16 @@ def cut_quality(
         rows: name and `[N]` bool of each group, e.g. normal and abnormal studies.
     """
     other = ~np.eye(len(same), dtype=bool)
-    found = {}
+    qualities = {}
     for name, chosen in rows.items():
         every = other[chosen]
         cut, truth = (similarity[chosen] > threshold)[every], same[chosen][every]
         both, count = float((cut & truth).sum()), every.sum()
-        found[name] = CutQuality(
+        qualities[name] = CutQuality(
             int(count),
             float(cut.mean()) if count else np.nan,
             float(truth.mean()) if count else np.nan,
             both / cut.sum() if cut.any() else np.nan,
             both / truth.sum() if truth.any() else np.nan,
         )
-    return found
+    return qualities
