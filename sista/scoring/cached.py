@@ -120,7 +120,7 @@ def _score(
     for group, part in frame.groupby(["subset", "fraction", "draw"]):
         subset, fraction, draw = str(group[0]), int(str(group[1])), int(str(group[2]))
         test = subset == "test"
-        place = {"subset": subset, "fraction": fraction, "draw": draw}
+        keys = {"subset": subset, "fraction": fraction, "draw": draw}
         for item in evaluate(
             task,
             part,
@@ -131,7 +131,7 @@ def _score(
             fraction=fraction,
             only=None if test else main,
         ):
-            values.append(place | _plain(item))
+            values.append(keys | _plain(item))
             if test and item.metric in kept and item.label in OVERALL:
                 replicates[item.metric, fraction, draw] = item.replicates
         if test:
