@@ -79,8 +79,8 @@ def to_markdown(table: TaskTable) -> str:
     return "\n".join([table.caption, "", *lines, "", *notes, *([""] if notes else [])])
 
 
-def _pad(text: str, width: int, place: int) -> str:
-    return text.ljust(width) if place == 0 else text.rjust(width)
+def _pad(text: str, width: int, column: int) -> str:
+    return text.ljust(width) if column == 0 else text.rjust(width)
 
 
 def _markdown(table: TaskTable, cell: Cell) -> str:

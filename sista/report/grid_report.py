@@ -191,8 +191,8 @@ class Report:
 
     def words(self) -> Iterator[page.Picture]:
         """Yield a sheet of word-to-patch maps for every run that wrote some."""
-        made = {run.pretrain.key: run.pretrain for run in self.runs}
-        for run in made.values():
+        pretrained = {run.pretrain.key: run.pretrain for run in self.runs}
+        for run in pretrained.values():
             path = self.results / "pretrain" / run.key / "word_maps.npz"
             if sheets.drawable(run.corpus, self.sheets) and path.is_file():
                 figure = sheets.word_sheet(path)
