@@ -103,14 +103,14 @@ def near_shares(texts: Sequence[str]) -> tuple[float, float, float]:
 
 def phantom_reports(preset: Preset) -> list[Sections]:
     """Return the phantom's MIMIC-CXR reports that have both sections; no film is drawn."""
-    found = []
+    reports = []
     for index, count in roster(preset, "mimic_cxr"):
         for study in make_patient(preset, "mimic_cxr", index, count).studies:
             report = study.report
             normal = "No Finding" in report.labels
             if report.findings and report.impression:
-                found.append(Sections(report.findings, report.impression, normal))
-    return found
+                reports.append(Sections(report.findings, report.impression, normal))
+    return reports
 
 
 def openi_reports(labels: Path | None) -> list[Sections]:

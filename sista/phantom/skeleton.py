@@ -43,8 +43,8 @@ def _bands(phase: Field, rng: np.random.Generator, half: float, cortex: float) -
     edge = np.maximum(0, 1 - np.abs(inside - 0.9))
     profile = values * (np.clip(inside + 0.5, 0, 1) * 0.62 + edge * 0.6 * cortex)
     table = np.pad(profile, ((1, 1), (0, 0))).ravel().astype(np.float32)
-    place = np.clip((phase + 1) * np.float32(PROFILE), 0, table.size - 1)
-    bands: Field = table[place.astype(np.intp)]
+    position = np.clip((phase + 1) * np.float32(PROFILE), 0, table.size - 1)
+    bands: Field = table[position.astype(np.intp)]
     return bands
 
 

@@ -25,8 +25,8 @@ def write_patient(patient: Patient, folder: Path) -> Rows:
     for study in patient.studies:
         lateral = patient.rng(5, study.number).random() < LATERAL_SHARE
         for image, side in enumerate(["frontal", "lateral"] if lateral else ["frontal"]):
-            place = f"study{study.number + 1}/view{image + 1}_{side}.jpg"
-            path = f"{ROOT}/{part}/{name}/{place}"
+            view_path = f"study{study.number + 1}/view{image + 1}_{side}.jpg"
+            path = f"{ROOT}/{part}/{name}/{view_path}"
             if side == "lateral":
                 rng = patient.rng(2, study.number, image)
                 pixels = render_lateral(sample_view(rng, patient.size, False), patient.anatomy, rng)
@@ -34,7 +34,7 @@ def write_patient(patient: Patient, folder: Path) -> Rows:
                 film = patient.film(study, image)
                 pixels = film.pixels
                 ids = (
-                    f"{name}/{place}".removesuffix(".jpg"),
+                    f"{name}/{view_path}".removesuffix(".jpg"),
                     f"{name}/study{study.number + 1}",
                     name,
                 )
