@@ -25,10 +25,10 @@ def trace(
         head: where a data set has several heads.
         results: folder of all results.
     """
-    found = find(table, row, column, head)
-    print(f"{table}: {found.text}")
-    print(f"scores      {found.scores}  sha256 {hash_of(found.scores)}")
-    for predictions, part in found.rows.groupby("predictions", sort=False):
+    address = find(table, row, column, head)
+    print(f"{table}: {address.text}")
+    print(f"scores      {address.scores}  sha256 {hash_of(address.scores)}")
+    for predictions, part in address.rows.groupby("predictions", sort=False):
         for one in part.to_dict("records"):
             print(f"  value     {one['value']!r}  draw {one['draw']}, seed {one['seed']}")
         first = part.iloc[0]
