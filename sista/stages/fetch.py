@@ -101,7 +101,7 @@ def _make_phantom(dataset: Dataset, origin: str, raw: Path, threads: int) -> tup
 
 def _files(root: Path) -> Iterator[Key]:
     """Yield path, size and time of change of every file; links that lead out are an error."""
-    found: list[Key] = []
+    keys: list[Key] = []
     for folder, names, files in os.walk(root):
         names[:] = sorted(name for name in names if not name.startswith("."))
         for name in [*names, *files]:
@@ -116,8 +116,8 @@ def _files(root: Path) -> Iterator[Key]:
             if not name.startswith(".") and path.is_file():
                 state = path.stat()
                 relative = path.relative_to(root).as_posix()
-                found.append((relative, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
-    yield from sorted(found)
+                keys.append((relative, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+    yield from sorted(keys)
 
 
 def _hashes(root: Path, keys: list[Key], cache: Path, threads: int, word: str) -> list[str]:
@@ -129,7 +129,7 @@ def _hashes(root: Path, keys: list[Key], cache: Path, threads: int, word: str) -
         names = ("path", "size", "mtime_ns", "ctime_ns", "sha256")
         if set(names) <= set(old):
             columns = (old[name] for name in names)
-            known = {tuple(key): found for *key, found in zip(*columns, strict=True)}  # type: ignore[misc]
+            known = {tuple(key): value for *key, value in zip(*columns, strict=True)}  # type: ignore[misc]
 
     def one(key: Key) -> str:
         try:
