@@ -15,6 +15,7 @@ LISTS = {
 THREE = ("Normal", "Pneumonia", "COVID-19")
 CLASSES: dict[str, dict[str, str | None]] = {
     "V9A": {"normal": "Normal", "pneumonia": "Pneumonia", "covid-19": "COVID-19"},
+    # Negative has no label of its own: it is the 0 of COVID-19.
     "CXR-4": {"negative": None, "positive": "COVID-19"},
 }
 ENDINGS = (".png", ".jpg", ".jpeg")
@@ -64,10 +65,12 @@ def _lines(file: Path) -> Iterator[Row]:
         words = line.split()
         if not words:
             continue
+        # The last word with an ending: a name with blanks may hold one inside.
         ends = [index for index, word in enumerate(words) if word.lower().endswith(ENDINGS)]
         row = Row(file, number, {})
         if not ends or ends[-1] < 1 or len(words) - ends[-1] not in (2, 3):
             raise row.error("expected `patient file class source`; use the file as downloaded")
+        # A row may end with the class; its patients are then those of a source `unknown`.
         rest = [*words[ends[-1] + 1 :], "unknown"]
         parts = (words[0], " ".join(words[1 : ends[-1] + 1]), rest[0], rest[1])
         values = zip(("patient", "file", "class", "source"), parts, strict=True)

@@ -39,6 +39,7 @@ def release(folder: Path) -> str | None:
     """Return the release in a folder, None without the metadata table."""
     if _table(folder, "metadata") is None:
         return None
+    # What 2.1.0 adds; its other tables may still carry the names of 2.0.0.
     later = (folder / "mimic-cxr-2.1.0-test-set-labeled.csv", folder / "mimic-cxr-2.1.0-split.csv")
     newer = any(p.is_file() or p.with_name(f"{p.name}.gz").is_file() for p in later)
     return "2.1.0" if newer else "2.0.0"
@@ -71,6 +72,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
             raise row.error("this image has no row in the split table; get that file again")
         study_folder = f"files/p{subject[:2]}/p{subject}/s{study}"
         if study not in texts:
+            # Of rows sorted by study each report is read once, and none is kept in memory.
             texts = {study: reports(relative(folder, f"{study_folder}.txt", row), row)}
         yield ImageRecord(
             image_id=name,
@@ -111,6 +113,7 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
             opened = zipfile.ZipFile(archive)
         except zipfile.BadZipFile as error:
             raise UserError(f"{archive}: not a readable zip file; download it again") from error
+        # Archives differ in the folder above `files/`.
         members = {n[n.find("files/") :]: n for n in opened.namelist() if n.endswith(".txt")}
 
     def text_of(path: str, row: Row) -> str | None:
@@ -129,6 +132,7 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
 
 
 def _checked(content: bytes, file: str, row: Row) -> str | None:
+    # A stray byte costs a character, not the corpus; `clean` removes the mark it leaves.
     text = content.decode("utf-8", "replace")
     if not text.strip():
         raise UserError(

@@ -62,6 +62,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
             raise row.error(f"this film is in none of {', '.join(LISTS)}; get the lists again")
         yield ImageRecord(
             image_id=name.removesuffix(".png"),
+            # Also the patient of RSNA's films, which come from here: shared people stay visible.
             patient_id=f"nih{row.text('Patient ID')}",
             path=relative(folder, paths.get(name, f"images/{name}"), row),
             where=row.where,
@@ -123,6 +124,7 @@ def _labels(row: Row) -> dict[str, float]:
 def _width_mm(row: Row) -> float | None:
     if not row.values.get(WIDTH) or not row.values.get(SPACING):
         return None
+    # The spacing is of the original; the PNG is smaller, so only the width in mm holds for both.
     return row.number_in(WIDTH) * row.number_in(SPACING)
 
 

@@ -32,6 +32,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
     for row in rows(folder / LABELS, ("patientId", *SIDES, "Target"), known=()):
         name = row.text("patientId")
         box = _box(row)
+        # A row is one box: rows of an image may differ in the box, not in whether there is one.
         if name in named and bool(boxes[name]) != (box is not None):
             raise row.error("Target differs from an earlier row of the same image")
         named.setdefault(name, row)
@@ -64,6 +65,7 @@ def _check_classes(folder: Path, positive: dict[str, bool]) -> None:
         return
     for row in rows(folder / CLASSES, ("patientId", "class"), known=()):
         name = row.text("patientId")
+        # Of the three classes Lung Opacity alone is Target 1; "Not Normal" is a negative too.
         if name in positive and (row.text("class") == "Lung Opacity") != positive[name]:
             raise row.error(f"class and the Target in {LABELS} disagree; get both files again")
 

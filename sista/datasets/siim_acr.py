@@ -23,6 +23,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
 
     The patient is the PatientID of the DICOM header.
     """
+    # Stage 2 comes first in TABLES: it replaces stage 1 where a folder holds both.
     table = next(folder / file for file in TABLES if (folder / file).is_file())
     runs: dict[str, list[str]] = {}
     named: dict[str, Row] = {}
@@ -40,6 +41,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
             patient_id=None,
             path=paths[name],
             where=row.where,
+            # The download writes " -1"; `rows` has stripped the blank.
             labels={"Pneumothorax": float(any(code != EMPTY_RLE for code in codes))},
             mask=RelativeRle(codes),
         )
