@@ -114,6 +114,7 @@ def audit(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> Audit:
     fractions = {int(n[6:]): n for n in matched if n.startswith("train_") and n[6:].isdigit()}
     disjoint = {n: ids for n, ids in matched.items() if n not in fractions.values()}
     if fractions and "train" not in disjoint:
+        # Fractions lie inside each other, so the largest alone is compared with val and test.
         largest = fractions[max(fractions)]
         disjoint = {largest: matched[largest], **disjoint}
     ladder = {fraction: set(matched[name]) for fraction, name in fractions.items()}
@@ -134,6 +135,7 @@ def _names(frame: pd.DataFrame) -> dict[str, str]:
         pure = PurePosixPath(path)
         for name in {image, path, pure.name, pure.stem}:
             images_of.setdefault(name, set()).add(image)
+    # A name of two images would match either; such names count as not found.
     single = {name: ids.pop() for name, ids in images_of.items() if len(ids) == 1}
     return single | dict(zip(frame.image_id, frame.image_id, strict=True))
 
