@@ -144,14 +144,17 @@ def _asserted(sentence: str) -> list[str]:
 
 def _list_goes_on(rest: str, negated: bool) -> bool:
     """Say whether what follows a comma belongs to the list before it."""
+    # A word that ends negation ends the list too.
     stop = re.search(rf"\b(?:{BREAK})\b", rest)
     rest = rest[: stop.start()] if stop else rest
     if not negated:
         return False
     end = _END_OF_LIST.search(rest)
+    # "no effusion, pneumothorax or edema": the list runs to its `or`, unless a verb comes between.
     if end:
         return _VERB.search(rest[: end.start()]) is None
     part = rest.partition(",")[0]
     if _OTHER_SUBJECT.match(part):
         return False
+    # "no effusion, small nodule": a size, side or course begins a statement of its own.
     return not _SIZED.search(part) and not _VERB.search(part) and bool(ANY_FINDING.search(part))

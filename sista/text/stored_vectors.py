@@ -56,6 +56,7 @@ def stored_vectors(
     vectors = encode(encoder, reports, labels, text, corpus)
     try:
         _write(file, vectors)
+    # A full disk or a folder without write access costs time, not the run.
     except OSError as error:
         warnings.warn(f"{file}: not kept, so each run makes it again ({error})", stacklevel=2)
     return vectors

@@ -79,6 +79,8 @@ def transformer_vectors(word: str, texts: Sequence[str]) -> NDArray[np.float32]:
             "minilm, labels, rule_labels or a folder that holds a transformers model, or download "
             "the hub id once with network access"
         ) from error
+    # RoBERTa numbers positions from 2 on, so two of those that its configuration counts are not
+    # free.
     longest = min(LONGEST, model.config.max_position_embeddings - 2)
     # Texts of equal length together, so that little padding is computed.
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
@@ -91,6 +93,7 @@ def transformer_vectors(word: str, texts: Sequence[str]) -> NDArray[np.float32]:
             )
             states = model(**tokens).last_hidden_state.float()
             weight = tokens["attention_mask"].unsqueeze(-1).float()
+            # Padding has no weight, as in sentence-transformers.
             mean = (states * weight).sum(1) / weight.sum(1)
             pooled = states[:, 0] if pool == "cls" else mean
             unit = torch.nn.functional.normalize(pooled, dim=1)

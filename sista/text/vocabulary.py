@@ -75,6 +75,7 @@ def train_vocabulary(texts: Sequence[str], size: int = 4000) -> Tokenizer:
         counts.update(w for w, _ in divide.pre_tokenize_str(normalise.normalize_str(text)))
     characters = sorted({c for word in counts for c in word})
     pieces = [*SPECIAL, *characters, *(f"##{c}" for c in characters)]
+    # Ties by alphabet: the numbers of the pieces do not depend on the order of the reports.
     ranked = sorted((w for w, n in counts.items() if n > 1), key=lambda w: (-counts[w], w))
     pieces += [w for w in ranked if len(w) > 1][: max(size - len(pieces), 0)]
     return bert_tokenizer({piece: number for number, piece in enumerate(pieces)})
@@ -182,6 +183,7 @@ def _sentences(encoding: Encoding, text: str) -> NDArray[np.int64]:
     real = np.array([word is not None for word in encoding.word_ids], bool)
     starts = np.array([start for start, _ in encoding.offsets], np.int64)
     named = np.array([any(c.isalnum() for c in text[a:b]) for a, b in encoding.offsets], bool)
+    # On the right: a token that starts where a sentence ends belongs to the next one.
     stretch = np.searchsorted(np.array(sentence_ends(text)), starts, side="right")
     used = np.unique(stretch[real & named])
     number = np.searchsorted(used, stretch)
