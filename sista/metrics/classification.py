@@ -34,6 +34,7 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 def _by_score(truth: Floats, values: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """Return the weights of positives and negatives per distinct score, rising, [..., g]."""
     order = np.argsort(values, kind="stable")
+    # Equal scores are one threshold: their weights are added up.
     starts = np.concatenate([[0], np.flatnonzero(np.diff(values[order]) > 0) + 1])
     total = weight[..., order]
     positive = total * truth[order]
@@ -49,6 +50,7 @@ def auroc(target: ArrayLike, score: ArrayLike, weights: ArrayLike | None = None)
     if len(truth) == 0:
         return np.full(weight.shape[:-1], np.nan)
     positive, negative = _by_score(truth, values, weight)
+    # Of the negatives that tie with a positive half count as below it.
     below = np.cumsum(negative, axis=-1) - negative / 2
     pairs = positive.sum(axis=-1) * negative.sum(axis=-1)
     return _ratio((positive * below).sum(axis=-1), pairs)

@@ -89,6 +89,7 @@ def match(
     hit = np.concatenate([p[2] for p in parts] or [np.zeros((len(thresholds), 0), bool)], axis=1)
     new = np.concatenate([p[3] for p in parts] or [np.zeros(0)])
     outside = np.concatenate([p[4] for p in parts] or [np.zeros(0, bool)])
+    # Stable, as the merge sort of pycocotools: the order of equal scores decides AP.
     order = np.argsort(-score, kind="stable")
     return Matches(
         image[order], score[order], hit[:, order], new[order], outside[order], counts, thresholds
@@ -103,6 +104,7 @@ def _hits(overlaps: Floats, thresholds: tuple[float, ...]) -> NDArray[np.bool_]:
     for level, threshold in enumerate(thresholds):
         free = overlaps.copy()
         for row in np.flatnonzero(overlaps.max(axis=1) >= threshold):
+            # Read backwards: of equal IoUs pycocotools takes the last box.
             best = free.shape[1] - 1 - int(np.argmax(free[row, ::-1]))
             if free[row, best] >= threshold:
                 hit[level, row] = True
@@ -146,6 +148,7 @@ def average_precision(
     )
     total = weight @ np.cumsum(shown, axis=0).T
     precision = np.divide(true, total, out=np.zeros_like(true), where=total > 0)
+    # The envelope: the best precision at this recall or any higher one.
     best = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
     recall = np.divide(true, boxes[..., None], out=np.zeros_like(true), where=boxes[..., None] > 0)
     reached = np.searchsorted(RECALLS, recall, side="right")
@@ -221,6 +224,7 @@ def _froc_of_one(matches: Matches, weight: Floats) -> float:
     alarms = np.cumsum(each * matches.outside) / images
     if len(sensitivity) == 0:
         return 0.0
+    # The sensitivity is noted at the first prediction whose false alarms reach the level.
     first = np.searchsorted(alarms, FALSE_POSITIVES_PER_IMAGE, side="left")
     noted = sensitivity[first[first < len(sensitivity)]]
     missing = len(first) - len(noted)

@@ -43,7 +43,9 @@ def chance_recall(relevant: Bools, k: int) -> Floats:
     k = min(k, items)
     rest = items - wanted
     possible = rest >= k
+    # With fewer than k irrelevant items one of the first k is relevant; any valid number does here.
     room = np.where(possible, rest, k)
+    # In logarithms, since the factorials overflow; k! cancels.
     log_miss = gammaln(room + 1) - gammaln(room - k + 1) - gammaln(items + 1)
     log_miss += gammaln(items - k + 1)
     return np.where(possible, 1.0 - np.exp(log_miss), 1.0)
