@@ -154,6 +154,7 @@ def task_table(rows: pd.DataFrame, task: str) -> TaskTable:
     names = ["protocol", "dataset", "column_head", "metric", "fraction"]
     unique = keyed[names].drop_duplicates().to_numpy().tolist()
     columns = [Column(str(p), str(d), str(h), str(m), int(f)) for p, d, h, m, f in unique]
+    # Reversed, so that the first column of a group decides where the group stands.
     order = {column.group: position for position, column in reversed(list(enumerate(columns)))}
     columns.sort(key=lambda column: (column.protocol, order[column.group], column.fraction))
     blocks = tuple(_block(part, columns) for _, part in keyed.groupby("encoder", sort=False))
@@ -187,6 +188,7 @@ def _block(part: pd.DataFrame, columns: Iterable[Column]) -> Block:
         cells = {name: row[column] for name, row in block.rows.items()}
         metric = find_metric(column.metric)
         sign = -1 if metric.lower_is_better else 1
+        # As printed: what reads the same is best together, and all the same is best nowhere.
         shown = [sign * round(c.mean, 3) for c in cells.values() if not np.isnan(c.mean)]
         for name, cell in cells.items():
             if (

@@ -44,6 +44,7 @@ def draw_distributions(
             off = ~np.eye(len(r), dtype=bool)[chosen]
             for name, pairs in (("same", same[chosen]), ("different", ~same[chosen])):
                 values = r[chosen][pairs & off]
+                # Shares, not counts: far more pairs differ than say the same.
                 weights = np.full(len(values), 1 / max(len(values), 1))
                 axis.hist(
                     values, BINS, (-0.2, 1), weights=weights, alpha=0.55, label=name,
@@ -111,6 +112,7 @@ def draw_corpus(table: pd.DataFrame, theta: float, title: str, out: Path) -> Non
 
 def _save(figure: Figure, out: Path) -> None:
     with atomic(out) as temporary:
+        # Without the version of matplotlib, which would change the bytes of equal figures.
         figure.savefig(temporary, dpi=110, metadata={"Software": None})
 
 

@@ -65,6 +65,7 @@ def save(figure: Figure, path: Path, suffixes: Sequence[str] = (".png", ".svg"))
     for suffix in suffixes:
         with atomic(path.with_name(path.name + suffix)) as temporary:
             metadata: dict[str, Any] = {"Date": None} if suffix == ".svg" else {}
+            # Without a salt matplotlib names the parts of an SVG at random.
             with mpl.rc_context({"svg.hashsalt": "sista"}):
                 figure.savefig(temporary, bbox_inches="tight", metadata=metadata)
 

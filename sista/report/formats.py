@@ -101,6 +101,7 @@ def to_latex(table: TaskTable) -> str:
     groups = table.groups()
     width = len(table.columns)
     head = " & ".join(rf"\multicolumn{{{n}}}{{c}}{{{latex_escape(g)}}}" for g, n in groups)
+    # The first column is the method's.
     rules, start = [], 2
     for _, n in groups:
         rules.append(rf"\cmidrule(lr){{{start}-{start + n - 1}}}")
@@ -128,6 +129,7 @@ def to_latex(table: TaskTable) -> str:
             r"\centering",
             rf"\caption{{{latex_escape(table.caption)}}}",
             rf"\label{{tab:{table.task}}}",
+            # Shrinks what is too wide and leaves the rest.
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{l{'r' * width}}}",
             r"\toprule",

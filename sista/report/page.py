@@ -112,6 +112,7 @@ def variant_rows(
 
 def fact_rows(scores: pd.DataFrame, bootstrap: int) -> list[tuple[str, str]]:
     """Return what the numbers were made with."""
+    # A row is one metric: the time of its head stands in each row of that head.
     once = scores.drop_duplicates(["predictions", "fraction", "draw"])
     peak = scores["peak_mb"].max()
     return [

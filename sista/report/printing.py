@@ -27,6 +27,7 @@ def show(scores: Path) -> None:
 def print_tables(main_tables: Iterable[TaskTable], page: Path) -> None:
     """Print the main tables and, last, where the page is."""
     console = Console(highlight=False)
+    # A file has no width; 80 columns would break the rows.
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
     for table in main_tables:

@@ -46,6 +46,7 @@ def run_rows(scores: pd.DataFrame, results: Path = Path("results")) -> list[RunR
     listed: list[RunRow] = []
     for path, part in scores.groupby("predictions", sort=False):
         first = part.iloc[0]
+        # A row is one metric: the time of its head stands in each row of that head.
         seconds = part.drop_duplicates(["fraction", "draw"])["wall_s"].sum()
         peak = "" if pd.isna(first["peak_mb"]) else f"{first['peak_mb']:.0f}"
         names = ("variant", "encoder", "seed", "dataset", "head", "settings_hash", "split_hash")

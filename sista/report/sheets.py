@@ -65,6 +65,7 @@ def overlay_sheet(
     parts = []
     for frame in tested:
         part = frame[frame["fraction"] == fraction]
+        # One draw, else each film would come several times.
         part = part[part["draw"] == part["draw"].min()]
         parts.append(part.drop_duplicates("image_id").set_index("image_id"))
     images = _pick(overlay, parts[0])
@@ -73,6 +74,7 @@ def overlay_sheet(
     rows_by_image = [part.to_dict("index") for part in parts]
     manifest, _ = tables.read(prepared / "manifest.parquet", "manifest")
     manifest_rows = manifest.set_index("image_id").loc[images].to_dict("index")
+    # Mapped: a few films of all are read.
     films = np.load(prepared / "manifest.images.npy", mmap_mode="r")
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=(1.9 * (1 + len(runs)), 0.3 + 2.05 * len(images)))
@@ -102,6 +104,7 @@ def _pick(overlay: Overlay, part: pd.DataFrame) -> list[str]:
 
 def _film(axis: Axes, image: NDArray[Any]) -> None:
     side = len(image)
+    # Pixel edges at whole numbers and y downwards, as in `Frame`: boxes share the axes.
     axis.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(0, side, side, 0))
     axis.set(xticks=[], yticks=[])
     for spine in axis.spines.values():
