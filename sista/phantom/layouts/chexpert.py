@@ -50,6 +50,7 @@ def finish(folder: Path, rows: Rows) -> None:
     columns = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *CHEXPERT_LABELS]
     for part in ("train", "valid"):
         frame = pd.DataFrame(rows[part], columns=columns)
+        # The source writes 1.0, 0.0 and -1.0; whole numbers could not hold the blanks.
         frame[list(CHEXPERT_LABELS)] = frame[list(CHEXPERT_LABELS)].astype("float64")
         frame.to_csv(folder / ROOT / f"{part}.csv", index=False)
 
