@@ -56,6 +56,7 @@ def find(table: Path, row: str, column: str, head: str | None = None) -> Address
     variant, encoder = _split(row, 2, "VARIANT/ENCODER, e.g. sista/resnet_tiny")
     dataset, fraction, *metric = _split(column, 3, "DATASET/FRACTION, e.g. chexpert@phantom/10")
     rows = overall(frame) if metric else main_rows(frame, meta["main_metrics"])
+    # The tables of a report are named by their task; a scores table holds all of them.
     if table.stem in registry.names("tasks"):
         rows = rows[rows["task"] == table.stem]
     rows = _only(rows, "variant", variant, scores)

@@ -62,5 +62,6 @@ def differing(first: pd.DataFrame, second: pd.DataFrame) -> Iterator[str]:
             continue
         for name in numbers:
             left, right = row[f"{name}_a"], row[f"{name}_b"]
+            # NaN differs from everything, itself too; two of them are no difference.
             if left != right and not (pd.isna(left) and pd.isna(right)):
                 yield f"{text}: {name} {left!r} and {right!r}"

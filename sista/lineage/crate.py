@@ -77,6 +77,7 @@ def document(
     title: str, links: dict[Path, Link], copied: dict[Path, str], report: Record
 ) -> dict[str, Any]:
     """Return the JSON-LD: descriptor, root, files, data sets, software, and an action a run."""
+    # An id with `#` is described only; files of the crate go by their relative path.
     names = {**{path: f"#{path.as_posix()}" for path in links}, **copied}
     files = [_file(path, name, links.get(path)) for path, name in copied.items()]
     parts = [{"@id": each["@id"]} for each in files]

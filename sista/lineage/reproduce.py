@@ -122,6 +122,7 @@ def weights(one: Mapping[str, Any]) -> list[Path]:
                     f"variant {variant}: its weights {path} are not here; make them with "
                     "`sista import`, or start in the folder that holds them"
                 )
+            # The path is linked inside the new folder, where `..` would lead elsewhere.
             if ".." in path.parts:
                 raise UserError(f"variant {variant}: {path}: write its weights without `..`")
             files.append(path)
@@ -132,6 +133,7 @@ def environment() -> dict[str, str]:
     """Return the variables of the run: this Python's programs, raw data wherever it runs."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     variables = {**os.environ, "PATH": path}
+    # Absolute, since the run has another current folder.
     if data := os.environ.get("SISTA_DATA"):
         variables["SISTA_DATA"] = str(Path(data).absolute())
     return variables
@@ -181,6 +183,7 @@ def same_kind(
 ) -> tuple[bool, str]:
     """Return whether released and new values must be bit-equal, and why."""
     hosts = [*(address.meta.get("hosts") or []), *(again["hosts"] or [])]
+    # Both sides: the jobs of either may have run on several machines.
     kinds = {tuple(str(host.get(name)) for name in SAME) for host in hosts}
     first = address.rows.iloc[0]
     other = [name for name in ("lock_hash", "device") if str(first[name]) != str(row[name])]
@@ -231,6 +234,7 @@ def _compare(address: Address, again: Any, tolerance: float | None) -> list[str]
     first = address.rows.iloc[0]
     wrong = []
     for old in address.rows.to_dict("records"):
+        # Every metric and label was made again; the one behind the number is looked at.
         new = again[
             (again["draw"] == old["draw"])
             & (again["seed"] == old["seed"])
@@ -241,6 +245,7 @@ def _compare(address: Address, again: Any, tolerance: float | None) -> list[str]
         ]
         value = float(new["value"].iloc[0]) if len(new) else float("nan")
         allowed = (old["high"] - old["low"]) / 2 if tolerance is None else tolerance
+        # Only NaN differs from itself.
         both_missing = value != value and old["value"] != old["value"]
         good = both_missing or abs(value - old["value"]) <= allowed
         text = f"draw {old['draw']}, seed {old['seed']}: {old['value']!r} and now {value!r}"

@@ -49,6 +49,7 @@ def _print(link: Link, depth: int, expected: str | None, seen: set[Path]) -> Non
     indent = "  " * depth
     print(f"{indent}{link.path}\n{indent}  sha256 {known}  ({state})")
     record = link.record
+    # A file that several runs read is followed once.
     if record is None or link.path in seen:
         return
     seen.add(link.path)

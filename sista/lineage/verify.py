@@ -59,6 +59,7 @@ def verify(*, results: Path = Path("results"), raw: bool = False) -> None:
 def record_paths(results: Path) -> Iterator[Path]:
     """Yield the records below a folder, sorted; raw data are not looked through."""
     for folder, names, files in os.walk(results):
+        # In place: `os.walk` goes on only into the folders that are left.
         names[:] = sorted(n for n in names if not n.startswith(".") and n != "raw")
         for name in sorted(files):
             if name == "run.json" or name.endswith(".run.json"):
@@ -74,6 +75,7 @@ def check(results: Path, records: list[Path], raw: bool = False) -> Iterator[Fin
             yield Finding("altered", path, str(error), "run its job again: delete its results")
             continue
         outputs = list(_outputs(path, record))
+        # Where a result itself is altered, what it was made from would be no news.
         yield from outputs
         if not outputs:
             yield from _inputs(path, record)
@@ -138,6 +140,7 @@ def _raw(path: Path, record: Record, results: Path, everything: bool) -> Iterato
         if not file.is_file():
             yield Finding("raw data", file, "is gone", again)
             continue
+        # The inode's time catches a file that was changed and given back its old time of change.
         state = file.stat()
         times = (row.get("mtime_ns"), row.get("ctime_ns"))
         same = state.st_size == row["size"] and (state.st_mtime_ns, state.st_ctime_ns) == times
