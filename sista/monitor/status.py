@@ -27,6 +27,7 @@ def status(grid: Path = Path("benchmarks/phantom.yaml")) -> None:
         grid: the grid file.
     """
     jobs = survey(Grid.load(grid), grid.stem)
+    # In a pipe there is no width to wrap at.
     Console(width=None if sys.stdout.isatty() else 200).print(view(jobs, str(grid)))
 
 
