@@ -58,6 +58,7 @@ def fetch(word: str, *, out: Path, source: Path | None = None, threads: int = 1)
         }
     )
     times = {"mtime_ns": [key[2] for key in keys], "ctime_ns": [key[3] for key in keys]}
+    # Times stay out of the inventory: two copies of the same data must list the same.
     cached = frame.assign(**times)
     tables.write(cached, out.parent / CACHE, "inventory")
     meta = {
@@ -76,6 +77,7 @@ def fetch(word: str, *, out: Path, source: Path | None = None, threads: int = 1)
 
 def listing_hash(inventory: pd.DataFrame) -> str:
     """Return the SHA-256 of a listing as `sha256sum` prints it, sorted by path."""
+    # Two blanks, as `sha256sum` writes: the listing can be checked without this code.
     lines = (f"{row.sha256}  {row.path}\n" for row in inventory.itertuples())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -103,6 +105,7 @@ def _files(root: Path) -> Iterator[Key]:
     """Yield path, size and time of change of every file; links that lead out are an error."""
     keys: list[Key] = []
     for folder, names, files in os.walk(root):
+        # In place: `os.walk` goes on only into the folders that are left, in this order.
         names[:] = sorted(name for name in names if not name.startswith("."))
         for name in [*names, *files]:
             path = Path(folder) / name
@@ -137,6 +140,7 @@ def _hashes(root: Path, keys: list[Key], cache: Path, threads: int, word: str) -
         except OSError as error:
             raise UserError(f"{root / key[0]}: cannot be read; check its permissions") from error
 
+    # Threads are enough: hashlib lets go of Python's lock while it hashes.
     with ThreadPoolExecutor(max(1, threads)) as pool:
         return list(track(pool.map(one, keys), f"fetch {word}", len(keys)))
 

@@ -51,6 +51,7 @@ def report(
         temporary.write_text(text)
     if show:
         print_tables(grid_report.tables.values(), out / "index.html")
+    # All that lies there, an older figure too: the record must name the whole page.
     files = [p for p in sorted(out.rglob("*")) if p.is_file() and p.name not in KEPT]
     return Made(files, [*read_grid(grid)[1], scores], {"grid": grid.stem, "sheets": sheets})
 

@@ -119,6 +119,7 @@ def rows(run: AdaptRun, scores: FileScores) -> Iterator[dict[str, Any]]:
     absent = [name for name in RUN_COLUMNS if name not in meta]
     if absent:
         raise UserError(f"{run.predictions}: its run lacks {', '.join(absent)}; run it again")
+    # Paths name a variant, not its settings: the hash tells two grids that mean different things.
     if meta["settings_hash"] != run.pretrain.settings_hash:
         raise UserError(
             f"{run.predictions}: made with other settings of {run.variant} than this grid has; "
@@ -135,6 +136,8 @@ def rows(run: AdaptRun, scores: FileScores) -> Iterator[dict[str, Any]]:
             seconds = {"wall_s": float(wall.get(f"{draw},{fraction}", "nan"))}
             for value in by_cell.get((fraction, draw), []):
                 yield known | seconds | value
+            # A refused fraction has its row all the same, so that tables show the gap and its
+            # reason.
             if (scores.main, fraction, draw) not in scores.replicates:
                 for row in _not_available(run, scores, fraction, draw):
                     yield known | seconds | row
