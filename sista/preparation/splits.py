@@ -113,7 +113,7 @@ def groups(patients: Sequence[str], hashes: Sequence[str]) -> list[str]:
 
     owner: dict[str, str] = {}
     for patient, pixel_hash in zip(patients, hashes, strict=True):
-        # Union-find with path halving; the smaller name becomes the root, whatever the order of rows.
+        # Union-find with path halving; the smaller name is the root, whatever the order of rows.
         first, second = sorted((root(owner.setdefault(pixel_hash, patient)), root(patient)))
         parent[second] = first
     return [root(patient) for patient in patients]
