@@ -11,6 +11,7 @@ from sista.errors import UserError
 from sista.runs.ancestry import resolve
 from sista.runs.record import read_record
 from sista.scoring.main_rows import main_rows, overall
+from sista.tasks._base import find_metric
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,12 @@ class Address:
 
     @property
     def text(self) -> str:
-        """What the number is, and its value in percent as the table prints it."""
+        """What the number is, and its value as the table prints it."""
         first = self.rows.iloc[0]
         values = self.rows["value"].dropna()
-        shown = "n/a" if values.empty else f"{100 * values.mean():.1f}"
-        spread = f" ± {100 * values.std(ddof=1):.1f}" if len(values) > 1 else ""
+        scale, digits = (100, 1) if find_metric(str(first["metric"])).percent else (1, 3)
+        shown = "n/a" if values.empty else f"{scale * values.mean():.{digits}f}"
+        spread = f" ± {scale * values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
         cell = f"{first['variant']}/{first['encoder']}, {first['dataset']}/{first['fraction']}"
         return f"{cell}, {first['metric']}, {first['head']}: {shown}{spread}"
 
