@@ -21,7 +21,7 @@ from sista import tables
 from sista.files import atomic
 from sista.grid.grid import Grid
 from sista.grid.runs import PretrainRun
-from sista.metrics.intervals import seeds_interval
+from sista.metrics.intervals import crossed_interval
 from sista.report.figures import STYLE, save
 from sista.runs.progress import track
 
@@ -86,7 +86,9 @@ def by_variant(encoders: pd.DataFrame, baseline: str) -> pd.DataFrame:
             difference = (values - wide.loc[other]).dropna()
             if len(difference) > 1:
                 # Of the same patients: seeds alone vary.
-                low, high, p = seeds_interval(difference, np.zeros((len(difference), 2)))
+                low, high, p = crossed_interval(
+                    difference.to_numpy()[:, None], np.zeros((len(difference), 1, 2))
+                )
                 row |= {"difference": difference.mean(), "low": low, "high": high, "p": p}
         rows.append(row)
     return pd.DataFrame(rows)

@@ -128,8 +128,8 @@ def small_bert(vocabulary: int, longest: int) -> TextEncoder:
         attention_probs_dropout_prob=0.0,
     )
     body = BertModel(config, add_pooling_layer=False)
-    # BERT's 0.02 is meant for 768 dimensions; small nets then start on a plateau (METHODS.md), and
-    # the residual branches hardly speak at first (benchmarks/regime).
+    # BERT's 0.02 is meant for 768 dimensions; small nets then start on a plateau, and the
+    # residual branches hardly speak at first (benchmarks/regime).
     nn.init.normal_(body.embeddings.word_embeddings.weight, std=0.5)
     for layer in body.encoder.modules():
         if isinstance(layer, nn.Linear):

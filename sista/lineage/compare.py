@@ -27,9 +27,9 @@ def compare(a: Path, b: Path, *, shared: bool = False) -> None:
     """
     first, second = (tables.read(path, "scores")[0] for path in (a, b))
     for name in MADE_WITH:
-        made = [", ".join(sorted(map(str, table[name].unique()))) for table in (first, second)]
-        if made[0] != made[1]:
-            print(f"{name}: {made[0]} and {made[1]}")
+        values = [", ".join(sorted(map(str, table[name].unique()))) for table in (first, second)]
+        if values[0] != values[1]:
+            print(f"{name}: {values[0]} and {values[1]}")
     differences = list(differing(first, second))
     if shared:
         alone = [line for line in differences if line.endswith(ALONE)]
@@ -53,14 +53,15 @@ def differing(first: pd.DataFrame, second: pd.DataFrame) -> Iterator[str]:
     )
     for record in both.to_dict("records"):
         row = {str(name): value for name, value in record.items()}
-        place = (
+        template = (
             "{protocol} {dataset} {head} {variant} {encoder} seed {seed} {fraction} % draw {draw} "
         )
-        text = (place + "{subset} {metric} {label}").format(**row)
+        text = (template + "{subset} {metric} {label}").format(**row)
         if row["_merge"] != "both":
             yield f"{text}: {ALONE[row['_merge'] != 'left_only']}"
             continue
         for name in numbers:
             left, right = row[f"{name}_a"], row[f"{name}_b"]
+            # NaN differs from everything, itself too; two of them are no difference.
             if left != right and not (pd.isna(left) and pd.isna(right)):
                 yield f"{text}: {name} {left!r} and {right!r}"

@@ -1,6 +1,8 @@
 """Uncertainty of test metrics: bootstrap over patients, DeLong, paired tests, Holm's correction."""
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +28,7 @@ def patient_weights(patients: Sequence[str], replicates: int, seed: int = 0) -> 
     _, owner = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
     count = int(owner.max()) + 1 if len(owner) else 0
     generator = np.random.default_rng([seed, count])
+    # How often each patient is drawn is all that a resample consists of: no lists of indices.
     drawn = generator.multinomial(count, np.full(count, 1 / max(count, 1)), size=replicates)
     return drawn[:, owner].astype(np.float64)
 
@@ -43,31 +46,69 @@ def percentile_interval(replicates: ArrayLike, level: float = 0.95) -> tuple[flo
     return float(low), float(high)
 
 
-def seeds_interval(points: ArrayLike, by_seed: ArrayLike) -> tuple[float, float, float]:
-    """Return a 95 % interval and the two-sided p of a mean over training seeds.
+class MeanSquares(NamedTuple):
+    """The two-way analysis of variance of a table `[S, D]`; 0 where it has no degrees of freedom.
 
-    Other patients (bootstrap) and other seeds (sample variance / S) each have a half-width, normal
-    and Student's with S - 1 degrees of freedom; their squares add up (MOVER: Zou & Donner 2008).
-    Satterthwaite's one t for the sum covers 88 % instead of 95 with two seeds. p is the level
-    whose interval ends at 0.
+    Attributes:
+        seeds: mean square of the S rows.
+        draws: mean square of the D columns.
+        rest: mean square of what neither explains.
+    """
+
+    seeds: float
+    draws: float
+    rest: float
+
+
+def mean_squares(table: ArrayLike) -> MeanSquares:
+    """Return the mean squares of a crossed table without repeats, `[S, D]`."""
+    y = np.asarray(table, np.float64)
+    seeds, draws = y.shape
+    rows, columns = (y.mean(axis, keepdims=True) - y.mean() for axis in (1, 0))
+    rest = y - y.mean() - rows - columns
+
+    def over(squares: Floats, freedom: int) -> float:
+        return float(squares.sum()) / freedom if freedom else 0.0
+
+    return MeanSquares(
+        over(draws * rows**2, seeds - 1),
+        over(seeds * columns**2, draws - 1),
+        over(rest**2, (seeds - 1) * (draws - 1)),
+    )
+
+
+def crossed_interval(points: ArrayLike, replicates: ArrayLike) -> tuple[float, float, float]:
+    """Return a 95 % interval and the two-sided p of a mean over seeds and label draws, both random.
+
+    Each seed is combined with each draw. Patients (bootstrap), seeds and draws each have a
+    half-width, normal and Student's with S - 1 and D - 1 degrees of freedom; their squares add up
+    (MOVER: Zou & Donner 2008). The mean square of seeds holds the rest too (seed x draw), so that
+    of draws is taken without it. Simulated coverage is 94 to 99 % for 2 to 5 seeds and draws. p is
+    the level whose interval ends at 0. With one seed, or one draw, others are not covered.
 
     Args:
-        points: `[S]` value of each seed, at least two.
-        by_seed: `[S, R]` replicates of each seed on the same R samples of patients.
+        points: `[S, D]` value of each seed and draw.
+        replicates: `[S, D, R]` of each, on the same R samples of patients.
 
     Returns:
-        Low end, high end, p against 0; NaN where a seed has no value.
+        Low end, high end, p against 0; NaN where a cell has no value.
     """
     value = np.asarray(points, np.float64)
-    patients = float(np.nanstd(np.asarray(by_seed, np.float64).mean(0), ddof=1))
-    seeds = float(value.std(ddof=1)) / np.sqrt(len(value))
-    student = stats.t(len(value) - 1)
+    seeds, draws = value.shape
+    samples = np.asarray(replicates, np.float64).mean((0, 1))
+    patients = float(np.nanstd(samples, ddof=1)) if len(samples) > 1 else 0.0
+    squares = mean_squares(value)
+    by_seed = math.sqrt(squares.seeds / value.size)
+    by_draw = math.sqrt(max(squares.draws - squares.rest, 0.0) / value.size)
 
     def half(p: float) -> float:
-        return float(np.hypot(stats.norm.isf(p / 2) * patients, student.isf(p / 2) * seeds))
+        widths = [stats.norm.isf(p / 2) * patients]
+        widths += [stats.t.isf(p / 2, seeds - 1) * by_seed] if seeds > 1 else []
+        widths += [stats.t.isf(p / 2, draws - 1) * by_draw] if draws > 1 else []
+        return float(np.linalg.norm(widths))
 
     centre = float(value.mean())
-    if not np.isfinite(half(0.5)):
+    if not np.isfinite(half(0.5)) or not np.isfinite(centre):
         return float("nan"), float("nan"), float("nan")
     p = 1.0 if half(0.5) == 0 and centre == 0 else _SMALLEST
     if half(_SMALLEST) > abs(centre):
@@ -108,6 +149,7 @@ def delong(target: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
     ranks = stats.rankdata(values, axis=1)
     of_positives = stats.rankdata(values[:, positive], axis=1)
     of_negatives = stats.rankdata(values[:, ~positive], axis=1)
+    # Rank among all minus rank among its own kind: how many negatives score lower (ties half).
     by_positive = (ranks[:, positive] - of_positives) / n
     by_negative = 1 - (ranks[:, ~positive] - of_negatives) / m
     area = by_positive.mean(axis=1)
@@ -145,6 +187,7 @@ def delong_test(target: ArrayLike, first: ArrayLike, second: ArrayLike) -> tuple
         return float("nan"), float("nan")
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     difference = float(area[0] - area[1])
+    # Equal rankings have no variance, up to rounding.
     if variance <= 1e-15:
         return (0.0, 1.0) if difference == 0 else (float(np.copysign(np.inf, difference)), 0.0)
     z = difference / float(np.sqrt(variance))
@@ -158,5 +201,6 @@ def holm(p_values: ArrayLike) -> Floats:
     known = np.flatnonzero(~np.isnan(p))
     order = known[np.argsort(p[known], kind="stable")]
     factors = len(order) - np.arange(len(order))
+    # The running maximum keeps the order: a larger p never has a smaller adjusted one.
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
     return adjusted

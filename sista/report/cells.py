@@ -12,6 +12,8 @@ from sista.tasks._base import find_metric, find_task
 
 FAMILIES = {"resnet": "ResNet", "vit": "ViT"}
 NOT_AVAILABLE = "n/a"
+BOLD = "best of each block in bold"
+ONE_SEED = "one seed ranks no rows, so none is in bold and none is tested against another"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Cell:
         mean: NaN = not available.
         std: NaN with one run only.
         runs: number of draws × seeds behind it.
+        seeds: number of pre-training seeds among them.
         note: reason of what is missing.
         best: the best of its block.
         predictions: files behind it.
@@ -57,6 +60,7 @@ class Cell:
     best: bool = False
     predictions: tuple[str, ...] = ()
     percent: bool = True
+    seeds: int = 1
 
     @property
     def anchor(self) -> str:
@@ -109,13 +113,13 @@ class TaskTable:
 
     def groups(self) -> list[tuple[str, int]]:
         """Return the headings over the columns and how many columns each covers."""
-        found: list[tuple[str, int]] = []
+        headings: list[tuple[str, int]] = []
         for column in self.columns:
-            if found and found[-1][0] == column.group:
-                found[-1] = (column.group, found[-1][1] + 1)
+            if headings and headings[-1][0] == column.group:
+                headings[-1] = (column.group, headings[-1][1] + 1)
             else:
-                found.append((column.group, 1))
-        return found
+                headings.append((column.group, 1))
+        return headings
 
 
 def share_of_labels(fraction: int) -> str:
@@ -154,7 +158,8 @@ def task_table(rows: pd.DataFrame, task: str) -> TaskTable:
     names = ["protocol", "dataset", "column_head", "metric", "fraction"]
     unique = keyed[names].drop_duplicates().to_numpy().tolist()
     columns = [Column(str(p), str(d), str(h), str(m), int(f)) for p, d, h, m, f in unique]
-    order = {column.group: place for place, column in reversed(list(enumerate(columns)))}
+    # Reversed, so that the first column of a group decides where the group stands.
+    order = {column.group: position for position, column in reversed(list(enumerate(columns)))}
     columns.sort(key=lambda column: (column.protocol, order[column.group], column.fraction))
     blocks = tuple(_block(part, columns) for _, part in keyed.groupby("encoder", sort=False))
     notes = [c.note for b in blocks for row in b.rows.values() for c in row.values() if c.note]
@@ -187,13 +192,13 @@ def _block(part: pd.DataFrame, columns: Iterable[Column]) -> Block:
         cells = {name: row[column] for name, row in block.rows.items()}
         metric = find_metric(column.metric)
         sign = -1 if metric.lower_is_better else 1
+        # As printed: what reads the same is best together, and all the same is best nowhere.
         shown = [sign * round(c.mean, 3) for c in cells.values() if not np.isnan(c.mean)]
+        # One seed ranks nothing: another one moves a row by more than most methods do.
+        ranked = all(c.seeds > 1 for c in cells.values() if not np.isnan(c.mean))
         for name, cell in cells.items():
-            if (
-                not metric.control
-                and len(set(shown)) > 1
-                and sign * round(cell.mean, 3) == max(shown)
-            ):
+            highest = len(set(shown)) > 1 and sign * round(cell.mean, 3) == max(shown)
+            if ranked and not metric.control and highest:
                 block.rows[name][column] = replace(cell, best=True)
     return block
 
@@ -210,16 +215,18 @@ def _cell(rows: pd.DataFrame, column: Column) -> Cell:
     if chosen.empty:
         return Cell(float("nan"), float("nan"), 0, "not run")
     values = chosen["value"].dropna().to_numpy()
-    made = tuple(dict.fromkeys(map(str, chosen["predictions"])))
+    predictions = tuple(dict.fromkeys(map(str, chosen["predictions"])))
     reasons = "; ".join(dict.fromkeys(chosen.loc[chosen["value"].isna(), "note"].dropna()))
     if len(values) == 0:
         nothing = float("nan")
-        return Cell(nothing, nothing, 0, reasons or "not defined", predictions=made)
+        return Cell(nothing, nothing, 0, reasons or "not defined", predictions=predictions)
     note = f"{len(values)} of {len(chosen)} runs; the others: {reasons}" if reasons else None
     std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
     percent = find_metric(column.metric).percent
     mean = float(np.mean(values))
-    return Cell(mean, std, len(values), note, predictions=made, percent=percent)
+    seeds = int(chosen.loc[chosen["value"].notna(), "seed"].nunique())
+    whole = Cell(mean, std, len(values), note, predictions=predictions, percent=percent)
+    return replace(whole, seeds=seeds)
 
 
 def _caption(rows: pd.DataFrame, task: str) -> str:
@@ -238,7 +245,7 @@ def _caption(rows: pd.DataFrame, task: str) -> str:
         f"{find_task(task).title}, protocol {listed['protocol']}, in percent: {metrics} on test "
         f"(images: {tested}){fractions}. Mean ± standard "
         f"deviation over {_count(draws, 'draw')} of the label subset and "
-        f"{_count(seeds, 'pre-training seed')}; best of each block in bold. Pre-trained on "
+        f"{_count(seeds, 'pre-training seed')}; {BOLD if seeds > 1 else ONE_SEED}. Pre-trained on "
         f"{listed['corpus']}, budget {listed['budget']}."
     )
 

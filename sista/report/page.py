@@ -69,11 +69,16 @@ def test_rows(comparisons: Iterable[Mapping[Any, Any]]) -> list[tuple[str, ...]]
             f"{row['variant']} − {baseline_title(str(row['baseline']))}",
             f"{100 * row['difference']:+.1f}",
             f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
-            f"{row['p']:.3f}",
-            f"{row['p_holm']:.3f}",
+            _p(row["p"]),
+            _p(row["p_holm"]),
         )
         for row in comparisons
     ]
+
+
+def _p(value: float) -> str:
+    """Return a p value as text; one seed ranks nothing, so it has none."""
+    return "one seed" if pd.isna(value) else f"{value:.3f}"
 
 
 def baseline_title(baseline: str) -> str:
@@ -102,16 +107,17 @@ def variant_rows(
     scores: pd.DataFrame, settings: Mapping[str, tuple[str, Mapping[str, Any]]]
 ) -> list[tuple[str, str, str, str]]:
     """Return word, method, changed settings and settings hash of every variant."""
-    found = []
+    listed = []
     for variant, rows in scores.groupby("variant", sort=False):
         method, changed = settings.get(str(variant), (str(rows["method"].iloc[0]), {}))
         text = ", ".join(f"{k} = {json.dumps(v)}" for k, v in changed.items()) or "none"
-        found.append((str(variant), method, text, _unique(rows["settings_hash"])))
-    return found
+        listed.append((str(variant), method, text, _unique(rows["settings_hash"])))
+    return listed
 
 
 def fact_rows(scores: pd.DataFrame, bootstrap: int) -> list[tuple[str, str]]:
     """Return what the numbers were made with."""
+    # A row is one metric: the time of its head stands in each row of that head.
     once = scores.drop_duplicates(["predictions", "fraction", "draw"])
     peak = scores["peak_mb"].max()
     return [
@@ -137,11 +143,11 @@ def duration(seconds: float) -> str:
 def dataset_rows(scores: pd.DataFrame) -> list[tuple[str, ...]]:
     """Return release, protocol, split and test size of each data set."""
     rows = overall(scores)
-    found: list[tuple[str, ...]] = []
+    listed: list[tuple[str, ...]] = []
     for (dataset, protocol), part in rows.groupby(["dataset", "protocol"], sort=False):  # type: ignore[misc]
         split, release = _unique(part["split_hash"]), _unique(part["release"])
-        found.append((str(dataset), release, str(protocol), split, str(int(part["n"].max()))))
-    return found
+        listed.append((str(dataset), release, str(protocol), split, str(int(part["n"].max()))))
+    return listed
 
 
 def _unique(values: Iterable[Any]) -> str:

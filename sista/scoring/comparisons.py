@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from sista.grid.runs import AdaptRun
-from sista.metrics.intervals import holm, paired_bootstrap_p, percentile_interval, seeds_interval
+from sista.metrics.intervals import crossed_interval, holm
 from sista.metrics.values import OVERALL, Floats
 from sista.scoring.cached import FileScores
-from sista.tasks._base import find_task
+from sista.tasks._base import find_metric, find_task
 
 # Value and replicates [B] by (fraction, draw, seed).
 Cells = dict[tuple[int, int, int], tuple[float, Floats]]
@@ -21,9 +21,12 @@ def comparisons(
 ) -> list[dict[str, Any]]:
     """Return paired bootstrap tests of each variant against the baselines and its own controls.
 
-    The main metric of both is computed on the same samples of test patients. Draws that both have
-    are averaged. With several pre-training seeds, intervals and p cover other seeds too
-    (`seeds_interval`). A control is another metric of the same predictions, such as the value by
+    The main metric of both is computed on the same samples of test patients, for the seeds and
+    draws that both have. Intervals and p cover other patients, seeds and draws
+    (`crossed_interval`). With one seed there is an interval, of other patients and draws, and no p
+    against another method: one seed ranks nothing.
+
+    A control is another metric of the same predictions, such as the value by
     chance; its word stands in the place of the baseline. p values are Holm-corrected within one
     baseline, data set, head and encoder.
     """
@@ -41,6 +44,7 @@ def comparisons(
         _collect(metrics, run, scores)
     rows: list[dict[str, Any]] = []
     for group, of_variant in groups.items():
+        # The images end the group and are no column: GROUP is one shorter.
         known = dict(zip(GROUP, group, strict=False))
         task = find_task(known["task"])
         for metric in task.tested(known["metric"]):
@@ -81,26 +85,37 @@ def _against(
             shared = sorted(c for c in cells if c[0] == fraction and c in other)
             if not shared or np.isnan([cells[c][0] - other[c][0] for c in shared]).all():
                 continue
-            points = _by_seed({c: cells[c][0] - other[c][0] for c in shared})
-            replicates = _by_seed({c: cells[c][1] - other[c][1] for c in shared})
-            if len(points) > 1:
-                low, high, p = seeds_interval(points, replicates)
-            else:
-                low, high = percentile_interval(replicates[0])
-                p = paired_bootstrap_p(replicates[0])
+            points, replicates = _table(cells, other, shared)
+            low, high, p = crossed_interval(points, replicates)
+            seeds, draws = points.shape
+            # One seed ranks no methods: another one moves a row by more than most methods do. What
+            # the same predictions score by chance is another matter.
+            ranked = seeds > 1 or find_metric(baseline).control
             row: dict[str, Any] = {**known, "fraction": fraction}
             row |= {"variant": variant, "baseline": baseline}
             row |= {"difference": float(np.mean(points)), "low": low, "high": high}
-            rows.append(row | {"p": p, "runs": len(shared), "seeds": len(points)})
+            row |= {"p": p if ranked else float("nan"), "runs": len(shared)}
+            rows.append(row | {"seeds": seeds, "draws": draws})
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = float(p)
     return rows
 
 
-def _by_seed(differences: Mapping[tuple[int, int, int], Any]) -> list[Any]:
-    """Return the mean over draws for each seed; keys are (fraction, draw, seed)."""
-    seeds = sorted({cell[-1] for cell in differences})
-    return [
-        np.mean([d for cell, d in differences.items() if cell[-1] == seed], axis=0)
-        for seed in seeds
+def _table(
+    cells: Cells, other: Cells, shared: Sequence[tuple[int, int, int]]
+) -> tuple[Floats, Floats]:
+    """Return differences `[S, D]` and their replicates `[S, D, R]`, seeds by draws.
+
+    A draw that a seed lacks (a refused fraction) is left out for all: the table must be whole.
+    """
+    seeds = sorted({seed for _, _, seed in shared})
+    fraction = shared[0][0]
+    draws = [
+        draw
+        for draw in sorted({draw for _, draw, _ in shared})
+        if all((fraction, draw, seed) in shared for seed in seeds)
     ]
+    whole = [[(fraction, draw, seed) for draw in draws] for seed in seeds]
+    points = [[cells[c][0] - other[c][0] for c in row] for row in whole]
+    replicates = [[cells[c][1] - other[c][1] for c in row] for row in whole]
+    return np.array(points), np.array(replicates)

@@ -61,6 +61,7 @@ def adapt(
     scratch = out.with_name(f".{out.stem}.parts")
     files = (manifest, split, encoder)
     asked = Asked(rules, dataset, head, *files, cells, changes, scratch, threads, device)
+    # Before a file is opened: a wrong setting is told in a second, not after encoding.
     for _, fraction in cells:
         check_effect(changes, asked.settings(fraction, budget), head)
     job = open_job(asked)

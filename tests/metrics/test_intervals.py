@@ -83,27 +83,54 @@ def test_holm():
     assert intervals.holm([0.9, 0.8])[0] == 1
 
 
-@pytest.mark.parametrize("seeds", [2, 5])
-@pytest.mark.parametrize("noise", [0.0, 0.3, 3.0])
-def test_an_interval_over_seeds_covers_what_it_says(seeds, noise):
-    """Simulated: no difference, seeds vary by 1, patients by `noise`."""
-    generator = np.random.default_rng(seeds)
-    trials = 2000
-    inside, ps = 0, []
+def test_mean_squares_agree_with_a_linear_model():
+    """By hand: rows and columns as dummy variables, residual sums of squares."""
+    y = np.random.default_rng(0).normal(size=(4, 3))
+    found = intervals.mean_squares(y)
+    rows, columns = np.repeat(np.eye(4), 3, 0), np.tile(np.eye(3), (4, 1))
+
+    def residual(design):
+        fitted = design @ np.linalg.lstsq(design, y.ravel(), rcond=None)[0]
+        return ((y.ravel() - fitted) ** 2).sum()
+
+    full = residual(np.hstack([rows, columns]))
+    assert found.rest == pytest.approx(full / 6)
+    assert found.seeds == pytest.approx((residual(columns) - full) / 3)
+    assert found.draws == pytest.approx((residual(rows) - full) / 2)
+    assert intervals.mean_squares([[1.0, 2.0, 4.0]]).seeds == 0
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (2, 2), (3, 5), (5, 5), (1, 5)])
+@pytest.mark.parametrize(
+    ("seed_sd", "draw_sd", "rest_sd", "patient_sd"),
+    [(1, 0, 0, 0.3), (0.3, 1, 1, 0.5), (0, 0, 0.3, 1)],
+)
+def test_an_interval_covers_other_seeds_draws_and_patients(
+    shape, seed_sd, draw_sd, rest_sd, patient_sd
+):
+    """Simulated: no difference. What one seed or one draw cannot show does not vary here."""
+    generator = np.random.default_rng(sum(shape))
+    seed_sd, draw_sd = seed_sd * (shape[0] > 1), draw_sd * (shape[1] > 1)
+    rest_sd = rest_sd * (shape[0] > 1)
+    trials, inside, false = 400, 0, 0
     for _ in range(trials):
-        points = generator.normal(0, 1, seeds) + generator.normal(0, noise)
-        replicates = points[:, None] + generator.normal(0, noise, 200)
-        low, high, p = intervals.seeds_interval(points, replicates)
+        points = seed_sd * generator.normal(size=(shape[0], 1))
+        points = points + draw_sd * generator.normal(size=(1, shape[1]))
+        points = points + rest_sd * generator.normal(size=shape) + generator.normal(0, patient_sd)
+        replicates = points[..., None] + generator.normal(0, patient_sd, 200)
+        low, high, p = intervals.crossed_interval(points, replicates)
         inside += low <= 0 <= high
-        ps.append(p)
+        false += p < 0.05
         assert (p < 0.05) == (not low <= 0 <= high)
-    assert 0.935 <= inside / trials <= 0.985
-    assert np.mean(np.array(ps) < 0.05) <= 0.065
+    # Nominal 95 %: three standard errors below.
+    assert inside / trials >= 0.917
+    assert false / trials <= 0.083
 
 
 def test_an_interval_over_equal_seeds_is_that_of_the_patients():
     replicates = np.random.default_rng(0).normal(2.0, 1.0, 5000)
-    low, high, p = intervals.seeds_interval([2.0, 2.0], np.stack([replicates, replicates]))
+    same = np.broadcast_to(replicates, (2, 1, 5000))
+    low, high, p = intervals.crossed_interval([[2.0], [2.0]], same)
     assert (low, high) == pytest.approx((2 - 1.96, 2 + 1.96), abs=0.06)
     assert p == pytest.approx(0.0455, abs=0.005)
-    assert np.isnan(intervals.seeds_interval([np.nan, 1.0], np.ones((2, 9)))).all()
+    assert np.isnan(intervals.crossed_interval([[np.nan], [1.0]], np.ones((2, 1, 9)))).all()
