@@ -21,7 +21,8 @@ class EncoderSpec:
         arguments: further arguments of `timm.create_model`, and our own `conv_stem` and `stages`
             (see `sista.encoders.image`). What is trained from random weights in minutes must not
             start with residual branches asleep (benchmarks/regime): `zero_init_last` off for a
-            ResNet, `weight_init` "jax" (Glorot for timm's 0.02) for a ViT.
+            ResNet, `weight_init` "jax" (Glorot for timm's 0.02) for a ViT. Nor should it norm each
+            token before the average: what few tokens say would drown (`final_norm` off).
         initial_weights: timm's pretrained tag to start from ("" = random initialisation).
         mean: subtracted from pixels in [0, 1]; one number, or one for each of the three channels.
         std: then divided by this, likewise.
@@ -85,6 +86,7 @@ _SPECS = (
             "class_token": False,
             "global_pool": "avg",
             "fc_norm": False,
+            "final_norm": False,
             "weight_init": "jax",
         },
         standardise=True,
