@@ -30,7 +30,9 @@ def encoder_file(path: Path, word: str, budget: str = "quick") -> Path:
     return path
 
 
-def blobs(folder: Path, n: int = 120, multiclass: bool = False) -> Path:
+def blobs(
+    folder: Path, n: int = 120, multiclass: bool = False, dataset: str = "blobs@test"
+) -> Path:
     """Write manifest, images and split of `n` images; two of three hold a disc."""
     random = np.random.default_rng(0)
     images = random.normal(90, 15, (n, SIDE, SIDE)).clip(0, 255).astype(np.uint8)
@@ -52,7 +54,7 @@ def blobs(folder: Path, n: int = 120, multiclass: bool = False) -> Path:
             labels["label.large"] = 1 - labels["label.disc"]
         rows.append(_row(i) | labels | {"mask": to_json(mask), "boxes": json.dumps([box][:there])})
     frame = pd.DataFrame(rows)
-    meta = {"dataset": "blobs@test", "release": "1", "labels": list(LABELS), "mask_label": "disc"}
+    meta = {"dataset": dataset, "release": "1", "labels": list(LABELS), "mask_label": "disc"}
     meta |= {"box_labels": ["disc"], "prepared_size": SIDE, "multiclass": multiclass, "n": n}
     manifest = folder / "manifest.parquet"
     tables.write(frame, manifest, "manifest", meta)

@@ -111,7 +111,7 @@ def adapt(job: Job, draw: int, fraction: int, folder: Path) -> Outcome:
         return None, reason
 
     def make(settings: Settings) -> TunedModel:
-        head = frozen.build(job, settings)
+        head = frozen.build(job, settings, fraction)
         encoder = copy.deepcopy(job.encoder).requires_grad_(True)
         model = TunedModel(encoder, head, settings)
         model.to(memory_format=torch.channels_last)

@@ -112,7 +112,7 @@ def test_early_stopping_without_validation_images_is_refused(tmp_path, head, mon
     folder = blobs(tmp_path / "blobs").parent
     split, meta = tables.read(folder / "manifest.split.parquet", "split")
     tables.write(split[split["subset"] != "val"], folder / "manifest.split.parquet", "split", meta)
-    changes = {"iterations": None, "cosine": False, "epochs": 1, "monitor": monitor}
+    changes = {"iterations": None, "cosine": False, "epochs": 2, "monitor": monitor}
     (frame, made), _ = run(folder, tmp_path / "p.parquet", head, changes=changes)
     assert frame.empty
     assert [r["reason"] for r in made["refused"]] == [reason]
