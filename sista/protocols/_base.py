@@ -95,8 +95,8 @@ class Settings:
         elif self.patience >= self.epochs - 1:
             why = f"training ends after {self.epochs} epochs"
             # The first epoch is the best so far, whatever decides.
-            names = ("patience", "monitor") if self.epochs == 1 else ("patience",)
-            found |= dict.fromkeys(names, why)
+            idle = ("patience", "monitor") if self.epochs == 1 else ("patience",)
+            found |= dict.fromkeys(idle, why)
         if adapts != "tuned":
             why = "the encoder is frozen"
             found |= dict.fromkeys(("layer_decay", "batch_norms"), why)
