@@ -3,20 +3,19 @@
 The words come from the registry: a new head or a new setting without a case fails here.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from sista import registry, tables
+from sista import registry
 from sista.adaptation import segmentation
 from sista.adaptation.settings import training_settings
 from sista.adaptation.task import HeadTask
 from sista.errors import UserError
-from sista.stages.adapt import adapt
-from tests.blobs import blobs, encoder_file, taught, told
+from tests.adapted import adapted
+from tests.blobs import encoder_file
 
 # Where half of a number, or the other word, would show nothing.
 VALUES: dict[tuple[str, str], Sequence[Any]] = {
@@ -59,11 +58,9 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, discs, checkpoint):
     """Return a function that runs a head with settings; each run is made once."""
-    folder = tmp_path_factory.mktemp("blobs")
-    manifest = told(blobs(folder, 36))
-    encoders = {"resnet_tiny": taught(manifest, folder / "resnet" / "encoder.safetensors")}
+    encoders, folder = {"resnet_tiny": checkpoint}, tmp_path_factory.mktemp("encoders")
     for word in ("vit_tiny", "vit_tiny_224"):
         encoders[word] = encoder_file(folder / f"{word}.safetensors", word, "tiny")
     kept: dict[str, Run] = {}
@@ -75,14 +72,13 @@ def run(tmp_path_factory):
         if key not in kept or again:
             out = tmp_path_factory.mktemp("run") / "p.parquet"
             chosen = encoders[encoder or ENCODERS.get(head, "resnet_tiny")]
-            kept[key] = _adapt(head, changes, manifest, chosen, out)
+            kept[key] = _adapt(discs, chosen, out, head, changes)
         return kept[key]
 
     return made
 
 
-def _adapt(head, changes, manifest, encoder, out) -> Run:
-    untrained = registry.constant("heads", head, "ADAPTS") == "untrained"
+def _adapt(*job: Any) -> Run:
     judge, judged = HeadTask.validation_loss, []
 
     def counted(*arguments: Any) -> float:
@@ -93,22 +89,8 @@ def _adapt(head, changes, manifest, encoder, out) -> Run:
         patch.setattr(HeadTask, "validation_loss", counted)
         # Masks start at this probability (see `segmentor`); after three steps none is above 1/2.
         patch.setattr(segmentation, "THRESHOLD", 0.12)
-        adapt(
-            protocol="quick_v1",
-            dataset="blobs@test",
-            head=head,
-            manifest=manifest,
-            split=manifest.with_suffix(".split.parquet"),
-            encoder=encoder,
-            out=out,
-            draws=[0],
-            fractions=[0 if untrained else 100],
-            budget="tiny",
-            settings=changes if isinstance(changes, str) else json.dumps(changes),
-        )
-    asked = json.loads(out.with_name("run.json").read_text())["run"]
+        frame, _, asked = adapted(*job)
     (resolved,) = asked["resolved"].values()
-    frame, _ = tables.read(out, f"predictions_{asked['task']}")
     assert len(frame)
     return Run(frame.to_csv(), len(judged), resolved)
 
