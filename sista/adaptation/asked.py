@@ -1,5 +1,6 @@
 """What a job of `adapt` is asked for: words, files, settings; what is refused before it starts."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,6 +109,25 @@ class Asked:
         if own != given and round(size * own) == round(size * given):
             why = f"at {size} px it is the protocol's {own:.6g}"
             self.changes.refuse({"zoom": why})
+
+    def check_lengths(self, images: int) -> None:
+        """Refuse a changed batch or limit of steps that no epoch reaches.
+
+        Args:
+            images: of the largest training set.
+
+        Raises:
+            UserError: names what an epoch has.
+        """
+        settings = self.settings(self.cells[0][1])
+        if self.adapts == "untrained" or settings.iterations is not None or not images:
+            return
+        steps, without = math.ceil(images / settings.batch), {}
+        if settings.batch > images:
+            without["batch"] = f"the largest training set has {images} images"
+        if settings.most_steps >= steps:
+            without["most_steps"] = f"an epoch has {steps} steps at most"
+        self.changes.refuse(without)
 
     def check_cells(self, split: Mapping[str, Any]) -> None:
         """Refuse draws and label fractions that the split or the head does not have.

@@ -128,7 +128,9 @@ def open_job(asked: Asked) -> Job:
     run |= {"code_version": provenance.code_version(), "lock_hash": provenance.lock_hash()}
     run |= {"threads": asked.threads, "device": device.type, "image_size": size}
     refused = {(r["draw"], r["fraction"]): str(r["reason"]) for r in split_meta["refused"]}
-    job = Job(asked, task, encoder, _positions(used, split), refused, run, device)
+    rows = _positions(used, split)
+    asked.check_lengths(max(len(rows.get(("train", *cell), ())) for cell in asked.cells))
+    job = Job(asked, task, encoder, rows, refused, run, device)
     if asked.levels is not None:
         way = import_module(f"sista.adaptation.{asked.adapts}")
         task.features = way.features(job, asked.levels[encoder.family], zoom)

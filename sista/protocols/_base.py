@@ -26,7 +26,7 @@ class Settings:
     Attributes:
         learning_rate: of AdamW.
         weight_decay: of AdamW.
-        batch: images in a step.
+        batch: images in a step; by epochs the last one of an epoch has what is left.
         iterations: steps, the last weights count; None = train by epochs.
         epochs: passes over the training images at most (without `iterations`).
         most_steps: training by epochs ends an epoch after this many steps; 0 = never.

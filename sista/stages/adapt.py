@@ -68,8 +68,11 @@ def adapt(
     _adapt_all(job, finished)
     facts = _write(job, finished, out)
     run = job.run | {"draws": draws, "fractions": fractions}
-    run["resolved"] = {str(fraction): job.resolved(fraction) for fraction in fractions}
-    seeds = {f"head {d},{f}": head_seed(d, f) for d, f in cells} | {"pretrain": job.run["seed"]}
+    # Of heads that were made: what was refused had neither settings nor a seed.
+    refused = {(each["draw"], each["fraction"]) for each in facts["refused"]}
+    made = [cell for cell in cells if cell not in refused]
+    run["resolved"] = {str(fraction): job.resolved(fraction) for _, fraction in made}
+    seeds = {f"head {d},{f}": head_seed(d, f) for d, f in made} | {"pretrain": job.run["seed"]}
     return Made([out], read, run, seeds, facts, finished.remove)
 
 

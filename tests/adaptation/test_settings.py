@@ -201,6 +201,8 @@ def test_what_no_run_can_follow_is_refused(head, changes, message, run):
         ("finetune", "vit_tiny_224", {"batch_norms": "frozen"}, "vit_tiny_224 has no batch norm"),
         ("grounding", "vit_tiny", {"stride": 8}, "for resnet encoders, and vit_tiny is a vit"),
         ("linear", "", EPOCHS | {"monitor": "map_40_75"}, "cannot stop by monitor 'map_40_75'"),
+        ("linear", "", EPOCHS | {"batch": 19}, "batch .*: the largest training set has 18 images"),
+        ("linear", "", EPOCHS | {"batch": 9, "most_steps": 2}, "an epoch has 2 steps at most"),
         ("linear", "", EPOCHS | {"patience": 3}, "patience .* training ends after 4 epochs"),
         ("yolov3", "", EPOCHS | {"epochs": 1, "monitor": "map_40_75"}, "patience .* after 1 epoch"),
     ],

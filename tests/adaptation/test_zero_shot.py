@@ -8,6 +8,8 @@ from sista import tables
 from sista.encoders.features import prepare_images
 from sista.engine.restored import Restored, restore
 from sista.heads import zero_shot as head
+from sista.protocols._base import FAMILY_ZOOM, Settings
+from sista.protocols.quick_v1 import quick_v1
 from tests.adapted import adapted
 from tests.blobs import blobs, encoder_file, told
 
@@ -83,6 +85,19 @@ def test_ranks_do_not_depend_on_the_temperature(discs, checkpoint, tmp_path):
         frame, _, _ = adapted(discs, checkpoint, out, "zero_shot", changes)
         orders.append(frame.groupby("label")["score"].rank(method="min").tolist())
     assert orders[0] == orders[1] == orders[2]
+
+
+def test_a_protocol_may_name_settings_of_a_head_that_is_not_trained(
+    discs, checkpoint, tmp_path, monkeypatch
+):
+    plain, _, _ = adapted(discs, checkpoint, tmp_path / "a" / "p.parquet", "zero_shot")
+    own = Settings(1.0, 0.0, 1, zoom=FAMILY_ZOOM, head={"zero_shot": {"temperature": 2.0}})
+    monkeypatch.setitem(quick_v1.settings, "zero_shot", own)
+    named, _, made = adapted(discs, checkpoint, tmp_path / "b" / "p.parquet", "zero_shot")
+    options = {"prompts": "ensemble", "temperature": 2.0, "exclusive": False}
+    assert made["resolved"] == {"0": {"zoom": FAMILY_ZOOM, "head": {"zero_shot": options}}}
+    logits = [np.log(frame["score"] / (1 - frame["score"])) for frame in (plain, named)]
+    np.testing.assert_allclose(0.07 * logits[0], 2.0 * logits[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("label", ["No Finding", "Normal"])

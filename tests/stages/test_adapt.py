@@ -87,6 +87,10 @@ def test_metadata_say_where_predictions_come_from(place, tmp_path):
     assert (told["dataset"], told["release"], told["task"]) == ("blobs@test", "1", "classification")
     assert set(told["wall_s"]) == {"0,1", "0,10", "1,1", "1,10"}
     assert (made["draws"], made["fractions"], made["threads"]) == ([0, 1], [1, 10], 1)
+    record = json.loads((tmp_path / "run.json").read_text())
+    # What was refused had neither settings nor a seed.
+    assert set(made["resolved"]) == {"10"}
+    assert set(record["seeds"]) == {"head 0,10", "head 1,10", "pretrain"}
     assert frame["score"].between(0, 1).all()
 
 
