@@ -72,6 +72,9 @@ def fit(
         return -job.task.validation_score(trained, validation)
 
     train_head(model, rows, job.task.batch, settings, seed=seed, folder=folder, judge=judge)
+    # Infinite weights give empty masks and no boxes, which would pass for a result.
+    if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
+        return None, f"training diverged at learning rate {settings.learning_rate:g}"
     return job.predict(model).assign(draw=draw, fraction=fraction), None
 
 

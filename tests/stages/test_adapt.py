@@ -124,6 +124,14 @@ def test_early_stopping_without_validation_images_is_refused(tmp_path, head, mon
     assert [r["reason"] for r in made["refused"]] == [reason]
 
 
+@pytest.mark.parametrize("head", ["linear", "unet", "yolov3", "finetune"])
+def test_a_head_that_diverges_is_no_result(place, tmp_path, head):
+    changes = {"iterations": 3, "learning_rate": 1e38}
+    (frame, meta), _ = run(place, tmp_path / "p.parquet", head, changes=changes, fractions=[10])
+    assert frame.empty
+    assert [r["reason"] for r in meta["refused"]] == ["training diverged at learning rate 1e+38"]
+
+
 def test_draws_differ_and_runs_repeat(place, tmp_path):
     words = {"draws": [0, 1], "changes": SHORT}
     (first, _), _ = run(place, tmp_path / "a" / "p.parquet", "unet", **words)
