@@ -10,6 +10,7 @@ NAME = $(basename $(notdir $(GRID)))
 SCORES = results/score/$(NAME).parquet
 ROW ?= sista/resnet_tiny
 COLUMN ?= chexpert@phantom/10
+HEAD ?= linear
 UV = .uv/bin/uv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
@@ -54,8 +55,8 @@ test-slow: env ## run the slow tests too (before a release)
 verify: env ## hash all results again and name what was altered
 	sista verify
 
-reproduce: env ## make one released number again (SCORES=results/released/phantom/scores.parquet ROW=sista/resnet_tiny COLUMN=...)
-	sista reproduce $(SCORES) --row $(ROW) --column $(COLUMN) $(ARGS)
+reproduce: env ## make one released number again (SCORES=results/released/phantom/scores.parquet ROW=sista/resnet_tiny COLUMN=... HEAD=linear)
+	sista reproduce $(SCORES) --row $(ROW) --column $(COLUMN) --head $(HEAD) $(ARGS)
 
 bench: env ## measure start-up, planning and no-op times
 	python benchmarks/speed/planning.py

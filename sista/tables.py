@@ -1,6 +1,7 @@
 """The contracts between stages: typed tables in Parquet, validated on every write and read.
 
-A table carries one JSON dictionary of metadata in the Parquet schema (data set, hashes, run).
+A table carries one JSON dictionary of metadata in the Parquet schema (data set, hashes, run). What
+a column holds, with its unit and the meaning of NaN, null and -1, is the column's description.
 """
 
 import json
@@ -22,92 +23,144 @@ META_KEY = b"sista"
 SUBSETS = ("train", "val", "test")
 
 
-def _text(nullable: bool = False, **settings: Any) -> pa.Column:
-    return pa.Column(object, nullable=nullable, coerce=True, **settings)
+def _isin(*words: str) -> pa.Check:
+    return pa.Check.isin(words)
 
 
-def _number(nullable: bool = False, **settings: Any) -> pa.Column:
-    return pa.Column(float, nullable=nullable, coerce=True, **settings)
+def _text(description: str, nullable: bool = False, **settings: Any) -> pa.Column:
+    return pa.Column(object, nullable=nullable, coerce=True, description=description, **settings)
 
 
-def _integer(**settings: Any) -> pa.Column:
-    return pa.Column("int64", coerce=True, **settings)
+def _number(description: str, nullable: bool = False, **settings: Any) -> pa.Column:
+    return pa.Column(float, nullable=nullable, coerce=True, description=description, **settings)
 
 
+def _integer(description: str, **settings: Any) -> pa.Column:
+    return pa.Column("int64", coerce=True, description=description, **settings)
+
+
+# Of all predictions; a task adds its own. A row is one of a head's answers about one image.
 _PREDICTED = {
-    "subset": _text(checks=pa.Check.isin(("val", "test"))),
-    "draw": _integer(),
-    "fraction": _integer(),
-    "image_id": _text(),
-    "patient_id": _text(),
+    "subset": _text("val or test; training images are not predicted", checks=_isin("val", "test")),
+    "draw": _integer("label subset and seed of the head, from 0; 0 where no label was used"),
+    "fraction": _integer("percent of the training labels; 0 = no label was used"),
+    "image_id": _text("as in the manifest"),
+    "patient_id": _text("as in the manifest; intervals draw patients"),
 }
-_PROVENANCE_TEXT = (
-    "variant method settings_hash encoder family corpus budget dataset release split_hash protocol "
-    "task head subset metric label code_version lock_hash device predictions predictions_sha256"
-).split()
+_PROVENANCE = {
+    "variant": "word of the grid: a method with its changed settings",
+    "method": "word of the method",
+    "settings_hash": "12 hex digits of method and changed settings",
+    "encoder": "word of the encoder, e.g. resnet50",
+    "family": "resnet or vit",
+    "corpus": "pre-training data set",
+    "budget": "word of the pre-training length",
+    "dataset": "data set of the head, WORD or WORD@ORIGIN",
+    "release": "release of that data set",
+    "split_hash": "12 hex digits of the split, whatever the order of its rows",
+    "protocol": "word of the protocol",
+    "task": "word of the task",
+    "head": "word of the head",
+    "subset": "val (main metric only) or test",
+    "metric": "word of the metric, see its task",
+    "label": "a class, or macro or all for the value over all classes",
+    "code_version": "git commit of the predictions' code; + and a hash where it was changed",
+    "lock_hash": "12 hex digits of the environment's lock",
+    "device": "cpu or cuda",
+    "predictions": "path of the predictions, from the project's root",
+    "predictions_sha256": "SHA-256 of that file",
+}
 
 SCHEMAS: dict[str, pa.DataFrameSchema] = {
+    # A row is a file of a raw data set.
     "inventory": pa.DataFrameSchema(
         {
-            "path": _text(unique=True),
-            "size": _integer(checks=pa.Check.ge(0)),
-            "sha256": _text(),
-            "mtime_ns": _integer(required=False),
-            "ctime_ns": _integer(required=False),
+            "path": _text("relative to the data set's folder, with /", unique=True),
+            "size": _integer("bytes", checks=pa.Check.ge(0)),
+            "sha256": _text("SHA-256 of the content, 64 hex digits"),
+            "mtime_ns": _integer("time of change, ns; in the cache of hashes only", required=False),
+            "ctime_ns": _integer("the inode's, ns; in the cache of hashes only", required=False),
         },
         strict=True,
     ),
+    # A row is a film. Native pixels are those of the film as read, prepared ones of the container.
     "manifest": pa.DataFrameSchema(
         {
-            "image_id": _text(unique=True),
-            "patient_id": _text(),
-            "study_id": _text(nullable=True),
-            "view": _text(nullable=True),
-            "path": _text(),
-            "row": _integer(unique=True, checks=pa.Check.ge(0)),
-            "height": _integer(checks=pa.Check.gt(0)),
-            "width": _integer(checks=pa.Check.gt(0)),
-            "scale": _number(checks=pa.Check.gt(0)),
-            "pad_x": _number(),
-            "pad_y": _number(),
-            "spacing": _number(nullable=True),
-            "boxes": _text(nullable=True),
-            "mask": _text(nullable=True),
-            "report": _text(nullable=True),
-            "release": _text(),
-            "content_hash": _text(),
-            "official": _text(nullable=True, checks=pa.Check.isin(SUBSETS)),
-            r"^label\..+": pa.Column(float, nullable=True, coerce=True, regex=True, required=False),
+            "image_id": _text("unique in the data set", unique=True),
+            "patient_id": _text("splits are by it; the image_id where the source names nobody"),
+            "study_id": _text("null where the source has none", nullable=True),
+            "view": _text("projection in the source's own words; null = unknown", nullable=True),
+            "path": _text("of the raw file, as in the inventory"),
+            "row": _integer("place in the image container", unique=True, checks=pa.Check.ge(0)),
+            "height": _integer("native pixels", checks=pa.Check.gt(0)),
+            "width": _integer("native pixels", checks=pa.Check.gt(0)),
+            "scale": _number("prepared pixels per native pixel", checks=pa.Check.gt(0)),
+            "pad_x": _number("left border of the prepared square, prepared pixels"),
+            "pad_y": _number("top border of the prepared square, prepared pixels"),
+            "spacing": _number("mm per native pixel; NaN = unknown", nullable=True),
+            "boxes": _text(
+                "JSON list of {label, x, y, w, h} in native pixels, x and y of the left upper "
+                "corner; [] = looked at, none; null = not annotated",
+                nullable=True,
+            ),
+            "mask": _text(
+                'JSON {"size": [height, width], "counts": COCO run lengths} at native size; all 0 '
+                "= looked at, nothing; null = not annotated",
+                nullable=True,
+            ),
+            "report": _text("text for pre-training; null = none", nullable=True),
+            "release": _text("of the data set"),
+            "content_hash": _text("of the native pixels; equal = the same image"),
+            "official": _text(
+                "subset that the source gives; null = none", nullable=True, checks=_isin(*SUBSETS)
+            ),
+            r"^label\..+": _number(
+                "1 positive, 0 negative, -1 uncertain, NaN blank; a label policy decides what -1 "
+                "and NaN mean for training",
+                nullable=True,
+                regex=True,
+                required=False,
+            ),
         },
         strict=True,
     ),
+    # A row is an image in one subset; a training image stands once for each draw and fraction.
     "split": pa.DataFrameSchema(
         {
-            "dataset": _text(),
-            "subset": _text(checks=pa.Check.isin(SUBSETS)),
-            "draw": _integer(),
-            "fraction": _integer(),
-            "image_id": _text(),
+            "dataset": _text("WORD or WORD@ORIGIN"),
+            "subset": _text("train, val or test", checks=_isin(*SUBSETS)),
+            "draw": _integer("from 0; -1 in val and test, which all draws share"),
+            "fraction": _integer(
+                "percent of the training images, 1, 10 or 100; -1 in val and test"
+            ),
+            "image_id": _text("as in the manifest"),
         },
         unique=["subset", "draw", "fraction", "image_id"],
         strict=True,
     ),
+    # A row is a finding on one place of a film; empty where the source knows no places.
     "regions": pa.DataFrameSchema(
-        {"image_id": _text(), "label": _text(), "mask": _text()}, strict=True
+        {
+            "image_id": _text("as in the manifest"),
+            "label": _text("the finding; one on both sides has two rows"),
+            "mask": _text("as in the manifest, at native size"),
+        },
+        strict=True,
     ),
+    # A row is one metric of one head on one subset and label.
     "scores": pa.DataFrameSchema(
         {
-            **{name: _text() for name in _PROVENANCE_TEXT},
-            "seed": _integer(),
-            "fraction": _integer(),
-            "draw": _integer(),
-            "value": _number(nullable=True),
-            "low": _number(nullable=True),
-            "high": _number(nullable=True),
-            "n": _integer(checks=pa.Check.ge(0)),
-            "note": _text(nullable=True),
-            "wall_s": _number(nullable=True),
-            "peak_mb": _number(nullable=True),
+            **{name: _text(description) for name, description in _PROVENANCE.items()},
+            "seed": _integer("of pre-training"),
+            "fraction": _integer("percent of the training labels; 0 = no label was used"),
+            "draw": _integer("label subset and seed of the head, from 0"),
+            "value": _number("shares are 0 to 1, not percent; NaN = see note", nullable=True),
+            "low": _number("of the 95 % interval over patients; NaN in val", nullable=True),
+            "high": _number("of the 95 % interval over patients; NaN in val", nullable=True),
+            "n": _integer("images (grounding: findings) behind the value", checks=pa.Check.ge(0)),
+            "note": _text("why there is no value; null where there is one", nullable=True),
+            "wall_s": _number("seconds that the head took; NaN = unknown", nullable=True),
+            "peak_mb": _number("peak memory of the head's job in MB", nullable=True),
         },
         strict=True,
     ),

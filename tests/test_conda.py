@@ -12,7 +12,7 @@ import pytest
 
 from sista.grid import plan
 from sista.lineage.verify import record_paths
-from sista.runs.record import place
+from sista.runs.record import record_path
 from tests.conftest import BIN, ROOT, Project
 
 pytestmark = pytest.mark.slow
@@ -89,7 +89,7 @@ def test_the_smoke_grid_gives_the_same_bits_in_conda_environments(built, smoke):
     jobs = [words for words in started if words[2:4] == ["-m", "sista"]]
     assert {words[0] for words in jobs} == {str(made.resolve())}
     outs = [(words[4], Path(words[words.index("--out") + 1])) for words in jobs]
-    records = {built.folder / place(stage, out) for stage, out in outs}
+    records = {built.folder / record_path(stage, out) for stage, out in outs}
     # Every result was made by the Python of the environment, by no other that is on the PATH.
     assert records == set(record_paths(built.folder / "results"))
     assert {stage for stage, _ in outs} == set(plan.STAGES)

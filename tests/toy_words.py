@@ -19,7 +19,7 @@ def _evaluate(subset: Subset) -> Iterator[Value]:
 brightness = Task(
     word="brightness",
     title="Brightness",
-    columns={"predicted": number(), "target": number()},
+    columns={"predicted": number("0 to 1"), "target": number("0 to 1")},
     metrics=(Metric("mae", "Mean absolute error", lower_is_better=True, percent=False),),
     evaluate=_evaluate,
     overall="all",

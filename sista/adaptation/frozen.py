@@ -105,7 +105,7 @@ def _levels_of_other_heads(rules: Protocol, task: str, family: str, zoom: float)
     heads = [
         of.get(family)
         for other, of in rules.heads.items()
-        if other == task or rules.settings[other].zoom == zoom
+        if other == task or (other in rules.settings and rules.settings[other].zoom == zoom)
     ]
     levels = (registry.constant("heads", head, "LEVELS").get(family, ()) for head in heads if head)
     return sorted({level for each in levels for level in each})

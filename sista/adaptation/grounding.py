@@ -54,23 +54,55 @@ class Pointer:
     swaps: int
 
     @torch.enable_grad()  # type: ignore[untyped-decorator]
-    def phrase_maps(self, pairs: Pairs, finding: str) -> NDArray[np.float32]:
-        """Return the map of a finding's phrases on every film, `[N, P]` >= 0."""
-        vectors = self.run.embed_texts([p.format(finding=finding) for p in self.phrases])
-        phrase = functional.normalize(vectors.mean(0), dim=0)
-        image, maps = self.run.model.image, []
+    def phrase_maps(self, pairs: Pairs, findings: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Return the map of each finding's phrases on every film, `[N, P]` >= 0."""
+        phrases = {finding: self._phrase_vector(finding) for finding in findings}
+        image = self.run.model.image
+        maps: dict[str, list[Tensor]] = {finding: [] for finding in findings}
         for start in range(0, len(pairs.frame), BATCH):
             rows = np.arange(start, min(start + BATCH, len(pairs.frame)))
-            films = centre(pairs.images, rows, image.size).to(phrase.device)
-            inputs = normalise(films, image).requires_grad_()
+            films = centre(pairs.images, rows, image.size).to(next(image.parameters()).device)
+            # Encoded once for all findings: each then goes back to the layer, and no further.
+            pooled, layer = self._encoded(normalise(films, image).requires_grad_())
+            film = functional.normalize(self.run.model.image_head(pooled), dim=1)
+            cells = self._cells(layer)
+            for finding, phrase in phrases.items():
+                # Films do not depend on each other, so the gradient of the sum is that of each.
+                (slope,) = torch.autograd.grad((film @ phrase).sum(), layer, retain_graph=True)
+                weight = self._cells(slope).mean(1, keepdim=True)
+                maps[finding].append((weight * cells).sum(2).relu().detach())
+        return {word: torch.cat(parts).float().cpu().numpy() for word, parts in maps.items()}
+
+    def _phrase_vector(self, finding: str) -> Tensor:
+        """Return the unit vector `[D]` of the mean of a finding's phrases."""
+        name = _phrase(finding)
+        vectors = self.run.embed_texts([text.format(finding=name) for text in self.phrases])
+        return functional.normalize(vectors.mean(0), dim=0)
+
+    def _encoded(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pooled features `[B, D]` and the layer whose cells are weighted.
+
+        Of a ViT that is what its last block takes: behind it [CLS] looks at no patch any more, so
+        the gradient at the last tokens would be 0.
+        """
+        image = self.run.model.image
+        if image.family == "resnet":
             features = image(inputs)
-            cells = features.maps[image.patch_map(self.stride)]
-            film = functional.normalize(self.run.model.image_head(features.pooled), dim=1)
-            # Films do not depend on each other, so the gradient of the sum is that of each.
-            (slope,) = torch.autograd.grad((film @ phrase).sum(), cells)
-            weight = slope.mean((2, 3), keepdim=True)
-            maps.append((weight * cells).sum(1).relu().flatten(1).detach())
-        return torch.cat(maps).float().cpu().numpy()
+            return features.pooled, features.maps[image.patch_map(self.stride)]
+        seen: list[Tensor] = []
+        last = image.body.blocks[-1]
+        hook = last.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        try:
+            pooled = image(inputs).pooled
+        finally:
+            hook.remove()
+        return pooled, seen[0]
+
+    def _cells(self, layer: Tensor) -> Tensor:
+        """Return the cells `[B, P, C]` of a map `[B, C, h, w]` or of tokens `[B, N, C]`."""
+        if layer.ndim == 4:
+            return layer.flatten(2).transpose(1, 2)
+        return layer[:, self.run.model.image.body.num_prefix_tokens :]
 
 
 class GroundingTask(StudyTask):
@@ -91,8 +123,7 @@ class GroundingTask(StudyTask):
         pairs = self.pairs(rows, model.run.stored_size)
         regions = self._regions(pairs)
         others = other_patients(pairs.frame["patient_id"].to_numpy(), model.swaps)
-        named = dict.fromkeys(label for _, label in regions)
-        phrases = {label: model.phrase_maps(pairs, _phrase(label)) for label in named}
+        phrases = model.phrase_maps(pairs, sorted({label for _, label in regions}))
         words = _word_maps(model.run, pairs, others)
         for (place, label), mask in regions.items():
             row = {**self.identity(rows[place]), "label": label}

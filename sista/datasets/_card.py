@@ -30,7 +30,7 @@ class Dataset:
         box_labels: labels that boxes may carry.
         mask_label: what the mask shows, or None.
         multiclass: exactly one label is true per image.
-        label_policy: rule of `sista.labels` for -1 and blanks.
+        label_policy: rule of `sista.preparation.labels` for -1 and blanks.
         val_share: share of the official training patients drawn for validation where the source
             has no validation set.
         val_cap: most images drawn so.

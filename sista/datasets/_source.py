@@ -72,24 +72,28 @@ def rows(file: Path, needed: Iterable[str], known: Collection[str] | None = None
             reader = csv.reader(stream)
             header = [name.strip() for name in next(reader, [])]
             _check_header(file, header, list(needed), known)
-            columns = {name: place for place, name in reversed(list(enumerate(header))) if name}
+            # Reversed, so that of two columns with one name the first counts.
+            columns = {name: index for index, name in reversed(list(enumerate(header))) if name}
             for number, cells in enumerate(reader, start=2):
+                # Spreadsheets leave lines of empty cells at the end.
                 if not any(cell.strip() for cell in cells):
                     continue
                 if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
                     raise UserError(f"{file} row {number}: more cells than the header has columns")
                 values = {
-                    name: cells[place].strip() if place < len(cells) else ""
-                    for name, place in columns.items()
+                    name: cells[index].strip() if index < len(cells) else ""
+                    for name, index in columns.items()
                 }
                 yield Row(file, number, values)
     except FileNotFoundError as error:
         raise UserError(f"{file}: no such file; complete the download, then run again") from error
+    # EOFError: a .gz file that stops before its end mark.
     except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
         raise UserError(f"{file}: not a readable CSV file; download it again") from error
 
 
 def _open(file: Path) -> io.TextIOWrapper:
+    # utf-8-sig: a byte order mark would become part of the first column's name.
     if file.suffix == ".gz":
         return io.TextIOWrapper(gzip.GzipFile(file), encoding="utf-8-sig", newline="")
     return file.open(encoding="utf-8-sig", newline="")
@@ -116,6 +120,7 @@ def relative(root: Path, path: str, row: Row) -> str:
     Raises:
         UserError: the path is absolute, climbs out, or leads out through a symbolic link.
     """
+    # Tables written on Windows separate folders with a backslash.
     pure = PurePosixPath(path.replace("\\", "/"))
     if pure.is_absolute() or ".." in pure.parts or "\0" in path:
         raise row.error("the path leaves the data folder; correct the row")

@@ -35,6 +35,7 @@ def release(folder: Path) -> str | None:
     base = _base(folder)
     if base is None:
         return None
+    # Both releases hold the same films and tables; only the paths tell the resolution.
     first = next(rows(folder / base / "train.csv", ABOUT), None)
     path = first.values["Path"] if first else ""
     return "v1.0 small" if path.startswith("CheXpert-v1.0-small") else "v1.0 full"
@@ -72,12 +73,14 @@ def _record(folder: Path, path: str, subset: str, row: Row) -> ImageRecord:
         raise row.error("column 'Path' names no patient and study folder; use the original file")
     values = {name: row.finding(name) for name in FINDINGS}
     return ImageRecord(
+        # From the patient's folder on, so that an id is the same in both releases.
         image_id="/".join(parts[parts.index(patient) :]).rsplit(".", 1)[0],
         patient_id=patient,
         study_id=f"{patient}/{study}",
         path=relative(folder, path, row),
         where=row.where,
         view=row.values["AP/PA"] or None,
+        # A blank (not mentioned) is not 0 (denied); the label policy decides what it means.
         labels={name: value for name, value in values.items() if value is not None},
         official=subset,
     )

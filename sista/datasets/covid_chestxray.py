@@ -35,6 +35,7 @@ def release(folder: Path) -> str | None:
     names = first.values if first else {}
     if not set(NEEDED) <= set(names):
         return "unknown"
+    # The collection has no version in it; the columns of its table tell the state.
     return "2020-10" if "temperature" in names and "RT_PCR_positive" not in names else "2020-06"
 
 
@@ -99,12 +100,12 @@ def _mask(folder: Path, name: str) -> MaskFile | None:
 
 
 def _subsets(table: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    subsets: dict[str, str] = {}
     for row in rows(table, ("filename", "split")):
         if row.text("split") not in ("train", "val", "test"):
             raise row.error("column 'split' must hold train, val or test")
-        found[row.text("filename")] = row.text("split")
-    return found
+        subsets[row.text("filename")] = row.text("split")
+    return subsets
 
 
 covid_chestxray = Dataset(

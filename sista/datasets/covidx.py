@@ -15,6 +15,7 @@ LISTS = {
 THREE = ("Normal", "Pneumonia", "COVID-19")
 CLASSES: dict[str, dict[str, str | None]] = {
     "V9A": {"normal": "Normal", "pneumonia": "Pneumonia", "covid-19": "COVID-19"},
+    # Negative has no label of its own: it is the 0 of COVID-19.
     "CXR-4": {"negative": None, "positive": "COVID-19"},
 }
 ENDINGS = (".png", ".jpg", ".jpeg")
@@ -29,19 +30,19 @@ def release(folder: Path) -> str | None:
 
 def read(folder: Path) -> Iterator[ImageRecord]:
     """Yield one record per line "patient file class source"; ids are unique inside a source."""
-    found = release(folder) or "V9A"
-    names = THREE if found == "V9A" else ("COVID-19",)
+    version = release(folder) or "V9A"
+    names = THREE if version == "V9A" else ("COVID-19",)
     seen: set[str] = set()
-    for subset, file in LISTS[found].items():
+    for subset, file in LISTS[version].items():
         if subset == "val" and not (folder / file).is_file():
             continue
         for row in _lines(folder / file):
             path = f"{subset}/{row.text('file')}"
             once(seen, path, row)
             kind = row.text("class").lower()
-            if kind not in CLASSES[found]:
-                raise row.error(f"unknown class; valid: {', '.join(CLASSES[found])}")
-            shown = CLASSES[found][kind]
+            if kind not in CLASSES[version]:
+                raise row.error(f"unknown class; valid: {', '.join(CLASSES[version])}")
+            shown = CLASSES[version][kind]
             yield ImageRecord(
                 image_id=path,
                 patient_id=f"{row.text('source')}:{row.text('patient')}",
@@ -64,10 +65,12 @@ def _lines(file: Path) -> Iterator[Row]:
         words = line.split()
         if not words:
             continue
-        ends = [place for place, word in enumerate(words) if word.lower().endswith(ENDINGS)]
+        # The last word with an ending: a name with blanks may hold one inside.
+        ends = [index for index, word in enumerate(words) if word.lower().endswith(ENDINGS)]
         row = Row(file, number, {})
         if not ends or ends[-1] < 1 or len(words) - ends[-1] not in (2, 3):
             raise row.error("expected `patient file class source`; use the file as downloaded")
+        # A row may end with the class; its patients are then those of a source `unknown`.
         rest = [*words[ends[-1] + 1 :], "unknown"]
         parts = (words[0], " ".join(words[1 : ends[-1] + 1]), rest[0], rest[1])
         values = zip(("patient", "file", "class", "source"), parts, strict=True)

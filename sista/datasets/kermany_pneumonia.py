@@ -19,6 +19,7 @@ CLASSES = {
 }
 LABELS = tuple(CLASSES.values())
 _SICK = re.compile(r"(person\d+)_(bacteria|virus)", re.IGNORECASE)
+# In IM-0115-0001.jpeg the first number is taken for the patient; NORMAL2- has its own count.
 _NORMAL = re.compile(r"((?:NORMAL2-)?IM-\d+)", re.IGNORECASE)
 
 

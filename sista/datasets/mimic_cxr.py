@@ -39,6 +39,7 @@ def release(folder: Path) -> str | None:
     """Return the release in a folder, None without the metadata table."""
     if _table(folder, "metadata") is None:
         return None
+    # What 2.1.0 adds; its other tables may still carry the names of 2.0.0.
     later = (folder / "mimic-cxr-2.1.0-test-set-labeled.csv", folder / "mimic-cxr-2.1.0-split.csv")
     newer = any(p.is_file() or p.with_name(f"{p.name}.gz").is_file() for p in later)
     return "2.1.0" if newer else "2.0.0"
@@ -50,8 +51,8 @@ def _table(folder: Path, name: str) -> Path | None:
 
 
 def _required(folder: Path, name: str) -> Path:
-    found = _table(folder, name)
-    return found or folder / f"mimic-cxr-2.0.0-{name}.csv.gz"
+    table = _table(folder, name)
+    return table or folder / f"mimic-cxr-2.0.0-{name}.csv.gz"
 
 
 def read(folder: Path) -> Iterator[ImageRecord]:
@@ -69,14 +70,15 @@ def read(folder: Path) -> Iterator[ImageRecord]:
         once(seen, name, row)
         if name not in subsets:
             raise row.error("this image has no row in the split table; get that file again")
-        place = f"files/p{subject[:2]}/p{subject}/s{study}"
+        study_folder = f"files/p{subject[:2]}/p{subject}/s{study}"
         if study not in texts:
-            texts = {study: reports(relative(folder, f"{place}.txt", row), row)}
+            # Of rows sorted by study each report is read once, and none is kept in memory.
+            texts = {study: reports(relative(folder, f"{study_folder}.txt", row), row)}
         yield ImageRecord(
             image_id=name,
             patient_id=subject,
             study_id=study,
-            path=relative(folder, f"{place}/{name}.jpg", row),
+            path=relative(folder, f"{study_folder}/{name}.jpg", row),
             where=row.where,
             view=row.values["ViewPosition"],
             labels=findings.get(study, {}),
@@ -86,13 +88,13 @@ def read(folder: Path) -> Iterator[ImageRecord]:
 
 
 def _subsets(table: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    subsets: dict[str, str] = {}
     for row in rows(table, ("dicom_id", *IDS, "split"), known=()):
         split = row.text("split")
         if split not in SUBSETS:
             raise row.error("column 'split' must hold train, validate or test")
-        found[row.text("dicom_id")] = SUBSETS[split]
-    return found
+        subsets[row.text("dicom_id")] = SUBSETS[split]
+    return subsets
 
 
 def _findings(table: Path) -> Iterator[tuple[str, dict[str, float]]]:
@@ -111,6 +113,7 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
             opened = zipfile.ZipFile(archive)
         except zipfile.BadZipFile as error:
             raise UserError(f"{archive}: not a readable zip file; download it again") from error
+        # Archives differ in the folder above `files/`.
         members = {n[n.find("files/") :]: n for n in opened.namelist() if n.endswith(".txt")}
 
     def text_of(path: str, row: Row) -> str | None:
@@ -129,6 +132,7 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
 
 
 def _checked(content: bytes, file: str, row: Row) -> str | None:
+    # A stray byte costs a character, not the corpus; `clean` removes the mark it leaves.
     text = content.decode("utf-8", "replace")
     if not text.strip():
         raise UserError(

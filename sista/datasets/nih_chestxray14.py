@@ -53,7 +53,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
     table = _table(folder) or folder / TABLES[0]
     subsets = _subsets(folder)
     boxes = _boxes(folder / BOXES) if (folder / BOXES).is_file() else {}
-    places = _places(folder)
+    paths = _paths(folder)
     seen: set[str] = set()
     for row in rows(table, NEEDED):
         name = row.text("Image Index")
@@ -62,8 +62,9 @@ def read(folder: Path) -> Iterator[ImageRecord]:
             raise row.error(f"this film is in none of {', '.join(LISTS)}; get the lists again")
         yield ImageRecord(
             image_id=name.removesuffix(".png"),
+            # Also the patient of RSNA's films, which come from here: shared people stay visible.
             patient_id=f"nih{row.text('Patient ID')}",
-            path=relative(folder, places.get(name, f"images/{name}"), row),
+            path=relative(folder, paths.get(name, f"images/{name}"), row),
             where=row.where,
             view=row.values.get("View Position") or None,
             labels=_labels(row),
@@ -78,51 +79,52 @@ def read(folder: Path) -> Iterator[ImageRecord]:
         )
 
 
-def _places(folder: Path) -> dict[str, str]:
+def _paths(folder: Path) -> dict[str, str]:
     """Return the path of every film: the source spreads them over `images_001/images` and on."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for pattern in ("images/*.png", "images*/images/*.png", "images*/*.png"):
         for path in folder.glob(pattern):
-            found.setdefault(path.name, path.relative_to(folder).as_posix())
-    return found
+            paths.setdefault(path.name, path.relative_to(folder).as_posix())
+    return paths
 
 
 def _subsets(folder: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+    subsets: dict[str, str] = {}
     for name, subset in LISTS.items():
         file = folder / name
         if not file.is_file() or not inside(folder, file):
             continue
         for number, line in enumerate(file.read_text().splitlines(), start=1):
             film = line.strip()
-            if found.get(film, subset) != subset:
+            if subsets.get(film, subset) != subset:
                 raise UserError(f"{file} row {number}: this film is also in the other list")
             if film:
-                found[film] = subset
-    return found
+                subsets[film] = subset
+    return subsets
 
 
 def _boxes(file: Path) -> dict[str, list[Box]]:
-    found: dict[str, list[Box]] = {}
+    boxes: dict[str, list[Box]] = {}
     for row in rows(file, ("Image Index", "Finding Label", *SIDES)):
         label = BOX_NAMES.get(row.text("Finding Label"), row.text("Finding Label"))
         if label not in FINDINGS:
             raise row.error(f"unknown finding; valid: {', '.join(FINDINGS)}")
         box = Box(label, *(row.number_in(side) for side in SIDES))
-        found.setdefault(row.text("Image Index"), []).append(box)
-    return found
+        boxes.setdefault(row.text("Image Index"), []).append(box)
+    return boxes
 
 
 def _labels(row: Row) -> dict[str, float]:
-    found = {name.strip() for name in row.text("Finding Labels").split("|")}
-    if unknown := found - {*FINDINGS, NONE}:
+    findings = {name.strip() for name in row.text("Finding Labels").split("|")}
+    if unknown := findings - {*FINDINGS, NONE}:
         raise row.error(f"{len(unknown)} unknown finding(s); valid: {', '.join((*FINDINGS, NONE))}")
-    return {name: float(name in found) for name in FINDINGS}
+    return {name: float(name in findings) for name in FINDINGS}
 
 
 def _width_mm(row: Row) -> float | None:
     if not row.values.get(WIDTH) or not row.values.get(SPACING):
         return None
+    # The spacing is of the original; the PNG is smaller, so only the width in mm holds for both.
     return row.number_in(WIDTH) * row.number_in(SPACING)
 
 

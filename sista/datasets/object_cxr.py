@@ -19,6 +19,7 @@ def release(folder: Path) -> str | None:
 
 
 def _is_ours(folder: Path) -> bool:
+    # Other data sets (CheXpert) have a `train.csv` too; the first column tells them apart.
     with (folder / "train.csv").open(encoding="utf-8-sig") as stream:
         return stream.readline().lower().startswith("image")
 
@@ -34,6 +35,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
             boxes = parse_annotation(row.values["annotation"], row)
             yield ImageRecord(
                 image_id=f"{part}/{name}".rsplit(".", 1)[0],
+                # The source names no patients: every film becomes a patient of its own.
                 patient_id=None,
                 path=relative(folder, f"{part}/{name}", row),
                 where=row.where,

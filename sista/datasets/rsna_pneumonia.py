@@ -31,23 +31,24 @@ def read(folder: Path) -> Iterator[ImageRecord]:
     named: dict[str, Row] = {}
     for row in rows(folder / LABELS, ("patientId", *SIDES, "Target"), known=()):
         name = row.text("patientId")
-        found = _box(row)
-        if name in named and bool(boxes[name]) != (found is not None):
+        box = _box(row)
+        # A row is one box: rows of an image may differ in the box, not in whether there is one.
+        if name in named and bool(boxes[name]) != (box is not None):
             raise row.error("Target differs from an earlier row of the same image")
         named.setdefault(name, row)
-        boxes.setdefault(name, []).extend([found] if found else [])
-    _check_classes(folder, {name: bool(found) for name, found in boxes.items()})
+        boxes.setdefault(name, []).extend([box] if box else [])
+    _check_classes(folder, {name: bool(image_boxes) for name, image_boxes in boxes.items()})
     patients = _patients(folder)
     for name, row in named.items():
-        found_boxes = tuple(boxes[name])
+        image_boxes = tuple(boxes[name])
         yield ImageRecord(
             image_id=name,
             patient_id=patients.get(name, name),
             path=relative(folder, f"{IMAGES}/{name}.dcm", row),
             where=row.where,
-            labels={"Pneumonia": float(bool(found_boxes))},
-            boxes=found_boxes,
-            mask=FilledBoxes(tuple((b.x, b.y, b.w, b.h) for b in found_boxes)),
+            labels={"Pneumonia": float(bool(image_boxes))},
+            boxes=image_boxes,
+            mask=FilledBoxes(tuple((b.x, b.y, b.w, b.h) for b in image_boxes)),
         )
 
 
@@ -64,6 +65,7 @@ def _check_classes(folder: Path, positive: dict[str, bool]) -> None:
         return
     for row in rows(folder / CLASSES, ("patientId", "class"), known=()):
         name = row.text("patientId")
+        # Of the three classes Lung Opacity alone is Target 1; "Not Normal" is a negative too.
         if name in positive and (row.text("class") == "Lung Opacity") != positive[name]:
             raise row.error(f"class and the Target in {LABELS} disagree; get both files again")
 
@@ -72,12 +74,12 @@ def _patients(folder: Path) -> dict[str, str]:
     """Return the NIH patient of each image; images without one are their own patient."""
     if not (folder / PATIENTS).is_file():
         return {}
-    found: dict[str, str] = {}
+    patients: dict[str, str] = {}
     for row in rows(folder / PATIENTS, ("patientId", "nih_patient_id")):
-        found[row.text("patientId")] = f"nih{row.text('nih_patient_id')}"
-    if not found:
+        patients[row.text("patientId")] = f"nih{row.text('nih_patient_id')}"
+    if not patients:
         raise UserError(f"{folder / PATIENTS}: has no rows; remove it or get it again")
-    return found
+    return patients
 
 
 rsna_pneumonia = Dataset(

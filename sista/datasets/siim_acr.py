@@ -23,6 +23,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
 
     The patient is the PatientID of the DICOM header.
     """
+    # Stage 2 comes first in TABLES: it replaces stage 1 where a folder holds both.
     table = next(folder / file for file in TABLES if (folder / file).is_file())
     runs: dict[str, list[str]] = {}
     named: dict[str, Row] = {}
@@ -30,24 +31,25 @@ def read(folder: Path) -> Iterator[ImageRecord]:
         name = row.text("ImageId")
         runs.setdefault(name, []).append(row.text("EncodedPixels"))
         named.setdefault(name, row)
-    places = _places(folder)
+    paths = _paths(folder)
     for name, row in named.items():
-        if name not in places:
+        if name not in paths:
             raise row.error("no DICOM file of this name; complete the download of the images")
         codes = tuple(runs[name])
         yield ImageRecord(
             image_id=name,
             patient_id=None,
-            path=places[name],
+            path=paths[name],
             where=row.where,
+            # The download writes " -1"; `rows` has stripped the blank.
             labels={"Pneumothorax": float(any(code != EMPTY_RLE for code in codes))},
             mask=RelativeRle(codes),
         )
 
 
-def _places(folder: Path) -> dict[str, str]:
+def _paths(folder: Path) -> dict[str, str]:
     """Return the path of every DICOM file by its stem (the SOP instance UID)."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for start in FOLDERS:
         pattern = "*.dcm" if start == "." else f"{start}/**/*.dcm"
         for path in sorted(folder.glob(pattern)):
@@ -55,8 +57,8 @@ def _places(folder: Path) -> dict[str, str]:
                 raise UserError(
                     f"{path}: a symbolic link out of the data folder; put the file there"
                 )
-            found.setdefault(path.stem, path.relative_to(folder).as_posix())
-    return found
+            paths.setdefault(path.stem, path.relative_to(folder).as_posix())
+    return paths
 
 
 siim_acr = Dataset(

@@ -128,7 +128,7 @@ def small_bert(vocabulary: int, longest: int) -> TextEncoder:
         attention_probs_dropout_prob=0.0,
     )
     body = BertModel(config, add_pooling_layer=False)
-    # BERT's 0.02 is meant for 768 dimensions; small nets then start on a plateau (METHODS.md).
+    # BERT's 0.02 is meant for 768 dimensions; small nets then start on a plateau.
     nn.init.normal_(body.embeddings.word_embeddings.weight, std=0.5)
     return TextEncoder(body)
 

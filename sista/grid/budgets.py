@@ -101,7 +101,7 @@ _BUDGETS = (
     Budget("once", epochs=1, batch=4, learning_rate=2e-5, tokens=64, pairs=8, head_steps=1),
     # A minute or two for small encoders on one core: the phantom and open suites.
     Budget("quick", epochs=10, batch=32, learning_rate=1e-3, tokens=96, temperature_rate=20.0),
-    # PROTOCOLS.md section 3: what the family of papers uses. Early stopping as its linear probes.
+    # What the MGCA family of papers uses, with early stopping as its linear probes have.
     Budget("paper", epochs=50, batch=144, learning_rate=2e-5, precision="bf16", patience=10),
 )
 BUDGETS: dict[str, Budget] = {budget.word: budget for budget in _BUDGETS}

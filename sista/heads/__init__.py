@@ -1,1 +1,1 @@
-"""One file per head: adaptation of a frozen encoder to a task."""
+"""One file per head: how an encoder is adapted to a task, frozen, tuned or untrained."""

@@ -104,13 +104,13 @@ def convert(
     _check_size(spec)
     encoder = ImageEncoder(spec)
     report = Report(card.word, layout.name)
-    found = _rename(tensors, layout, report)
+    renamed = _rename(tensors, layout, report)
     state: dict[str, Tensor] = {}
     expected = encoder.body.state_dict()
-    report.surplus = sorted(set(found) - set(expected))
+    report.surplus = sorted(set(renamed) - set(expected))
     for key, wanted in expected.items():
-        if key in found:
-            value = _fit(key, found[key], wanted, layout, report)
+        if key in renamed:
+            value = _fit(key, renamed[key], wanted, layout, report)
             state[key] = wanted if value is None else value
         elif key.endswith("num_batches_tracked"):
             report.changed[key] = "not in the file; unused in eval mode, kept at 0"
@@ -118,12 +118,14 @@ def convert(
         else:
             report.missing.append(key)
             state[key] = wanted
+    # Strict: every key has been given a tensor, and the report says which are the file's.
     encoder.body.load_state_dict(state)
     return encoder.eval(), report
 
 
 def _check_size(spec: EncoderSpec) -> None:
     side = re.search(r"patch(\d+)", spec.timm_name)
+    # A ResNet halves its input five times: 32 pixels are one cell of the last map.
     patch = int(spec.arguments.get("patch_size") or (side[1] if side else 32))
     if spec.size < patch or (spec.family == "vit" and spec.size % patch):
         raise UserError(f"--size {spec.size}: needs a multiple of {patch} pixels")
@@ -133,27 +135,28 @@ def _rename(tensors: Mapping[str, Tensor], layout: Layout, report: Report) -> di
     """Return the tensors under the encoder's keys; sort the other keys into the report."""
     rules = [(re.compile(pattern), target) for pattern, target in layout.keys]
     left_out = [re.compile(pattern) for pattern in layout.left_out]
-    found: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
     for key in sorted(tensors):
         target = next((m.expand(t) for p, t in rules if (m := p.fullmatch(key))), None)
         if target is not None:
-            found[target], origin[target] = tensors[key], key
+            renamed[target], origin[target] = tensors[key], key
         elif any(pattern.fullmatch(key) for pattern in left_out):
             report.left_out.append(key)
         else:
             report.unexpected.append(key)
-    for part in sorted(k for k in found if _JOINED.fullmatch(k)):
+    for part in sorted(k for k in renamed if _JOINED.fullmatch(k)):
         match = _JOINED.fullmatch(part)
-        if match is None or part not in found:
+        # Already joined: the names were listed before the first join took its parts.
+        if match is None or part not in renamed:
             continue
         names = [f"{match[1]}.{letter}.{match[3]}" for letter in "qkv"]
-        if all(name in found for name in names):
+        if all(name in renamed for name in names):
             whole = f"{match[1]}.qkv.{match[3]}"
             report.joined[whole] = [origin.pop(name) for name in names]
-            found[whole] = torch.cat([found.pop(name) for name in names])
+            renamed[whole] = torch.cat([renamed.pop(name) for name in names])
     report.renamed = {old: new for new, old in origin.items()}
-    return found
+    return renamed
 
 
 def _fit(key: str, value: Tensor, wanted: Tensor, layout: Layout, report: Report) -> Tensor | None:
@@ -173,6 +176,7 @@ def _fit(key: str, value: Tensor, wanted: Tensor, layout: Layout, report: Report
         # Three equal channels give three times the response of one.
         value = value.expand(-1, 3, -1, -1) / 3
         told.append("one input channel spread over three")
+    # OpenAI's CLIP keeps [CLS] as [D] and positions as [N, D]; timm has [1, 1, D] and [1, N, D].
     if value.shape != wanted.shape and _squeezed(value) == _squeezed(wanted):
         value = value.reshape(wanted.shape)
         told.append("axes of length 1 added")
@@ -193,6 +197,7 @@ def _squeezed(tensor: Tensor) -> tuple[int, ...]:
 def _resample(value: Tensor, wanted: Tensor, told: list[str]) -> Tensor:
     """Return a position embedding `[1, 1 + g², D]` on the encoder's grid, [CLS] untouched."""
     value = value.reshape(1, *value.shape[-2:]) if value.ndim == 2 else value
+    # The first token is [CLS] and lies on no grid.
     old, new = round((value.shape[1] - 1) ** 0.5), round((wanted.shape[1] - 1) ** 0.5)
     if value.shape[-1] != wanted.shape[-1] or old * old + 1 != value.shape[1]:
         return value

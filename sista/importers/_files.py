@@ -104,8 +104,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: {size >> 30} GiB, more than the {MAX_BYTES >> 30} allowed")
     with path.open("rb") as stream:
         start = stream.read(64)
+    # safetensors: eight bytes of length, then a JSON header.
     if start[8:9] == b"{":
         return _checked(path, _read_safetensors(path))
+    # torch.save writes a zip; before version 1.6 it wrote the bare pickle, which opens with 0x80.
     if start.startswith(b"PK\x03\x04"):
         _check_archive(path)
     elif not start.startswith(b"\x80"):
@@ -141,6 +143,7 @@ def _check_archive(path: Path) -> None:
         raise UserError(f"{path}: damaged archive ({error}); download it again") from error
     for entry in entries:
         parts = entry.filename.replace("\\", "/").split("/")
+        # The colon is that of a Windows drive.
         if ".." in parts or parts[0] == "" or ":" in parts[0]:
             raise UserError(f"{path}: the entry {entry.filename!r} points outside; not opened")
         if entry.compress_type != zipfile.ZIP_STORED and _is_data(entry.filename):
@@ -187,12 +190,12 @@ def _named(base: type) -> type:
 def _wanted(path: Path) -> str:
     """Return what a pickle would have called, read without running it."""
     try:
-        found = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+        called = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     except Exception:
         # Only files of the zip format can be looked through; the caller then quotes the error.
         return ""
     known = {*_INERT, *_INERT_MAPPINGS}
-    return ", ".join(sorted(name for name in found if name not in known)[:5])
+    return ", ".join(sorted(name for name in called if name not in known)[:5])
 
 
 def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
@@ -201,6 +204,7 @@ def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
         inner = content.get(name) if name and isinstance(content, Mapping) else content
         if isinstance(inner, Mapping):
             tensors = {str(k): v for k, v in inner.items() if isinstance(v, Tensor)}
+            # Tensors beside a wrapper are the training's own, not the model's.
             if tensors and not (name == "" and any(w in content for w in WRAPPERS)):
                 return tensors
     raise UserError(
@@ -210,9 +214,9 @@ def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
 
 def _checked(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors without the prefix of DataParallel; a key must not stand twice."""
-    found = {key.removeprefix("module."): value for key, value in tensors.items()}
-    if not found:
+    stripped = {key.removeprefix("module."): value for key, value in tensors.items()}
+    if not stripped:
         raise UserError(f"{path}: holds no tensors")
-    if len(found) < len(tensors):
+    if len(stripped) < len(tensors):
         raise UserError(f"{path}: keys stand twice, with and without `module.`")
-    return found
+    return stripped

@@ -38,6 +38,7 @@ def main(word: str, file: Path, *, out: Path, size: int | None = None) -> None:
     encoder, report = convert(tensors, card, layout, size)
     facts = {"file": file.name, "sha256": sha256(file), "licence": card.licence}
     account = out.with_name(f"{out.name}.import.json")
+    # Also where the import fails below: the account names the keys that stood in the way.
     write_json(account, report.as_dict() | facts | {"differs": card.differs})
     print(report.summary())
     for name in ("differs", "unverified"):
@@ -49,7 +50,7 @@ def main(word: str, file: Path, *, out: Path, size: int | None = None) -> None:
             "which names every key"
         )
     settings = {"sha256": facts["sha256"], "size": encoder.size}
-    made = {
+    metadata = {
         "word": encoder.word,
         "family": encoder.family,
         "method": BUDGET,
@@ -64,4 +65,4 @@ def main(word: str, file: Path, *, out: Path, size: int | None = None) -> None:
         "code_version": provenance.code_version(),
         "lock_hash": provenance.lock_hash(),
     }
-    save_checkpoint(out, {"image": encoder}, made)
+    save_checkpoint(out, {"image": encoder}, metadata)

@@ -41,6 +41,7 @@ def encoder_of_file(template: str, spec: EncoderSpec) -> tuple[ImageEncoder, dic
     encoder = ImageEncoder(spec)
     expected = encoder.body.state_dict()
     classifiers = encoder.body.default_cfg["classifier"]
+    # Distilled models have two classifiers, and timm then names a tuple.
     heads = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers)
     left_out = sorted(k for k in tensors if k not in expected and k.rpartition(".")[0] in heads)
     wrong = {key: "not a key of it" for key in tensors if key not in expected}
@@ -57,6 +58,7 @@ def encoder_of_file(template: str, spec: EncoderSpec) -> tuple[ImageEncoder, dic
             f"{path}: not the weights of timm's {name} for encoder {spec.word}, {len(wrong)} keys "
             f"are wrong ({told}); for weights of others use `sista import` and method `released`"
         )
+    # What is absent by now are counters of batch norms: the encoder's own zeros stay.
     state = {key: tensors.get(key, wanted).to(wanted.dtype) for key, wanted in expected.items()}
     encoder.body.load_state_dict(state)
     facts = {"path": str(path), "sha256": sha256(path), "left_out": left_out}

@@ -6,7 +6,7 @@ from sista.importers._keys import CLIP_MEAN, CLIP_STD, openai_clip, transformers
 
 
 def _layouts() -> tuple[Layout, ...]:
-    found = []
+    layouts = []
     for side in (16, 32):
         spec = EncoderSpec(
             "vit_base",
@@ -43,8 +43,8 @@ def _layouts() -> tuple[Layout, ...]:
             ),
             side=side,
         )
-        found += [openai, hugging_face]
-    return tuple(found)
+        layouts += [openai, hugging_face]
+    return tuple(layouts)
 
 
 clip = Card(

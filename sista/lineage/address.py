@@ -11,6 +11,7 @@ from sista.errors import UserError
 from sista.runs.ancestry import resolve
 from sista.runs.record import read_record
 from sista.scoring.main_rows import main_rows, overall
+from sista.tasks._base import find_metric
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,14 @@ class Address:
 
     @property
     def text(self) -> str:
-        """What the number is, and its value in percent as the table prints it."""
+        """What the number is, and its value as the table prints it."""
         first = self.rows.iloc[0]
         values = self.rows["value"].dropna()
-        shown = "n/a" if values.empty else f"{100 * values.mean():.1f}"
-        spread = f" ± {100 * values.std(ddof=1):.1f}" if len(values) > 1 else ""
-        place = f"{first['variant']}/{first['encoder']}, {first['dataset']}/{first['fraction']}"
-        return f"{place}, {first['metric']}, {first['head']}: {shown}{spread}"
+        scale, digits = (100, 1) if find_metric(str(first["metric"])).percent else (1, 3)
+        shown = "n/a" if values.empty else f"{scale * values.mean():.{digits}f}"
+        spread = f" ± {scale * values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+        cell = f"{first['variant']}/{first['encoder']}, {first['dataset']}/{first['fraction']}"
+        return f"{cell}, {first['metric']}, {first['head']}: {shown}{spread}"
 
 
 def find(table: Path, row: str, column: str, head: str | None = None) -> Address:
@@ -56,6 +58,7 @@ def find(table: Path, row: str, column: str, head: str | None = None) -> Address
     variant, encoder = _split(row, 2, "VARIANT/ENCODER, e.g. sista/resnet_tiny")
     dataset, fraction, *metric = _split(column, 3, "DATASET/FRACTION, e.g. chexpert@phantom/10")
     rows = overall(frame) if metric else main_rows(frame, meta["main_metrics"])
+    # The tables of a report are named by their task; a scores table holds all of them.
     if table.stem in registry.names("tasks"):
         rows = rows[rows["task"] == table.stem]
     rows = _only(rows, "variant", variant, scores)
@@ -102,8 +105,8 @@ def _split(text: str, most: int, form: str) -> list[str]:
 
 
 def _only(rows: pd.DataFrame, name: str, value: str, scores: Path) -> pd.DataFrame:
-    found = rows[rows[name].astype(str) == value]
-    if found.empty:
+    chosen = rows[rows[name].astype(str) == value]
+    if chosen.empty:
         there = ", ".join(dict.fromkeys(map(str, rows[name])))
         raise UserError(f"{scores}: no {name} {value!r} there; valid: {there}")
-    return found
+    return chosen

@@ -9,10 +9,11 @@ from sista import tables
 
 # Differ between two equal runs, or name what they were made with.
 MADE_WITH = ("code_version", "lock_hash", "device")
+ALONE = ("only in the first", "only in the second")
 NOT_COMPARED = (*MADE_WITH, "wall_s", "peak_mb", "predictions_sha256")
 
 
-def compare(a: Path, b: Path) -> None:
+def compare(a: Path, b: Path, *, shared: bool = False) -> None:
     """Compare the values of two scores tables; exit with 1 and list the differences.
 
     Times, memory and file hashes are not compared. Another code version, environment lock or device
@@ -21,13 +22,19 @@ def compare(a: Path, b: Path) -> None:
     Args:
         a: a scores table.
         b: another one.
+        shared: rows that only one of them has are counted and are no difference: one grid has
+            more rows than the other.
     """
     first, second = (tables.read(path, "scores")[0] for path in (a, b))
     for name in MADE_WITH:
-        made = [", ".join(sorted(map(str, table[name].unique()))) for table in (first, second)]
-        if made[0] != made[1]:
-            print(f"{name}: {made[0]} and {made[1]}")
+        values = [", ".join(sorted(map(str, table[name].unique()))) for table in (first, second)]
+        if values[0] != values[1]:
+            print(f"{name}: {values[0]} and {values[1]}")
     differences = list(differing(first, second))
+    if shared:
+        alone = [line for line in differences if line.endswith(ALONE)]
+        differences = [line for line in differences if not line.endswith(ALONE)]
+        print(f"{len(first)} and {len(second)} rows, {len(alone)} of them in one table only")
     for line in differences[:50]:
         print(line)
     if len(differences) > 50:
@@ -46,14 +53,15 @@ def differing(first: pd.DataFrame, second: pd.DataFrame) -> Iterator[str]:
     )
     for record in both.to_dict("records"):
         row = {str(name): value for name, value in record.items()}
-        place = (
+        template = (
             "{protocol} {dataset} {head} {variant} {encoder} seed {seed} {fraction} % draw {draw} "
         )
-        text = (place + "{subset} {metric} {label}").format(**row)
+        text = (template + "{subset} {metric} {label}").format(**row)
         if row["_merge"] != "both":
-            yield f"{text}: only in {'the first' if row['_merge'] == 'left_only' else 'the second'}"
+            yield f"{text}: {ALONE[row['_merge'] != 'left_only']}"
             continue
         for name in numbers:
             left, right = row[f"{name}_a"], row[f"{name}_b"]
+            # NaN differs from everything, itself too; two of them are no difference.
             if left != right and not (pd.isna(left) and pd.isna(right)):
                 yield f"{text}: {name} {left!r} and {right!r}"

@@ -40,7 +40,7 @@ def crate(*, grid: Path, out: Path, results: Path = Path("results")) -> None:
     """
     if out.exists():
         raise UserError(f"{out}: exists; name a new folder")
-    plan = Grid.load(grid)
+    compared = Grid.load(grid)
     scores = results / "score" / f"{grid.stem}.parquet"
     page = results / "report" / grid.stem / "index.html"
     if not scores.is_file() or not page.is_file():
@@ -55,7 +55,7 @@ def crate(*, grid: Path, out: Path, results: Path = Path("results")) -> None:
     for path, name in copied.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, out / name)
-    title = plan.title or grid.stem
+    title = compared.title or grid.stem
     write_json(out / METADATA, document(title, links, copied, report))
     print(f"{out}: RO-Crate 1.1 with {len(copied)} files")
 
@@ -77,6 +77,7 @@ def document(
     title: str, links: dict[Path, Link], copied: dict[Path, str], report: Record
 ) -> dict[str, Any]:
     """Return the JSON-LD: descriptor, root, files, data sets, software, and an action a run."""
+    # An id with `#` is described only; files of the crate go by their relative path.
     names = {**{path: f"#{path.as_posix()}" for path in links}, **copied}
     files = [_file(path, name, links.get(path)) for path, name in copied.items()]
     parts = [{"@id": each["@id"]} for each in files]
@@ -119,36 +120,36 @@ def document(
 
 def _file(path: Path, name: str, link: Link | None) -> Entity:
     kind = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
-    found: Entity = {"@id": name, "@type": "File", "name": path.name}
-    found |= {"contentSize": str(path.stat().st_size)}
-    found |= {"encodingFormat": kind or "application/octet-stream"}
-    return found | ({"identifier": f"sha256:{link.sha256}"} if link and link.sha256 else {})
+    entity: Entity = {"@id": name, "@type": "File", "name": path.name}
+    entity |= {"contentSize": str(path.stat().st_size)}
+    entity |= {"encodingFormat": kind or "application/octet-stream"}
+    return entity | ({"identifier": f"sha256:{link.sha256}"} if link and link.sha256 else {})
 
 
 def _described(link: Link, name: str) -> Entity:
     """Return a file that is not in the crate."""
     text = "not in this crate"
-    found: Entity = {"@id": name, "@type": "CreativeWork", "name": link.path.as_posix()}
-    return found | {"identifier": f"sha256:{link.sha256}", "description": text}
+    entity: Entity = {"@id": name, "@type": "CreativeWork", "name": link.path.as_posix()}
+    return entity | {"identifier": f"sha256:{link.sha256}", "description": text}
 
 
 def _action(link: Link, names: dict[Path, str]) -> Entity:
     """Return the run that made a file."""
-    record, place = link.record, link.record_path
-    if record is None or place is None:
+    record, record_path = link.record, link.record_path
+    if record is None or record_path is None:
         raise UserError(f"{link.path}: has no record")
-    made = [resolve(place, name) for name in record.outputs]
+    outputs = [resolve(record_path, name) for name in record.outputs]
     return {
-        "@id": f"#run/{place.parent.as_posix()}",
+        "@id": f"#run/{record_path.parent.as_posix()}",
         "@type": "CreateAction",
-        "name": f"{record.stage} {place.parent.name}",
+        "name": f"{record.stage} {record_path.parent.name}",
         "instrument": {"@id": "#code"},
         "startTime": record.started.isoformat(),
         "endTime": (record.started + timedelta(seconds=record.wall_s)).isoformat(),
         "object": [{"@id": names[each.path]} for each in link.below if each.path in names]
         + ([{"@id": f"#raw/{record.run['dataset']}"}] if record.stage == "fetch" else []),
-        "result": [{"@id": names[path]} for path in made if path in names],
-        "description": names.get(place, place.as_posix()),
+        "result": [{"@id": names[path]} for path in outputs if path in names],
+        "description": names.get(record_path, record_path.as_posix()),
     }
 
 

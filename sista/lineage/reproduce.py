@@ -51,28 +51,28 @@ def reproduce(
         tolerance: largest difference allowed, in the unit of the metric (0 to 1).
         cores: for Snakemake; by default all.
     """
-    found = find(scores, row, column, head)
-    file = grid or Path("benchmarks") / f"{found.meta['grid']}.yaml"
-    one = one_row(Grid.load(file), found)
+    address = find(scores, row, column, head)
+    file = grid or Path("benchmarks") / f"{address.meta['grid']}.yaml"
+    one = one_row(Grid.load(file), address)
     files = weights(one)
     with TemporaryDirectory(prefix="sista_") as temporary:
-        place = folder or Path(temporary)
-        made = _run(one, files, place, cores or os.cpu_count() or 1)
-        again, meta = tables.read(made, "scores")
-    same, why = same_kind(found, {"hosts": meta.get("hosts")}, again.iloc[0].to_dict())
-    print(f"{scores}: {found.text}\n{why}")
-    worst = _compare(found, again, 0.0 if same and tolerance is None else tolerance)
+        run_folder = folder or Path(temporary)
+        new_scores = _run(one, files, run_folder, cores or os.cpu_count() or 1)
+        again, meta = tables.read(new_scores, "scores")
+    same, why = same_kind(address, {"hosts": meta.get("hosts")}, again.iloc[0].to_dict())
+    print(f"{scores}: {address.text}\n{why}")
+    worst = _compare(address, again, 0.0 if same and tolerance is None else tolerance)
     if worst:
         raise SystemExit(1)
 
 
-def one_row(grid: Grid, found: Address) -> dict[str, Any]:
+def one_row(grid: Grid, address: Address) -> dict[str, Any]:
     """Return a grid with the runs behind one number and no others.
 
     Raises:
         UserError: the grid has other settings now than the scores were made with.
     """
-    first = found.rows.iloc[0]
+    first = address.rows.iloc[0]
     variant = str(first["variant"])
     if variant not in grid.variants:
         raise UserError(f"variant {variant} is not in the grid; name the right one with --grid")
@@ -83,7 +83,7 @@ def one_row(grid: Grid, found: Address) -> dict[str, Any]:
             f"check out code {first['code_version']} or name another grid with --grid"
         )
     names = ("draw", "seed", "fraction")
-    draws, seeds, fractions = (sorted({int(v) for v in found.rows[name]}) for name in names)
+    draws, seeds, fractions = (sorted({int(v) for v in address.rows[name]}) for name in names)
     head, dataset = str(first["head"]), str(first["dataset"])
     entry = {"protocol": str(first["protocol"]), "dataset": dataset, "head": head}
     # A head without training has no cells to choose.
@@ -111,7 +111,7 @@ def weights(one: Mapping[str, Any]) -> list[Path]:
         UserError: a file is not there, or is outside the project's folder by `..`.
     """
     grid = Grid.model_validate(one)
-    found = []
+    files = []
     for variant in grid.variants:
         for encoder in grid.encoders:
             path = plan.weights_path(grid.settings_of(variant)[1], encoder)
@@ -122,19 +122,21 @@ def weights(one: Mapping[str, Any]) -> list[Path]:
                     f"variant {variant}: its weights {path} are not here; make them with "
                     "`sista import`, or start in the folder that holds them"
                 )
+            # The path is linked inside the new folder, where `..` would lead elsewhere.
             if ".." in path.parts:
                 raise UserError(f"variant {variant}: {path}: write its weights without `..`")
-            found.append(path)
-    return found
+            files.append(path)
+    return files
 
 
 def environment() -> dict[str, str]:
     """Return the variables of the run: this Python's programs, raw data wherever it runs."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    found = {**os.environ, "PATH": path}
+    variables = {**os.environ, "PATH": path}
+    # Absolute, since the run has another current folder.
     if data := os.environ.get("SISTA_DATA"):
-        found["SISTA_DATA"] = str(Path(data).absolute())
-    return found
+        variables["SISTA_DATA"] = str(Path(data).absolute())
+    return variables
 
 
 def copy_project(folder: Path, files: Iterable[Path] = ()) -> None:
@@ -176,20 +178,23 @@ def _run(grid: Mapping[str, Any], files: Iterable[Path], folder: Path, cores: in
     return folder / "results" / "score" / f"{NAME}.parquet"
 
 
-def same_kind(found: Address, again: Mapping[str, Any], row: Mapping[Any, Any]) -> tuple[bool, str]:
+def same_kind(
+    address: Address, again: Mapping[str, Any], row: Mapping[Any, Any]
+) -> tuple[bool, str]:
     """Return whether released and new values must be bit-equal, and why."""
-    hosts = [*(found.meta.get("hosts") or []), *(again["hosts"] or [])]
+    hosts = [*(address.meta.get("hosts") or []), *(again["hosts"] or [])]
+    # Both sides: the jobs of either may have run on several machines.
     kinds = {tuple(str(host.get(name)) for name in SAME) for host in hosts}
-    first = found.rows.iloc[0]
+    first = address.rows.iloc[0]
     other = [name for name in ("lock_hash", "device") if str(first[name]) != str(row[name])]
-    if not found.meta.get("hosts"):
+    if not address.meta.get("hosts"):
         return False, "the scores do not say on which machine they were made: within the interval"
     if len(kinds) > 1:
         return False, f"made on another kind of machine ({len(kinds)} kinds): within the interval"
     if other:
         return False, f"made with another {', '.join(other)}: within the interval"
     # A cell averages seeds and draws, which may be of several commits.
-    rows = found.rows.drop_duplicates("code_version").to_dict("records")
+    rows = address.rows.drop_duplicates("code_version").to_dict("records")
     if changed := [str(row["code_version"]) for row in rows if not same_code(row)]:
         why = f"made with other code ({', '.join(changed)}): within the interval"
         return False, f"{why}; `--tolerance 0` asks for the same bits"
@@ -204,8 +209,8 @@ def same_code(row: Mapping[Any, Any]) -> bool:
         row: of scores. Its `code_version` is this one, or a commit since which git knows of no
             change in the files that its jobs run.
     """
-    made = str(row["code_version"])
-    if made == provenance.code_version():
+    version = str(row["code_version"])
+    if version == provenance.code_version():
         return True
     files = [
         *plan.code("fetch", datasets=row["corpus"]),
@@ -217,18 +222,19 @@ def same_code(row: Mapping[Any, Any]) -> bool:
         *plan.code("score", tasks=row["task"]),
     ]
     # Exits with 1 where a file differs, with 128 where git does not know the commit.
-    command = ["git", "-C", str(provenance.ROOT), "diff", "--quiet", made, "--"]
+    command = ["git", "-C", str(provenance.ROOT), "diff", "--quiet", version, "--"]
     try:
         return subprocess.run([*command, *files], capture_output=True).returncode == 0
     except OSError:
         return False
 
 
-def _compare(found: Address, again: Any, tolerance: float | None) -> list[str]:
+def _compare(address: Address, again: Any, tolerance: float | None) -> list[str]:
     """Print every value beside the new one; return those that differ too much."""
-    first = found.rows.iloc[0]
+    first = address.rows.iloc[0]
     wrong = []
-    for old in found.rows.to_dict("records"):
+    for old in address.rows.to_dict("records"):
+        # Every metric and label was made again; the one behind the number is looked at.
         new = again[
             (again["draw"] == old["draw"])
             & (again["seed"] == old["seed"])
@@ -239,6 +245,7 @@ def _compare(found: Address, again: Any, tolerance: float | None) -> list[str]:
         ]
         value = float(new["value"].iloc[0]) if len(new) else float("nan")
         allowed = (old["high"] - old["low"]) / 2 if tolerance is None else tolerance
+        # Only NaN differs from itself.
         both_missing = value != value and old["value"] != old["value"]
         good = both_missing or abs(value - old["value"]) <= allowed
         text = f"draw {old['draw']}, seed {old['seed']}: {old['value']!r} and now {value!r}"

@@ -25,10 +25,10 @@ def trace(
         head: where a data set has several heads.
         results: folder of all results.
     """
-    found = find(table, row, column, head)
-    print(f"{table}: {found.text}")
-    print(f"scores      {found.scores}  sha256 {hash_of(found.scores)}")
-    for predictions, part in found.rows.groupby("predictions", sort=False):
+    address = find(table, row, column, head)
+    print(f"{table}: {address.text}")
+    print(f"scores      {address.scores}  sha256 {hash_of(address.scores)}")
+    for predictions, part in address.rows.groupby("predictions", sort=False):
         for one in part.to_dict("records"):
             print(f"  value     {one['value']!r}  draw {one['draw']}, seed {one['seed']}")
         first = part.iloc[0]
@@ -49,6 +49,7 @@ def _print(link: Link, depth: int, expected: str | None, seen: set[Path]) -> Non
     indent = "  " * depth
     print(f"{indent}{link.path}\n{indent}  sha256 {known}  ({state})")
     record = link.record
+    # A file that several runs read is followed once.
     if record is None or link.path in seen:
         return
     seen.add(link.path)

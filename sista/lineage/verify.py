@@ -59,6 +59,7 @@ def verify(*, results: Path = Path("results"), raw: bool = False) -> None:
 def record_paths(results: Path) -> Iterator[Path]:
     """Yield the records below a folder, sorted; raw data are not looked through."""
     for folder, names, files in os.walk(results):
+        # In place: `os.walk` goes on only into the folders that are left.
         names[:] = sorted(n for n in names if not n.startswith(".") and n != "raw")
         for name in sorted(files):
             if name == "run.json" or name.endswith(".run.json"):
@@ -74,6 +75,7 @@ def check(results: Path, records: list[Path], raw: bool = False) -> Iterator[Fin
             yield Finding("altered", path, str(error), "run its job again: delete its results")
             continue
         outputs = list(_outputs(path, record))
+        # Where a result itself is altered, what it was made from would be no news.
         yield from outputs
         if not outputs:
             yield from _inputs(path, record)
@@ -87,8 +89,8 @@ def _outputs(path: Path, record: Record) -> Iterator[Finding]:
         file = resolve(path, name)
         if not file.is_file():
             yield Finding("missing", file, f"{record.stage} made it", "run snakemake again")
-        elif (found := hash_of(file)) != fact.sha256:
-            text = f"recorded sha256 {fact.sha256[:12]}, found {found[:12]}"
+        elif (actual := hash_of(file)) != fact.sha256:
+            text = f"recorded sha256 {fact.sha256[:12]}, found {actual[:12]}"
             yield Finding("altered", file, text, AGAIN)
         elif file.stat().st_mtime > time.time() + FUTURE_SECONDS:
             text = "its time of change lies in the future; a clock was wrong"
@@ -104,10 +106,10 @@ def _inputs(path: Path, record: Record) -> Iterator[Finding]:
             continue
         beside = record_of(file)
         try:
-            made = read_record(beside).outputs.get(file.name) if beside else None
+            output = read_record(beside).outputs.get(file.name) if beside else None
         except UserError:
             continue
-        now = made.sha256 if made else hash_of(file)
+        now = output.sha256 if output else hash_of(file)
         if now != fact.sha256:
             text = f"made from another {name} ({fact.sha256[:12]}, now {now[:12]})"
             remedy = "run snakemake again; where it has nothing to do, delete the result first"
@@ -119,14 +121,14 @@ def _raw(path: Path, record: Record, results: Path, everything: bool) -> Iterato
     word = str(record.run["dataset"])
     dataset: Dataset = registry.find("datasets", word.partition("@")[0])
     own = "@" in word
-    place = path.parent / "raw" if own else Path(os.environ.get("SISTA_DATA", "")) / dataset.word
-    if not own and not ("SISTA_DATA" in os.environ and place.is_dir()):
+    folder = path.parent / "raw" if own else Path(os.environ.get("SISTA_DATA", "")) / dataset.word
+    if not own and not ("SISTA_DATA" in os.environ and folder.is_dir()):
         return
     try:
-        root, _ = dataset.locate(place)
+        root, _ = dataset.locate(folder)
     except UserError:
         # A file that tells the release is gone: it is named below.
-        root = place
+        root = folder
     listing = path.with_name("inventory.parquet")
     again = f"get the file again; if the change is meant, `rm {listing}` and run snakemake again"
     if own:
@@ -138,6 +140,7 @@ def _raw(path: Path, record: Record, results: Path, everything: bool) -> Iterato
         if not file.is_file():
             yield Finding("raw data", file, "is gone", again)
             continue
+        # The inode's time catches a file that was changed and given back its old time of change.
         state = file.stat()
         times = (row.get("mtime_ns"), row.get("ctime_ns"))
         same = state.st_size == row["size"] and (state.st_mtime_ns, state.st_ctime_ns) == times

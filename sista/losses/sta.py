@@ -1,6 +1,6 @@
 """STA, sparse token alignment: each word picks few patches, and what it picked must tell it again.
 
-The form is SPARC's (Bica et al. 2024, section 3.2), as METHODS.md reads SISTA's abstract.
+The form is SPARC's (Bica et al. 2024, section 3.2), as this project reads SISTA's abstract.
 """
 
 from collections.abc import Sequence

@@ -34,6 +34,7 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 def _by_score(truth: Floats, values: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """Return the weights of positives and negatives per distinct score, rising, [..., g]."""
     order = np.argsort(values, kind="stable")
+    # Equal scores are one threshold: their weights are added up.
     starts = np.concatenate([[0], np.flatnonzero(np.diff(values[order]) > 0) + 1])
     total = weight[..., order]
     positive = total * truth[order]
@@ -49,6 +50,7 @@ def auroc(target: ArrayLike, score: ArrayLike, weights: ArrayLike | None = None)
     if len(truth) == 0:
         return np.full(weight.shape[:-1], np.nan)
     positive, negative = _by_score(truth, values, weight)
+    # Of the negatives that tie with a positive half count as below it.
     below = np.cumsum(negative, axis=-1) - negative / 2
     pairs = positive.sum(axis=-1) * negative.sum(axis=-1)
     return _ratio((positive * below).sum(axis=-1), pairs)
@@ -63,9 +65,9 @@ def auprc(target: ArrayLike, score: ArrayLike, weights: ArrayLike | None = None)
     if len(truth) == 0:
         return np.full(weight.shape[:-1], np.nan)
     positive, negative = (part[..., ::-1] for part in _by_score(truth, values, weight))
-    found = np.cumsum(positive, axis=-1)
-    shown = found + np.cumsum(negative, axis=-1)
-    precision = np.divide(found, shown, out=np.zeros_like(found), where=shown > 0)
+    true_positives = np.cumsum(positive, axis=-1)
+    shown = true_positives + np.cumsum(negative, axis=-1)
+    precision = np.divide(true_positives, shown, out=np.zeros_like(true_positives), where=shown > 0)
     count = np.where(negative.sum(axis=-1) > 0, positive.sum(axis=-1), 0.0)
     return _ratio((positive * precision).sum(axis=-1), count)
 
@@ -121,10 +123,10 @@ def ece(
     (Naeini et al. 2015; of one class against the rest, not of the top label).
     """
     truth, values, weight = _labelled(target, score, weights)
-    place = np.clip((values * bins).astype(np.int64), 0, bins - 1)
+    bin_of = np.clip((values * bins).astype(np.int64), 0, bins - 1)
     gaps = np.zeros(weight.shape[:-1])
-    for each in np.unique(place):
-        inside = place == each
+    for each in np.unique(bin_of):
+        inside = bin_of == each
         # Not a matrix product: its bits could depend on the number of threads.
         gaps += np.abs((weight[..., inside] * (values - truth)[inside]).sum(axis=-1))
     return _ratio(gaps, weight.sum(axis=-1))

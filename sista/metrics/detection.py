@@ -75,8 +75,8 @@ def match(
     """
     parts = []
     counts = np.zeros(len(boxes))
-    for index, (found, true) in enumerate(zip(predictions, boxes, strict=True)):
-        guess = np.asarray(found, dtype=np.float64).reshape(-1, 5)
+    for index, (predicted, true) in enumerate(zip(predictions, boxes, strict=True)):
+        guess = np.asarray(predicted, dtype=np.float64).reshape(-1, 5)
         truth = np.asarray(true, dtype=np.float64)
         truth = truth.reshape(len(truth), -1)[:, :4] if truth.size else np.zeros((0, 4))
         counts[index] = len(truth)
@@ -89,6 +89,7 @@ def match(
     hit = np.concatenate([p[2] for p in parts] or [np.zeros((len(thresholds), 0), bool)], axis=1)
     new = np.concatenate([p[3] for p in parts] or [np.zeros(0)])
     outside = np.concatenate([p[4] for p in parts] or [np.zeros(0, bool)])
+    # Stable, as the merge sort of pycocotools: the order of equal scores decides AP.
     order = np.argsort(-score, kind="stable")
     return Matches(
         image[order], score[order], hit[:, order], new[order], outside[order], counts, thresholds
@@ -100,12 +101,13 @@ def _hits(overlaps: Floats, thresholds: tuple[float, ...]) -> NDArray[np.bool_]:
     hit = np.zeros((len(thresholds), len(overlaps)), dtype=bool)
     if overlaps.size == 0:
         return hit
-    for place, threshold in enumerate(thresholds):
+    for level, threshold in enumerate(thresholds):
         free = overlaps.copy()
         for row in np.flatnonzero(overlaps.max(axis=1) >= threshold):
+            # Read backwards: of equal IoUs pycocotools takes the last box.
             best = free.shape[1] - 1 - int(np.argmax(free[row, ::-1]))
             if free[row, best] >= threshold:
-                hit[place, row] = True
+                hit[level, row] = True
                 free[:, best] = -1.0
     return hit
 
@@ -146,6 +148,7 @@ def average_precision(
     )
     total = weight @ np.cumsum(shown, axis=0).T
     precision = np.divide(true, total, out=np.zeros_like(true), where=total > 0)
+    # The envelope: the best precision at this recall or any higher one.
     best = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
     recall = np.divide(true, boxes[..., None], out=np.zeros_like(true), where=boxes[..., None] > 0)
     reached = np.searchsorted(RECALLS, recall, side="right")
@@ -217,12 +220,13 @@ def _froc_of_one(matches: Matches, weight: Floats) -> float:
     if boxes == 0:
         return float("nan")
     each = weight[matches.image]
-    found = np.cumsum(each * matches.found) / boxes
+    sensitivity = np.cumsum(each * matches.found) / boxes
     alarms = np.cumsum(each * matches.outside) / images
-    if len(found) == 0:
+    if len(sensitivity) == 0:
         return 0.0
+    # The sensitivity is noted at the first prediction whose false alarms reach the level.
     first = np.searchsorted(alarms, FALSE_POSITIVES_PER_IMAGE, side="left")
-    noted = found[first[first < len(found)]]
+    noted = sensitivity[first[first < len(sensitivity)]]
     missing = len(first) - len(noted)
-    last = noted[-1] if len(noted) else found[-1]
+    last = noted[-1] if len(noted) else sensitivity[-1]
     return float(np.concatenate([noted, np.full(missing, last)]).mean())

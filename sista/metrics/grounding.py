@@ -55,6 +55,7 @@ def pointing(weights: Floats, share: Floats) -> Pointing:
         weights: `[..., P]` >= 0; each map is normalised here, an empty one gives NaN.
         share: `[..., P]` from `region_share`.
     """
+    # 0 / 0 of an empty map is the NaN that is promised.
     with np.errstate(invalid="ignore"):
         spread = weights / weights.sum(-1, keepdims=True)
     top = (weights == weights.max(-1, keepdims=True)).astype(float)

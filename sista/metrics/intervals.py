@@ -26,6 +26,7 @@ def patient_weights(patients: Sequence[str], replicates: int, seed: int = 0) -> 
     _, owner = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
     count = int(owner.max()) + 1 if len(owner) else 0
     generator = np.random.default_rng([seed, count])
+    # How often each patient is drawn is all that a resample consists of: no lists of indices.
     drawn = generator.multinomial(count, np.full(count, 1 / max(count, 1)), size=replicates)
     return drawn[:, owner].astype(np.float64)
 
@@ -59,6 +60,7 @@ def seeds_interval(points: ArrayLike, by_seed: ArrayLike) -> tuple[float, float,
         Low end, high end, p against 0; NaN where a seed has no value.
     """
     value = np.asarray(points, np.float64)
+    # Mean over seeds first: they share the test patients, so these errors do not average out.
     patients = float(np.nanstd(np.asarray(by_seed, np.float64).mean(0), ddof=1))
     seeds = float(value.std(ddof=1)) / np.sqrt(len(value))
     student = stats.t(len(value) - 1)
@@ -108,6 +110,7 @@ def delong(target: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
     ranks = stats.rankdata(values, axis=1)
     of_positives = stats.rankdata(values[:, positive], axis=1)
     of_negatives = stats.rankdata(values[:, ~positive], axis=1)
+    # Rank among all minus rank among its own kind: how many negatives score lower (ties half).
     by_positive = (ranks[:, positive] - of_positives) / n
     by_negative = 1 - (ranks[:, ~positive] - of_negatives) / m
     area = by_positive.mean(axis=1)
@@ -145,6 +148,7 @@ def delong_test(target: ArrayLike, first: ArrayLike, second: ArrayLike) -> tuple
         return float("nan"), float("nan")
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     difference = float(area[0] - area[1])
+    # Equal rankings have no variance, up to rounding.
     if variance <= 1e-15:
         return (0.0, 1.0) if difference == 0 else (float(np.copysign(np.inf, difference)), 0.0)
     z = difference / float(np.sqrt(variance))
@@ -158,5 +162,6 @@ def holm(p_values: ArrayLike) -> Floats:
     known = np.flatnonzero(~np.isnan(p))
     order = known[np.argsort(p[known], kind="stable")]
     factors = len(order) - np.arange(len(order))
+    # The running maximum keeps the order: a larger p never has a smaller adjusted one.
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
     return adjusted

@@ -51,7 +51,9 @@ def score_cut(
 
     def total(pairs: NDArray[np.bool_]) -> NDArray[np.float64]:
         kept = pairs[rows].astype(np.float32)
+        # The diagonal, which lies elsewhere once rows are chosen.
         kept[np.arange(rows.sum()), np.flatnonzero(rows)] = 0
+        # Added up in double: single precision counts exactly to 2**24 only.
         summed: NDArray[np.float64] = (left * (kept @ weights)).sum(0, dtype=np.float64)
         return summed
 
@@ -99,6 +101,7 @@ def cut_shares(
         chosen = generator.choice(len(cut), size, replace=False)
         kept = chosen[rows[chosen]]
         if len(kept) and size > 1:
+            # A report with itself: cut or not, it is no pair.
             own = cut[kept, kept].sum()
             shares.append((cut[np.ix_(kept, chosen)].sum() - own) / (len(kept) * (size - 1)))
     if not shares:

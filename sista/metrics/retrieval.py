@@ -43,7 +43,9 @@ def chance_recall(relevant: Bools, k: int) -> Floats:
     k = min(k, items)
     rest = items - wanted
     possible = rest >= k
+    # With fewer than k irrelevant items one of the first k is relevant; any valid number does here.
     room = np.where(possible, rest, k)
+    # In logarithms, since the factorials overflow; k! cancels.
     log_miss = gammaln(room + 1) - gammaln(room - k + 1) - gammaln(items + 1)
     log_miss += gammaln(items - k + 1)
     return np.where(possible, 1.0 - np.exp(log_miss), 1.0)
@@ -93,16 +95,16 @@ def cut_quality(
         rows: name and `[N]` bool of each group, e.g. normal and abnormal studies.
     """
     other = ~np.eye(len(same), dtype=bool)
-    found = {}
+    qualities = {}
     for name, chosen in rows.items():
         every = other[chosen]
         cut, truth = (similarity[chosen] > threshold)[every], same[chosen][every]
         both, count = float((cut & truth).sum()), every.sum()
-        found[name] = CutQuality(
+        qualities[name] = CutQuality(
             int(count),
             float(cut.mean()) if count else np.nan,
             float(truth.mean()) if count else np.nan,
             both / cut.sum() if cut.any() else np.nan,
             both / truth.sum() if truth.any() else np.nan,
         )
-    return found
+    return qualities

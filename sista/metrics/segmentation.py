@@ -83,6 +83,7 @@ def dice_mgca(counts: Overlap, weights: ArrayLike | None = None, batch: int = 16
     weight = _weights(counts, weights)
     values = per_image(counts)
     rows = weight.reshape(-1, weight.shape[-1])
+    # A sample with repeats is written out as a list of images, since batches are cut from lists.
     result = np.array([_mean_of_batches(np.repeat(values, r.astype(int)), batch) for r in rows])
     return result.reshape(weight.shape[:-1])
 

@@ -25,6 +25,7 @@ def other_patients(patients: NDArray[Any], swaps: int) -> NDArray[np.int64]:
     for swap in range(swaps):
         step = 1 + (swap * (count - 1)) // swaps
         other = (np.arange(count) + step) % count
+        # Studies of a patient may stand side by side: go on to the next one's.
         while (same := patients[other] == patients).any():
             other = np.where(same, (other + 1) % count, other)
         swapped[swap] = other

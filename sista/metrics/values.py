@@ -54,6 +54,7 @@ def value(metric: str, label: str, values: Floats, n: int, why_undefined: str) -
 
 def mean(parts: list[Floats]) -> Floats:
     """Return the mean over the classes that are defined in the whole sample; else NaN."""
+    # A class that the whole sample leaves undefined is left out of every replicate too.
     stacked = np.stack([p for p in parts if not np.isnan(p[0])] or parts)
     known = ~np.isnan(stacked)
     total = np.where(known, stacked, 0.0).sum(axis=0)

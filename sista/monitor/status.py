@@ -27,6 +27,7 @@ def status(grid: Path = Path("benchmarks/phantom.yaml")) -> None:
         grid: the grid file.
     """
     jobs = survey(Grid.load(grid), grid.stem)
+    # In a pipe there is no width to wrap at.
     Console(width=None if sys.stdout.isatty() else 200).print(view(jobs, str(grid)))
 
 
@@ -40,17 +41,17 @@ def watch(grid: Path = Path("benchmarks/phantom.yaml"), *, every: float = 2.0) -
         grid: the grid file.
         every: seconds between two looks.
     """
-    plan = Grid.load(grid)
-    jobs = survey(plan, grid.stem)
+    compared = Grid.load(grid)
+    jobs = survey(compared, grid.stem)
     try:
         if sys.stdout.isatty():
             with Live(view(jobs, str(grid)), auto_refresh=False) as live:
                 while not _finished(jobs):
                     time.sleep(every)
-                    jobs = survey(plan, grid.stem)
+                    jobs = survey(compared, grid.stem)
                     live.update(view(jobs, str(grid)), refresh=True)
         else:
-            _watch_in_log(plan, grid.stem, every)
+            _watch_in_log(compared, grid.stem, every)
     except KeyboardInterrupt:
         return
 
@@ -59,10 +60,10 @@ def _finished(jobs: list[Job]) -> bool:
     return all(job.state == "done" for job in jobs)
 
 
-def _watch_in_log(plan: Grid, name: str, every: float) -> None:
+def _watch_in_log(grid: Grid, name: str, every: float) -> None:
     said, when = "", 0.0
     while True:
-        jobs = survey(plan, name)
+        jobs = survey(grid, name)
         counts = line(jobs, with_time=False)
         if counts != said or time.monotonic() - when > LOG_EVERY_SECONDS:
             said, when = counts, time.monotonic()

@@ -62,6 +62,7 @@ def survey(grid: Grid, name: str) -> list[Job]:
 def _job(stage: str, path: Path, kind: tuple[str, ...]) -> Job:
     job = Job(stage, path, (stage, *kind), "to do", None)
     state = state_of(path.parent if stage == "report" else path)
+    # Asked before the result: that of an earlier run may still lie there.
     if state is not None:
         return Job(stage, path, job.kind, "running", max(0.0, time.time() - state.started))
     if path.is_file():
@@ -95,6 +96,7 @@ def seconds_left(jobs: list[Job]) -> dict[str, float | None]:
     for stage in dict.fromkeys(job.stage for job in jobs):
         waiting = [job for job in jobs if job.stage == stage and job.state != "done"]
         known = [took.get(job.kind) or took.get(job.kind[:1]) for job in waiting]
+        # One unknown kind of job makes the sum unknown; a guess would read as a promise.
         if any(times is None for times in known):
             left[stage] = None
             continue
@@ -118,6 +120,7 @@ def _tail(log: Path) -> Iterator[str]:
             text = stream.read().decode(errors="replace")
     except OSError:
         return
+    # A progress bar returns to the start of its line instead of ending it.
     for line in text.replace("\r", "\n").splitlines():
         if line.strip():
             yield line.strip()

@@ -67,6 +67,7 @@ class FrozenEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.BatchNorm2d(c, affine=False) for c in standardise or ())
+        # In a tuple, which hides it from torch: no submodule, no weights in the checkpoint.
         self._encoder: tuple[ImageEncoder | None] = (None,)
         self.levels: tuple[int, ...] = ()
         self.pyramid = SimplePyramid(pyramid) if pyramid else None

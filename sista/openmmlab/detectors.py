@@ -125,6 +125,7 @@ def yolov3_detector(
 
 def _bbox_head(shape: FeatureShape, classes: int, channels: Sequence[int]) -> dict[str, Any]:
     """Return mmdetection's configuration of the head; anchors scale with the image."""
+    # Anchors are pixels of the input; those of mmdetection fit images of 416.
     factor = shape.size / ANCHOR_SIZE
     anchors = [[(w * factor, h * factor) for w, h in level] for level in ANCHORS]
     strides = list(reversed(shape.strides))

@@ -102,6 +102,7 @@ def softnms(
     corners, left = boxes.clone(), scores.clone()
     sides = corners[:, 2:] - corners[:, :2] + offset
     areas = sides.prod(1)
+    # On the CPU, where mmcv calls this operator.
     alive = torch.ones(len(boxes), dtype=torch.bool)
     order: list[int] = []
     while bool(alive.any()):
@@ -212,6 +213,7 @@ def _focal(logits: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: 
     from torchvision.ops import sigmoid_focal_loss
 
     classes = logits.shape[1]
+    # Background is class C in mmdetection; it has no logit, so its column is dropped.
     truth = torch.nn.functional.one_hot(target, classes + 1)[:, :classes].to(logits.dtype)
     loss: Tensor = sigmoid_focal_loss(logits, truth, alpha=alpha, gamma=gamma)
     if weight.numel():

@@ -6,6 +6,7 @@ import numpy as np
 
 from sista.phantom.canvas import Points, View, spline
 
+# A film is looked at face to face: the patient's right lies on its left.
 SIDES = {"right": -1, "left": 1}
 
 
@@ -103,6 +104,7 @@ def lung(anatomy: Anatomy, side: str, raised: float = 0.0) -> Points:
         raised: how far the diaphragm of this side stands up (volume loss), chest units.
     """
     a, sign = anatomy, SIDES[side]
+    # v points down: the right diaphragm stands higher, since the liver lies under it.
     dome = a.dome + (0.05 if side == "left" else 0.0) - raised
     sulcus = a.sulcus + (0.03 if side == "left" else 0.0) - 0.6 * raised
     w, top = a.half_width, a.apex
@@ -133,6 +135,7 @@ def heart(anatomy: Anatomy, ratio: float) -> Points:
     """Return the heart's closed outline at cardiothoracic ratio `ratio`."""
     a = anatomy
     width = ratio * 2 * a.half_width
+    # About a third of the heart lies right of the midline.
     right, left = 0.34 * width, 0.66 * width
     top, base = a.heart_top, a.dome + 0.16
     middle = 0.5 * (top + a.dome)

@@ -51,6 +51,7 @@ def report_statistics(reports: Sequence[Sections], sample: int = 1500) -> dict[s
     """
     known = [report.normal for report in reports if report.normal is not None]
     result = {"share of normal studies": float(np.mean(known)) if known else float("nan")}
+    # Repeats grow with the number of reports: both sides are counted among equally many.
     order = np.random.default_rng(0).permutation(len(reports))[:sample]
     drawn = [reports[i] for i in order]
     groups = {
@@ -91,6 +92,7 @@ def near_shares(texts: Sequence[str]) -> tuple[float, float, float]:
     index = {word: i for i, word in enumerate(sorted(set().union(*sets)))}
     bags = np.zeros((len(sets), len(index)), dtype=np.float32)
     for row, bag in enumerate(sets):
+        # Sets as rows of 0 and 1: one product counts the shared words of all pairs.
         bags[row, [index[word] for word in bag]] = 1
     shared = bags @ bags.T
     size = bags.sum(1)
@@ -103,14 +105,14 @@ def near_shares(texts: Sequence[str]) -> tuple[float, float, float]:
 
 def phantom_reports(preset: Preset) -> list[Sections]:
     """Return the phantom's MIMIC-CXR reports that have both sections; no film is drawn."""
-    found = []
+    reports = []
     for index, count in roster(preset, "mimic_cxr"):
         for study in make_patient(preset, "mimic_cxr", index, count).studies:
             report = study.report
             normal = "No Finding" in report.labels
             if report.findings and report.impression:
-                found.append(Sections(report.findings, report.impression, normal))
-    return found
+                reports.append(Sections(report.findings, report.impression, normal))
+    return reports
 
 
 def openi_reports(labels: Path | None) -> list[Sections]:

@@ -106,6 +106,7 @@ class Pen:
         count, length, _ = paths.shape
         pixels = self.view.pixels(paths.reshape(-1, 2)).reshape(count, 2 * length) * 2
         ink, thick = round(255 * value), max(1, round(2 * width))
+        # Round joints cost time and show in thick lines only.
         joint = "curve" if thick > 5 else None
         for path in pixels.tolist():
             self.draw.line(path, fill=ink, width=thick, joint=joint)

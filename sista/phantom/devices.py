@@ -143,6 +143,7 @@ def draw_objects(
         kind = OBJECTS[rng.integers(len(OBJECTS))]
         size = rng.uniform(0.045, 0.08) * view.unit
         shapes.append(_object(pen, kind, at, size, rng))
+        # The denser object counts: attenuations of thin metal are not added up.
         total = np.maximum(total, pen.field())
     return total, shapes
 

@@ -169,6 +169,7 @@ def _sample(rng: np.random.Generator, kind: str) -> Finding:
     if kind in {"cardiomegaly", "hernia", "foreign_object"}:
         side = ""
     certain = kind == "foreign_object" or rng.random() > 0.16
+    # About half of what a reader suspects is there.
     visible = certain or rng.random() < 0.55
     return Finding(kind, side, zone, severity if certain else "mild", certain, visible, place)
 

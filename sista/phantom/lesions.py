@@ -100,6 +100,7 @@ def _consolidation(chest: Chest, finding: Finding, side: str, rng: np.random.Gen
     pen = Pen(chest.view)
     sign = SIDES[side]
     grain = noise(rng, chest.view.shape, 9 * chest.view.unit / 160)
+    # Air bronchograms: bronchi that hold air stay dark inside the filled lung.
     for _ in range(5):
         start = np.array(centre) + rng.normal(0, 0.35 * size, 2)
         angle = rng.normal(0.3, 0.7)
@@ -115,6 +116,7 @@ def _effusion(chest: Chest, finding: Finding, side: str, rng: np.random.Generato
     height = (0.26, 0.40, 0.58)[finding.grade] * (0.9 + 0.25 * finding.place[0])
     across = np.clip(np.abs(u) / np.float32(a.half_width), 0, 1)
     base = a.sulcus - 0.6 * chest.raised[side] + (0.03 if side == "left" else 0)
+    # A meniscus: the fluid stands highest at the chest wall.
     border = base - height * (0.45 + 0.55 * across**4)
     fluid = sigmoid((v - border) / np.float32(0.012)) * chest.lungs[side]
     chest.haze += chest.depth * fluid * np.float32(0.95)
@@ -141,6 +143,7 @@ def _pneumothorax(chest: Chest, finding: Finding, side: str, rng: np.random.Gene
     inner = fill(chest.view, outline)
     free = chest.lungs[side] * (1 - inner)
     pen = Pen(chest.view)
+    # The visceral pleura, a thin line beyond which no vessel runs.
     pen.line(np.concatenate([outline, outline[:1]]), 2.2 * chest.view.unit / 160, 1.0)
     edge = np.maximum(free, inner * 0.6) * chest.lungs[side]
     outer = np.abs(chest.view.grid[0]) > 0.2
@@ -157,10 +160,12 @@ def _cardiomegaly(chest: Chest, finding: Finding, side: str, rng: np.random.Gene
 def _edema(chest: Chest, finding: Finding, side: str, rng: np.random.Generator) -> Mask:
     sign, a, scale = SIDES[side], chest.anatomy, chest.view.unit / 160
     strength = (0.45, 0.65, 0.9)[finding.grade]
+    # Around the hilum, in the shape of a bat's wing.
     alpha = _patch(chest, rng, (sign * 0.30, a.heart_top + 0.18), (0.30, 0.42)) * chest.lungs[side]
     veil = noise(rng, chest.view.shape, 3.0 * scale) + noise(rng, chest.view.shape, 5.5 * scale)
     chest.haze += chest.depth * strength * alpha * np.clip(0.26 + 0.11 * veil, 0, 0.7)
     pen = Pen(chest.view)
+    # Kerley B lines: short, level, from the chest wall inwards, above the diaphragm.
     for _ in range(7 + 3 * finding.grade):
         v = rng.uniform(a.dome - 0.35, a.dome + 0.08)
         start = sign * (a.half_width - rng.uniform(0.015, 0.03))
@@ -176,6 +181,7 @@ def _atelectasis(chest: Chest, finding: Finding, side: str, rng: np.random.Gener
     if finding.zone == "lower":
         v = a.dome - chest.raised[side] - 0.07
     thick = (0.036, 0.044, 0.052)[finding.grade]
+    # Plates of collapsed lung, one above the other.
     for i in range(1 + finding.grade):
         length = 0.15 + 0.07 * finding.place[0] + 0.03 * finding.grade
         y = v - 0.085 * i + (finding.place[1] - 0.5) * 0.06
@@ -207,6 +213,7 @@ def _covid(chest: Chest, finding: Finding, side: str, rng: np.random.Generator) 
     sign, a, scale = SIDES[side], chest.anatomy, chest.view.unit / 160
     alpha = np.zeros(chest.view.shape, dtype=np.float32)
     for i in range(2 + finding.grade):
+        # Near the chest wall, from the base upwards.
         centre = sign * a.half_width * rng.uniform(0.7, 0.9), a.dome - 0.02 - 0.24 * i
         size = rng.uniform(0.11, 0.16)
         alpha = np.maximum(alpha, _patch(chest, rng, centre, (size, 1.2 * size)))
@@ -218,6 +225,7 @@ def _covid(chest: Chest, finding: Finding, side: str, rng: np.random.Generator) 
 
 def _emphysema(chest: Chest, finding: Finding, side: str, rng: np.random.Generator) -> Mask:
     chest.haze -= np.float32(0.12 * chest.depth) * chest.lungs[side]
+    # Vessels thin out; low diaphragms and the narrow heart are made with the chest.
     chest.air *= 1 - np.float32(0.55) * chest.lungs[side]
     return chest.lungs[side] > 0.5
 
@@ -227,6 +235,7 @@ def _fibrosis(chest: Chest, finding: Finding, side: str, rng: np.random.Generato
     alpha = _patch(chest, rng, (sign * 0.72 * a.half_width, a.dome - 0.08), (0.3, 0.34))
     alpha = alpha * chest.lungs[side]
     scale = chest.view.unit / 160
+    # A net of thin lines: bright where the noise passes through zero.
     mesh = np.exp(-((noise(rng, chest.view.shape, 6 * scale) / np.float32(0.3)) ** 2))
     chest.haze += chest.depth * alpha * (0.06 + (0.28, 0.36, 0.44)[finding.grade] * mesh)
     return alpha > 0.5
@@ -247,6 +256,7 @@ def _hernia(chest: Chest, finding: Finding, side: str, rng: np.random.Generator)
     centre = 0.05 + 0.1 * (finding.place[0] - 0.5), chest.anatomy.dome - 0.04
     r = np.hypot((u - centre[0]) / 1.2, v - centre[1])
     alpha = sigmoid((size - r) / np.float32(0.01))
+    # Gas collects in the upper part of the hernia.
     gas = sigmoid((0.8 * size - r) / np.float32(0.01)) * sigmoid((centre[1] - v) / 0.006)
     chest.bulk += chest.depth * (0.35 * alpha - 0.65 * gas)
     return alpha > 0.5

@@ -77,6 +77,9 @@ class Patient:
         """Number that no patient of another layout has."""
         return RANGE * LAYOUTS.index(self.layout) + self.index + 1
 
+    # Streams in use: 0 number of studies, 1 chest, findings and report, 2 films, 3 subset, 4 ids
+    # and file flavours, 5 further views, 6 what one layout alone needs. A new use takes a new
+    # number: a draw more in a shared stream would change every film after it.
     def rng(self, *stream: int) -> np.random.Generator:
         """Return a generator for one purpose of this patient."""
         return np.random.default_rng([self.seed, LAYOUTS.index(self.layout), self.index, *stream])

@@ -92,6 +92,7 @@ def _set_pixels(data: Dataset, pixels: Field, bits: int, compressed: bool) -> No
         buffer = io.BytesIO()
         Image.fromarray(to_bytes(pixels)).save(buffer, "JPEG", quality=JPEG_QUALITY)
         data.PixelData = encapsulate([buffer.getvalue()])
+        # Compressed pixels come in fragments and name no length (DICOM PS3.5, A.4).
         data["PixelData"].is_undefined_length = True
         data.LossyImageCompression = "01"
     else:

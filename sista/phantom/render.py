@@ -66,6 +66,7 @@ def render(
         if finding.kind == "foreign_object":
             continue
         for side, mask in draw(chest, finding, rng):
+            # What lies behind the heart could not be outlined on a frontal film.
             clean = mask if finding.kind in {"cardiomegaly", "hernia"} else _solid(mask & ~behind)
             if clean.sum() >= SMALLEST:
                 marks.append(Mark(finding, side, clean))
@@ -104,10 +105,12 @@ def _chest(
         if finding.kind == "cardiomegaly":
             ratio = (0.52, 0.555, 0.605)[finding.grade] + 0.03 * (finding.place[0] - 0.5)
         elif finding.kind == "emphysema":
+            # Overinflation: low, flat diaphragms and a narrow heart.
             shape = replace(shape, dome=shape.dome + 0.12, sulcus=shape.sulcus + 0.07)
             ratio = min(ratio, 0.40)
         elif finding.kind == "atelectasis":
             for side in finding.sides:
+                # Collapsed lung draws the diaphragm up.
                 raised[side] += (0.03, 0.06, 0.09)[finding.grade]
     lungs = {side: fill(view, lung(shape, side, raised[side])) for side in SIDES}
     outline = heart(shape, ratio)

@@ -89,6 +89,7 @@ def write_report(
         view: `PA` or `AP`.
         follow_up: whether an earlier study of the patient exists.
     """
+    # A few readers write most of the reports, each with sentences of their own.
     reader = int(min(READERS - 1, rng.geometric(0.09) - 1))
     labels: dict[str, int] = {}
     positive = [_sentences(rng, reader, finding, labels, follow_up) for finding in findings]
@@ -103,6 +104,7 @@ def write_report(
         body.append(_pick(rng, phrases.EXTRAS))
     if not findings:
         labels["No Finding"] = 1
+    # Some reports lack a section, as real ones do.
     shape = rng.random()
     minor = all(f.kind in phrases.MINOR and f.severity == "mild" and f.certain for f in findings)
     said = [] if minor and shape >= 0.5 else [short for _, short in positive]
@@ -159,6 +161,7 @@ def _denials(
         slots.append((4, phrases.NO_EDEMA, 0.2))
     slots.append((5, phrases.MEDIASTINUM, 0.3))
     slots.append((6, phrases.BONES, 0.35))
+    # The order of the sentences is the reader's own too.
     slots.sort(key=lambda entry: _habit(reader, entry[0], 99))
     sentences = []
     for slot, pool, share in slots:
@@ -182,6 +185,7 @@ def _sentences(
     """Return the sentence for FINDINGS and the phrase for IMPRESSION; note the labels."""
     value = 1 if finding.certain else -1
     for label in phrases.LABELS[finding.kind]:
+        # Stated (1) wins over uncertain (-1).
         labels[label] = max(labels.get(label, value), value)
     templates = phrases.STATED[finding.kind]
     long = _words(rng, finding, _own(rng, reader, finding.kind, templates))
@@ -228,6 +232,7 @@ def _cased(sentence: str) -> str:
 def _impression(rng: np.random.Generator, reader: int, shorts: list[str], abnormal: bool) -> str:
     """Return the IMPRESSION: a stock line for a normal study, else the findings in short."""
     if not shorts:
+        # The last two say that the film is normal, which one with a slight finding is not.
         lines = phrases.NORMAL_IMPRESSIONS[: -2 if abnormal else None]
         return _stock(rng, reader, 8, tuple((line, ()) for line in lines))[0]
     if len(shorts) > 1 and rng.random() < 0.35:

@@ -20,6 +20,7 @@ def ribs(view: View, anatomy: Anatomy, rng: np.random.Generator) -> Field:
     a = anatomy
     u, v = view.grid
     out = np.minimum(np.abs(u) / np.float32(a.half_width), np.float32(1.15))
+    # At the chest wall posterior ribs bend down and anterior ones up, towards each other.
     turn = np.maximum(out - 0.72, 0) ** 2
     start = a.apex - 0.06 - a.rib_phase * a.ribs
     back = (v - start - a.rib_slope * a.half_width * out**1.6 - 2.2 * turn) / a.ribs
@@ -38,13 +39,14 @@ def _bands(phase: Field, rng: np.random.Generator, half: float, cortex: float) -
     distance = np.abs((np.arange(PROFILE) + 0.5) / PROFILE - 0.5)[None]
     widths = half * rng.uniform(0.85, 1.15, (RIB_COUNT, 1))
     values = rng.uniform(0.75, 1.15, (RIB_COUNT, 1))
+    # The lowest ribs fade into the abdomen.
     values[-3:, 0] *= [0.7, 0.4, 0.2]
     inside = (widths - distance) * 14
     edge = np.maximum(0, 1 - np.abs(inside - 0.9))
     profile = values * (np.clip(inside + 0.5, 0, 1) * 0.62 + edge * 0.6 * cortex)
     table = np.pad(profile, ((1, 1), (0, 0))).ravel().astype(np.float32)
-    place = np.clip((phase + 1) * np.float32(PROFILE), 0, table.size - 1)
-    bands: Field = table[place.astype(np.intp)]
+    position = np.clip((phase + 1) * np.float32(PROFILE), 0, table.size - 1)
+    bands: Field = table[position.astype(np.intp)]
     return bands
 
 

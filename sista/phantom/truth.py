@@ -41,6 +41,7 @@ def tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 def encode(mask: NDArray[np.bool_]) -> str:
     """Return a mask as JSON `{"size": [h, w], "counts": COCO compressed RLE}`."""
+    # pycocotools counts down the columns and takes this memory order alone.
     code = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
     return json.dumps({"size": list(mask.shape), "counts": code["counts"].decode()})
 

@@ -42,6 +42,7 @@ def write(layout: str, preset: Preset, folder: Path, threads: int = 1) -> None:
         for batch in track(batches, f"phantom {layout}", len(tasks)):
             for table, lines in batch.items():
                 rows.setdefault(table, []).extend(lines)
+        # Taken out first: the truth is no table of the source's layout.
         write_truth(temporary, rows.pop("truth"))
         module.finish(temporary, rows)
 

@@ -30,6 +30,7 @@ def apply_policy(values: Values, names: Sequence[str], policy: str) -> Values:
     uncertain, blank = values == -1, np.isnan(values)
     result = values.astype(np.float64).copy()
     if policy in ("u_ones", "u_zeros", "mixed", "u_ignore"):
+        # CheXpert's labeller leaves blank what a report does not mention: taken for absent.
         result[blank] = 0.0
     fill = {"u_ones": 1.0, "u_zeros": 0.0}.get(policy, np.nan)
     target = np.array([MIXED.get(n, 0.0) for n in names]) if policy == "mixed" else fill

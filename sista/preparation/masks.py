@@ -78,6 +78,7 @@ def fill_boxes(boxes: Iterable[Sequence[float]], height: int, width: int) -> Mas
 
 def to_json(mask: NDArray[np.generic]) -> str:
     """Return a mask as JSON `{"size": [h, w], "counts": "<COCO compressed RLE>"}`."""
+    # pycocotools counts down the columns and takes this memory order alone.
     code = coco.encode(np.asfortranarray(np.asarray(mask) > 0, dtype=np.uint8))
     return json.dumps({"size": [int(v) for v in code["size"]], "counts": code["counts"].decode()})
 

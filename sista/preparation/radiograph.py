@@ -37,10 +37,11 @@ class Radiograph:
     @property
     def content_hash(self) -> str:
         """16 hex digits of the SHA-256 of the size and the native pixels."""
+        # The size belongs to it: the same bytes in another shape are another film.
         height, width = self.pixels.shape
-        found = hashlib.sha256(f"{height}x{width}:".encode())
-        found.update(np.ascontiguousarray(self.pixels).data)
-        return found.hexdigest()[:16]
+        digest = hashlib.sha256(f"{height}x{width}:".encode())
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        return digest.hexdigest()[:16]
 
 
 def load(path: Path) -> Radiograph:
@@ -66,6 +67,7 @@ def load(path: Path) -> Radiograph:
 
 
 def _dicom(path: Path) -> Radiograph:
+    # Downloads hold headers whose values break the standard; the pixels are checked below.
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
         data = pydicom.dcmread(path)
@@ -75,10 +77,14 @@ def _dicom(path: Path) -> Radiograph:
         values = data.pixel_array
         if values.ndim != 2:
             values = _grey(values, path)
+        # Eight bits without window or look-up are display values already and stay as stored.
         plain = data.BitsStored == 8 and not ({"VOILUTSequence", "WindowCenter"} & set(data.dir()))
         if not plain or "RescaleSlope" in data or "ModalityLUTSequence" in data:
+            # In this order: the window is given in units after the modality look-up (DICOM PS3.4,
+            # N.2).
             values = apply_voi_lut(apply_modality_lut(values, data), data)
     pixels = _to_8_bit(values)
+    # MONOCHROME1: the smallest value is white (DICOM PS3.3, C.7.6.3.1.2).
     if data.get("PhotometricInterpretation") == "MONOCHROME1":
         pixels = 255 - pixels
     patient = str(data.get("PatientID", "") or "").strip()
@@ -93,6 +99,7 @@ def _check_complete(data: Any, path: Path) -> None:
         return
     frames = list(pydicom.encaps.generate_frames(data.PixelData, number_of_frames=1))
     is_jpeg = syntax in (pydicom.uid.JPEGBaseline8Bit, pydicom.uid.JPEGExtended12Bit)
+    # FF D9 ends a JPEG; DICOM may pad it to an even length behind that.
     if is_jpeg and b"\xff\xd9" not in frames[0][-4:]:
         raise UserError(f"{path}: the DICOM file is truncated; download it again")
 
@@ -115,6 +122,7 @@ def _to_8_bit(values: NDArray[Any]) -> Pixels:
 
 
 def _spacing(data: Any) -> float:
+    # The second is measured at the detector, where the chest is projected larger than it is.
     for name in ("PixelSpacing", "ImagerPixelSpacing"):
         try:
             value = float(data[name].value[0])
@@ -128,6 +136,7 @@ def _spacing(data: Any) -> float:
 def _picture(path: Path) -> Radiograph:
     with Image.open(path) as image:
         image.load()
+        # 16 bits: Pillow's conversion to L would cut at 255 instead of scaling.
         if image.mode.startswith(("I", "F")):
             return Radiograph(_to_8_bit(np.asarray(image)))
         return Radiograph(np.ascontiguousarray(np.asarray(image.convert("L"))))

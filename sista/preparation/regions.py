@@ -20,6 +20,7 @@ def read_regions(root: Path, images: "pd.Series[str]") -> pd.DataFrame:
         images: ids of the manifest.
     """
     source = root / PHANTOM_TRUTH
+    # The table exists all the same: a rule of the workflow has the same outputs for every data set.
     if not source.is_file():
         return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
     truth = pd.read_parquet(source, columns=["image_id", "finding", "mask"])

@@ -64,14 +64,14 @@ def not_nested(split: pd.DataFrame) -> list[str]:
 def class_counts(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> pd.DataFrame:
     """Return positives, negatives and other values (uncertain, unknown) per subset and finding."""
     known = frame.set_index("image_id")
-    found = []
+    rows = []
     for name, ids in subsets.items():
         part = known.loc[list(ids)]
         for column in [c for c in frame.columns if c.startswith("label.")]:
             positive, negative = int((part[column] == 1).sum()), int((part[column] == 0).sum())
             counts = (positive, negative, len(part) - positive - negative)
-            found.append((name, column.removeprefix("label."), *counts))
-    return pd.DataFrame(found, columns=["subset", "label", "positive", "negative", "other"])
+            rows.append((name, column.removeprefix("label."), *counts))
+    return pd.DataFrame(rows, columns=["subset", "label", "positive", "negative", "other"])
 
 
 @dataclass(frozen=True)
@@ -105,15 +105,16 @@ def audit(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> Audit:
     index = _names(frame)
     for name, entries in subsets.items():
         ids = [index.get(entry) or index.get(PurePosixPath(entry).stem) for entry in entries]
-        unmatched[name] = [e for e, found in zip(entries, ids, strict=True) if found is None]
-        found_ids = [found for found in ids if found is not None]
-        matched[name] = list(dict.fromkeys(found_ids))
-        if len(found_ids) > len(matched[name]):
-            twice = {i for i, n in Counter(found_ids).items() if n > 1}
+        unmatched[name] = [e for e, image in zip(entries, ids, strict=True) if image is None]
+        images = [image for image in ids if image is not None]
+        matched[name] = list(dict.fromkeys(images))
+        if len(images) > len(matched[name]):
+            twice = {i for i, n in Counter(images).items() if n > 1}
             doubled.append(f"listed more than once in {name}: {listed(twice)}")
     fractions = {int(n[6:]): n for n in matched if n.startswith("train_") and n[6:].isdigit()}
     disjoint = {n: ids for n, ids in matched.items() if n not in fractions.values()}
     if fractions and "train" not in disjoint:
+        # Fractions lie inside each other, so the largest alone is compared with val and test.
         largest = fractions[max(fractions)]
         disjoint = {largest: matched[largest], **disjoint}
     ladder = {fraction: set(matched[name]) for fraction, name in fractions.items()}
@@ -129,12 +130,13 @@ def audit(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> Audit:
 
 def _names(frame: pd.DataFrame) -> dict[str, str]:
     """Return image ids by every name a list file may use; names of two images are left out."""
-    found: dict[str, set[str]] = {}
+    images_of: dict[str, set[str]] = {}
     for image, path in zip(frame.image_id, frame.path, strict=True):
         pure = PurePosixPath(path)
         for name in {image, path, pure.name, pure.stem}:
-            found.setdefault(name, set()).add(image)
-    single = {name: ids.pop() for name, ids in found.items() if len(ids) == 1}
+            images_of.setdefault(name, set()).add(image)
+    # A name of two images would match either; such names count as not found.
+    single = {name: ids.pop() for name, ids in images_of.items() if len(ids) == 1}
     return single | dict(zip(frame.image_id, frame.image_id, strict=True))
 
 
@@ -175,15 +177,15 @@ def audit_split(manifest: Path, *, split: Path | None = None, lists: tuple[str, 
         pairs = [entry.partition("=") for entry in lists]
         if bad := [name for name, equals, file in pairs if not (equals and file)]:
             raise UserError(f"--lists {bad[0]}: expected NAME=FILE, e.g. train=train.txt")
-        found = audit({name: read_list(Path(file)) for name, _, file in pairs}, frame)
+        audited = audit({name: read_list(Path(file)) for name, _, file in pairs}, frame)
     else:
         table, _ = tables.read(split or manifest.with_suffix(".split.parquet"), "split")
-        found = audit(_subsets_of(table), frame)
-        found.problems.extend(not_nested(table))
-    _show(found, str(meta.get("dataset", manifest)))
-    if found.problems:
+        audited = audit(_subsets_of(table), frame)
+        audited.problems.extend(not_nested(table))
+    _show(audited, str(meta.get("dataset", manifest)))
+    if audited.problems:
         raise UserError(
-            f"{len(found.problems)} problem(s) in the split:\n" + "\n".join(found.problems)
+            f"{len(audited.problems)} problem(s) in the split:\n" + "\n".join(audited.problems)
         )
 
 
@@ -196,21 +198,21 @@ def _subsets_of(table: pd.DataFrame) -> dict[str, list[str]]:
     }
 
 
-def _show(found: Audit, dataset: str) -> None:
+def _show(audited: Audit, dataset: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     table = Table("list", "images", "class", "positive", "negative", "uncertain or unknown")
-    for row in found.counts.itertuples(index=False):
+    for row in audited.counts.itertuples(index=False):
         subset, label, positive, negative, other = map(str, row)
-        table.add_row(subset, str(found.sizes[subset]), label, positive, negative, other)
-    console.print(f"{dataset}: {', '.join(f'{n} {size}' for n, size in found.sizes.items())}")
+        table.add_row(subset, str(audited.sizes[subset]), label, positive, negative, other)
+    console.print(f"{dataset}: {', '.join(f'{n} {size}' for n, size in audited.sizes.items())}")
     console.print(table)
-    for name, entries in found.unmatched.items():
+    for name, entries in audited.unmatched.items():
         if entries:
             console.print(f"{name}: {len(entries)} names are not in the manifest")
-    if not found.problems:
+    if not audited.problems:
         console.print("no image, patient or pixel hash in two sets; fractions are nested")
 
 

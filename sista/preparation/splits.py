@@ -97,6 +97,7 @@ def _rows(dataset: str, subset: str, draw: int, fraction: int, ids: pd.Series) -
 
 def _order(seed: str) -> Order:
     """Return a sort key that shuffles ids the same way on every machine."""
+    # A hash and no generator: an image keeps its rank when others come or go.
     return lambda name: hashlib.blake2b(f"{seed}|{name}".encode(), digest_size=8).digest()
 
 
@@ -111,8 +112,9 @@ def groups(patients: Sequence[str], hashes: Sequence[str]) -> list[str]:
         return name
 
     owner: dict[str, str] = {}
-    for patient, found in zip(patients, hashes, strict=True):
-        first, second = sorted((root(owner.setdefault(found, patient)), root(patient)))
+    for patient, pixel_hash in zip(patients, hashes, strict=True):
+        # Union-find with path halving; the smaller name is the root, whatever the order of rows.
+        first, second = sorted((root(owner.setdefault(pixel_hash, patient)), root(patient)))
         parent[second] = first
     return [root(patient) for patient in patients]
 
@@ -128,9 +130,11 @@ def _subsets(
     if not given.any():
         return _spread(group, values, SHARES, order)
     _check_official(frame, official)
+    # By group: an image without an official set follows the other images of its patient.
     of_group = {g: s for g, s, known in zip(group, official, given, strict=True) if known}
     subsets = np.array([of_group.get(g, "train") for g in group], dtype=object)
     train_size = int((subsets == "train").sum())
+    # val is drawn first, a missing test set from what is left; both come out of train.
     for missing in [name for name in ("val", "test") if name not in set(subsets)]:
         share = val_share if missing == "val" else SHARES["test"]
         if val_cap is not None and missing == "val" and train_size:
@@ -161,17 +165,19 @@ def _spread(
 ) -> NDArray[np.object_]:
     """Deal whole groups to subsets: each to the subset that lacks most, stratum by stratum."""
     members: dict[str, list[int]] = {}
-    for place, name in enumerate(group):
-        members.setdefault(name, []).append(place)
+    for row, name in enumerate(group):
+        members.setdefault(name, []).append(row)
     present: NDArray[np.bool_] = np.greater(np.nan_to_num(values), 0)
+    # Groups are dealt by pattern, the rarest class first, so that few cases spread evenly.
     rare_first = np.argsort(present.sum(axis=0), kind="stable")
     ordered = present[:, rare_first]
-    pattern = {name: _any(ordered[places]) for name, places in members.items()}
+    pattern = {name: _any(ordered[rows]) for name, rows in members.items()}
     result = np.empty(len(group), dtype=object)
     dealt = dict.fromkeys(shares, 0)
     total = 0
     for name in sorted(members, key=lambda g: (pattern[g], order(g))):
         total += len(members[name])
+        # To the subset that is furthest behind its share of the images dealt so far.
         subset = max(shares, key=lambda s: shares[s] * total - dealt[s])
         dealt[subset] += len(members[name])
         result[members[name]] = subset
@@ -191,30 +197,30 @@ def _fractions(
     order: Order,
 ) -> Iterable[tuple[int, NDArray[np.intp] | str]]:
     """Yield each fraction, largest first, with its images or the reason why it is refused."""
-    shuffle = {place: order(frame.image_id.iloc[place]) for place in train}
-    pool: NDArray[np.intp] = np.array(
-        sorted(train, key=lambda place: shuffle[place]), dtype=np.intp
-    )
+    shuffle = {row: order(frame.image_id.iloc[row]) for row in train}
+    pool: NDArray[np.intp] = np.array(sorted(train, key=lambda row: shuffle[row]), dtype=np.intp)
     needs = _needs(values[train], names)
     for fraction in sorted(FRACTIONS, reverse=True):
+        # Half up: Python's `round` would go to the even number.
         size = max(1, int(len(train) * fraction / 100 + 0.5))
         chosen = pool if size >= len(pool) else _draw(pool, values, needs, size)
         if isinstance(chosen, str):
             yield fraction, f"{fraction} % of {len(train)} training images is {size}: {chosen}"
         else:
+            # The next smaller fraction is drawn from this one, which nests them.
             pool = chosen
             yield fraction, np.sort(pool)
 
 
 def _needs(values: Labels, names: list[str]) -> list[tuple[int, float, str]]:
     """Return what every fraction must hold: rarest first (class, value, words for it)."""
-    found = []
-    for place, name in enumerate(names):
-        counts = {value: int((values[:, place] == value).sum()) for value in (1.0, 0.0)}
+    needs = []
+    for column, name in enumerate(names):
+        counts = {value: int((values[:, column] == value).sum()) for value in (1.0, 0.0)}
         if all(counts.values()):
             words = {1.0: f"a positive of {name}", 0.0: f"a negative of {name}"}
-            found += [(counts[value], place, value, words[value]) for value in (1.0, 0.0)]
-    return [(place, value, words) for _, place, value, words in sorted(found)]
+            needs += [(counts[value], column, value, words[value]) for value in (1.0, 0.0)]
+    return [(column, value, words) for _, column, value, words in sorted(needs)]
 
 
 def _draw(
@@ -227,8 +233,9 @@ def _draw(
         while lacking := _lacking(np.array(kept, dtype=np.intp), values, needs):
             if len(kept) == size:
                 return f"too few images to hold {lacking[0][2]} beside the other classes"
-            place, value, _ = lacking[0]
-            able = [p for p in pool if values[p, place] == value]
+            column, value, _ = lacking[0]
+            able = [p for p in pool if values[p, column] == value]
+            # The image that meets most of the open needs at once, so that small fractions suffice.
             kept.append(max(able, key=lambda p: sum(values[p, c] == v for c, v, _ in lacking)))
         rest = pool[~np.isin(pool, kept)]
         filled = _systematic(rest, values, size - len(kept))
@@ -249,10 +256,12 @@ def _systematic(pool: NDArray[np.intp], values: Labels, size: int) -> NDArray[np
         return pool[:0]
     present = np.nan_to_num(values[pool]) > 0
     rare_last = np.argsort(present.sum(axis=0), kind="stable")[::-1]
+    # `lexsort` sorts by its last key first: by the rarest class; ties keep the shuffled order.
     columns = [np.arange(len(pool)), *(present[:, c] for c in rare_last)]
     by_pattern = pool[np.lexsort(columns)]
-    places = ((np.arange(size) + 0.5) * len(pool) / size).astype(np.intp)
-    return by_pattern[places]
+    # The middle of each of `size` equal stretches.
+    positions = ((np.arange(size) + 0.5) * len(pool) / size).astype(np.intp)
+    return by_pattern[positions]
 
 
 def validate_split(split: pd.DataFrame, manifest: pd.DataFrame) -> None:

@@ -109,13 +109,13 @@ class TaskTable:
 
     def groups(self) -> list[tuple[str, int]]:
         """Return the headings over the columns and how many columns each covers."""
-        found: list[tuple[str, int]] = []
+        headings: list[tuple[str, int]] = []
         for column in self.columns:
-            if found and found[-1][0] == column.group:
-                found[-1] = (column.group, found[-1][1] + 1)
+            if headings and headings[-1][0] == column.group:
+                headings[-1] = (column.group, headings[-1][1] + 1)
             else:
-                found.append((column.group, 1))
-        return found
+                headings.append((column.group, 1))
+        return headings
 
 
 def share_of_labels(fraction: int) -> str:
@@ -154,7 +154,8 @@ def task_table(rows: pd.DataFrame, task: str) -> TaskTable:
     names = ["protocol", "dataset", "column_head", "metric", "fraction"]
     unique = keyed[names].drop_duplicates().to_numpy().tolist()
     columns = [Column(str(p), str(d), str(h), str(m), int(f)) for p, d, h, m, f in unique]
-    order = {column.group: place for place, column in reversed(list(enumerate(columns)))}
+    # Reversed, so that the first column of a group decides where the group stands.
+    order = {column.group: position for position, column in reversed(list(enumerate(columns)))}
     columns.sort(key=lambda column: (column.protocol, order[column.group], column.fraction))
     blocks = tuple(_block(part, columns) for _, part in keyed.groupby("encoder", sort=False))
     notes = [c.note for b in blocks for row in b.rows.values() for c in row.values() if c.note]
@@ -187,6 +188,7 @@ def _block(part: pd.DataFrame, columns: Iterable[Column]) -> Block:
         cells = {name: row[column] for name, row in block.rows.items()}
         metric = find_metric(column.metric)
         sign = -1 if metric.lower_is_better else 1
+        # As printed: what reads the same is best together, and all the same is best nowhere.
         shown = [sign * round(c.mean, 3) for c in cells.values() if not np.isnan(c.mean)]
         for name, cell in cells.items():
             if (
@@ -210,16 +212,16 @@ def _cell(rows: pd.DataFrame, column: Column) -> Cell:
     if chosen.empty:
         return Cell(float("nan"), float("nan"), 0, "not run")
     values = chosen["value"].dropna().to_numpy()
-    made = tuple(dict.fromkeys(map(str, chosen["predictions"])))
+    predictions = tuple(dict.fromkeys(map(str, chosen["predictions"])))
     reasons = "; ".join(dict.fromkeys(chosen.loc[chosen["value"].isna(), "note"].dropna()))
     if len(values) == 0:
         nothing = float("nan")
-        return Cell(nothing, nothing, 0, reasons or "not defined", predictions=made)
+        return Cell(nothing, nothing, 0, reasons or "not defined", predictions=predictions)
     note = f"{len(values)} of {len(chosen)} runs; the others: {reasons}" if reasons else None
     std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
     percent = find_metric(column.metric).percent
     mean = float(np.mean(values))
-    return Cell(mean, std, len(values), note, predictions=made, percent=percent)
+    return Cell(mean, std, len(values), note, predictions=predictions, percent=percent)
 
 
 def _caption(rows: pd.DataFrame, task: str) -> str:

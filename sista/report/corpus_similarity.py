@@ -22,7 +22,7 @@ COLOURS = {"same": "#1f77b4", "different": "#d62728"}
 
 
 def draw_distributions(
-    found: Mapping[tuple[str, str], NDArray[np.float32]],
+    similarities: Mapping[tuple[str, str], NDArray[np.float32]],
     same: NDArray[np.bool_],
     rows: Mapping[str, NDArray[np.bool_]],
     out: Path,
@@ -31,19 +31,20 @@ def draw_distributions(
     """Draw r of same and different pairs, a row for each encoder and a column for each kind of row.
 
     Args:
-        found: (encoder, text) -> `[N, N]` similarities.
+        similarities: (encoder, text) -> `[N, N]`.
         same: `[N, N]` pairs that say the same.
         rows: kind of row -> `[N]`.
         out: PNG to write.
         thetas: cuts to mark.
     """
-    figure = Figure(figsize=(4.2 * len(rows), 1.5 * len(found) + 0.6), layout="constrained")
-    axes = figure.subplots(len(found), len(rows), squeeze=False, sharex="col")
-    for line, ((encoder, text), r) in zip(axes, found.items(), strict=True):
+    figure = Figure(figsize=(4.2 * len(rows), 1.5 * len(similarities) + 0.6), layout="constrained")
+    axes = figure.subplots(len(similarities), len(rows), squeeze=False, sharex="col")
+    for line, ((encoder, text), r) in zip(axes, similarities.items(), strict=True):
         for axis, (kind, chosen) in zip(line, rows.items(), strict=True):
             off = ~np.eye(len(r), dtype=bool)[chosen]
             for name, pairs in (("same", same[chosen]), ("different", ~same[chosen])):
                 values = r[chosen][pairs & off]
+                # Shares, not counts: far more pairs differ than say the same.
                 weights = np.full(len(values), 1 / max(len(values), 1))
                 axis.hist(
                     values, BINS, (-0.2, 1), weights=weights, alpha=0.55, label=name,
@@ -111,6 +112,7 @@ def draw_corpus(table: pd.DataFrame, theta: float, title: str, out: Path) -> Non
 
 def _save(figure: Figure, out: Path) -> None:
     with atomic(out) as temporary:
+        # Without the version of matplotlib, which would change the bytes of equal figures.
         figure.savefig(temporary, dpi=110, metadata={"Software": None})
 
 

@@ -33,6 +33,7 @@ def learning_curves(
         for axis, ((variant, encoder), log) in zip(axes, logs.items(), strict=False):
             _panel(axis, log, looks[variant].colour)
             axis.set_title(f"{variant} · {encoder}")
+        # The last line of panels may have gaps.
         for axis in axes[len(logs) :]:
             axis.set_axis_off()
         axes[0].legend()

@@ -65,6 +65,7 @@ def save(figure: Figure, path: Path, suffixes: Sequence[str] = (".png", ".svg"))
     for suffix in suffixes:
         with atomic(path.with_name(path.name + suffix)) as temporary:
             metadata: dict[str, Any] = {"Date": None} if suffix == ".svg" else {}
+            # Without a salt matplotlib names the parts of an SVG at random.
             with mpl.rc_context({"svg.hashsalt": "sista"}):
                 figure.savefig(temporary, bbox_inches="tight", metadata=metadata)
 
@@ -138,9 +139,9 @@ def _points(
         ("|", "x", "+", "1"), controls.groupby("metric", sort=False), strict=False
     ):
         values = 100 * part.groupby("variant", sort=False)["value"].mean()
-        places = [names.index(str(variant)) for variant in values.index]
+        heights = [names.index(str(variant)) for variant in values.index]
         title = find_metric(str(metric)).title
-        axis.scatter(values, places, color="#555555", marker=marker, s=60, zorder=2, label=title)
+        axis.scatter(values, heights, color="#555555", marker=marker, s=60, zorder=2, label=title)
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
@@ -156,11 +157,11 @@ def _curves(axis: Axes, rows: pd.DataFrame, styles: Mapping[str, Look]) -> None:
     """Draw the curves of one panel."""
     fractions = sorted(int(f) for f in rows["fraction"].unique())
     names = [name for name in styles if name in set(rows["variant"])]
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         own = rows[rows["variant"] == name].groupby("fraction")[["value", "low", "high"]].mean()
         own = (100 * own).dropna(subset=["value"])
         # Side by side, so that the intervals of several methods can be read.
-        shift = 0.045 * (place - (len(names) - 1) / 2)
+        shift = 0.045 * (position - (len(names) - 1) / 2)
         x = np.array([fractions.index(int(str(f))) for f in own.index]) + shift
         look = styles[name]
         sns.lineplot(
@@ -226,11 +227,12 @@ def _intervals(
     """Draw the intervals of one panel, fractions from above, variants side by side."""
     axis.axvline(0, color="#444444", linewidth=1)
     step = 0.8 / max(len(names), 1)
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         look = styles[name]
         own = rows[rows["variant"] == name]
         y = [
-            fractions.index(int(f)) + step * (place - (len(names) - 1) / 2) for f in own["fraction"]
+            fractions.index(int(f)) + step * (position - (len(names) - 1) / 2)
+            for f in own["fraction"]
         ]
         axis.hlines(y, 100 * own["low"], 100 * own["high"], color=look.colour, linewidth=1.6)
         sure = own["p_holm"] < 0.05

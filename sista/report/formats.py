@@ -79,8 +79,8 @@ def to_markdown(table: TaskTable) -> str:
     return "\n".join([table.caption, "", *lines, "", *notes, *([""] if notes else [])])
 
 
-def _pad(text: str, width: int, place: int) -> str:
-    return text.ljust(width) if place == 0 else text.rjust(width)
+def _pad(text: str, width: int, column: int) -> str:
+    return text.ljust(width) if column == 0 else text.rjust(width)
 
 
 def _markdown(table: TaskTable, cell: Cell) -> str:
@@ -101,6 +101,7 @@ def to_latex(table: TaskTable) -> str:
     groups = table.groups()
     width = len(table.columns)
     head = " & ".join(rf"\multicolumn{{{n}}}{{c}}{{{latex_escape(g)}}}" for g, n in groups)
+    # The first column is the method's.
     rules, start = [], 2
     for _, n in groups:
         rules.append(rf"\cmidrule(lr){{{start}-{start + n - 1}}}")
@@ -128,6 +129,7 @@ def to_latex(table: TaskTable) -> str:
             r"\centering",
             rf"\caption{{{latex_escape(table.caption)}}}",
             rf"\label{{tab:{table.task}}}",
+            # Shrinks what is too wide and leaves the rest.
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{l{'r' * width}}}",
             r"\toprule",

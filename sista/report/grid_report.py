@@ -123,6 +123,7 @@ class Report:
             figure = figures.efficiency(trained, self.looks)
             section.figures.append(self.picture(figure, f"{task}_efficiency", EFFICIENCY))
         if len(free):
+            # What is shown and is not the main metric is a control of it.
             controls = self.shown.drop(rows.index, errors="ignore")
             figure = figures.untrained(free, controls, self.looks)
             section.figures.append(self.picture(figure, f"{task}_untrained", UNTRAINED))
@@ -130,6 +131,7 @@ class Report:
         tests = tests[tests["task"] == task] if len(tests) else tests
         if len(tests):
             baseline = str(tests["baseline"].iloc[0])
+            # One figure, of the grid's first baseline; the table below has all.
             own = tests[tests["baseline"] == baseline]
             title = page.baseline_title(baseline)
             figure = figures.differences(own, self.looks, title)
@@ -162,6 +164,7 @@ class Report:
             if run.task == task and sheets.drawable(run.dataset, self.sheets):
                 key = (run.protocol, run.dataset, run.head, run.encoder)
                 path = self.results / Path(run.predictions).relative_to("results")
+                # The first seed of each variant, in the grid's order.
                 groups.setdefault(key, {}).setdefault(run.variant, path)
         for (protocol, dataset, head, encoder), paths in groups.items():
             prepared = self.results / "prepare" / dataset
@@ -191,8 +194,8 @@ class Report:
 
     def words(self) -> Iterator[page.Picture]:
         """Yield a sheet of word-to-patch maps for every run that wrote some."""
-        made = {run.pretrain.key: run.pretrain for run in self.runs}
-        for run in made.values():
+        pretrained = {run.pretrain.key: run.pretrain for run in self.runs}
+        for run in pretrained.values():
             path = self.results / "pretrain" / run.key / "word_maps.npz"
             if sheets.drawable(run.corpus, self.sheets) and path.is_file():
                 figure = sheets.word_sheet(path)

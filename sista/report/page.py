@@ -102,16 +102,17 @@ def variant_rows(
     scores: pd.DataFrame, settings: Mapping[str, tuple[str, Mapping[str, Any]]]
 ) -> list[tuple[str, str, str, str]]:
     """Return word, method, changed settings and settings hash of every variant."""
-    found = []
+    listed = []
     for variant, rows in scores.groupby("variant", sort=False):
         method, changed = settings.get(str(variant), (str(rows["method"].iloc[0]), {}))
         text = ", ".join(f"{k} = {json.dumps(v)}" for k, v in changed.items()) or "none"
-        found.append((str(variant), method, text, _unique(rows["settings_hash"])))
-    return found
+        listed.append((str(variant), method, text, _unique(rows["settings_hash"])))
+    return listed
 
 
 def fact_rows(scores: pd.DataFrame, bootstrap: int) -> list[tuple[str, str]]:
     """Return what the numbers were made with."""
+    # A row is one metric: the time of its head stands in each row of that head.
     once = scores.drop_duplicates(["predictions", "fraction", "draw"])
     peak = scores["peak_mb"].max()
     return [
@@ -137,11 +138,11 @@ def duration(seconds: float) -> str:
 def dataset_rows(scores: pd.DataFrame) -> list[tuple[str, ...]]:
     """Return release, protocol, split and test size of each data set."""
     rows = overall(scores)
-    found: list[tuple[str, ...]] = []
+    listed: list[tuple[str, ...]] = []
     for (dataset, protocol), part in rows.groupby(["dataset", "protocol"], sort=False):  # type: ignore[misc]
         split, release = _unique(part["split_hash"]), _unique(part["release"])
-        found.append((str(dataset), release, str(protocol), split, str(int(part["n"].max()))))
-    return found
+        listed.append((str(dataset), release, str(protocol), split, str(int(part["n"].max()))))
+    return listed
 
 
 def _unique(values: Iterable[Any]) -> str:

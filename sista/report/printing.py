@@ -20,16 +20,17 @@ def show(scores: Path) -> None:
     """
     frame, meta = tables.read(scores, "scores")
     rows = shown_rows(frame, meta["main_metrics"])
-    made = [task_table(rows, task) for task in dict.fromkeys(map(str, rows["task"]))]
-    print_tables(made, scores.parent.parent / "report" / scores.stem / "index.html")
+    main_tables = [task_table(rows, task) for task in dict.fromkeys(map(str, rows["task"]))]
+    print_tables(main_tables, scores.parent.parent / "report" / scores.stem / "index.html")
 
 
-def print_tables(made: Iterable[TaskTable], page: Path) -> None:
+def print_tables(main_tables: Iterable[TaskTable], page: Path) -> None:
     """Print the main tables and, last, where the page is."""
     console = Console(highlight=False)
+    # A file has no width; 80 columns would break the rows.
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
-    for table in made:
+    for table in main_tables:
         console.print(_grid(table))
         for note in table.footnotes:
             console.print(f"  {table.mark_of(note)}  {note}", style="dim", markup=False)

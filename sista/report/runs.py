@@ -43,19 +43,20 @@ def run_rows(scores: pd.DataFrame, results: Path = Path("results")) -> list[RunR
         scores: scores table.
         results: folder of all results; without the records there the last columns stay empty.
     """
-    found: list[RunRow] = []
+    listed: list[RunRow] = []
     for path, part in scores.groupby("predictions", sort=False):
         first = part.iloc[0]
+        # A row is one metric: the time of its head stands in each row of that head.
         seconds = part.drop_duplicates(["fraction", "draw"])["wall_s"].sum()
         peak = "" if pd.isna(first["peak_mb"]) else f"{first['peak_mb']:.0f}"
         names = ("variant", "encoder", "seed", "dataset", "head", "settings_hash", "split_hash")
         values = [str(first[name]) for name in names]
         values += [f"{seconds:.1f}", peak, str(first["code_version"]), str(path)]
         values += [str(first["predictions_sha256"])[:12]]
-        made = _made_from(results, Path(str(path)).relative_to("results"))
-        values += [made.get(name, "") for name in ("encoder", "raw", "record")]
-        found.append(RunRow(run_anchor(str(path)), tuple(values)))
-    return found
+        sources = _made_from(results, Path(str(path)).relative_to("results"))
+        values += [sources.get(name, "") for name in ("encoder", "raw", "record")]
+        listed.append(RunRow(run_anchor(str(path)), tuple(values)))
+    return listed
 
 
 def _made_from(results: Path, predictions: Path) -> Mapping[str, str]:

@@ -65,25 +65,27 @@ def overlay_sheet(
     parts = []
     for frame in tested:
         part = frame[frame["fraction"] == fraction]
+        # One draw, else each film would come several times.
         part = part[part["draw"] == part["draw"].min()]
         parts.append(part.drop_duplicates("image_id").set_index("image_id"))
     images = _pick(overlay, parts[0])
     if not images:
         return None
-    found = [part.to_dict("index") for part in parts]
+    rows_by_image = [part.to_dict("index") for part in parts]
     manifest, _ = tables.read(prepared / "manifest.parquet", "manifest")
-    places = manifest.set_index("image_id").loc[images].to_dict("index")
+    manifest_rows = manifest.set_index("image_id").loc[images].to_dict("index")
+    # Mapped: a few films of all are read.
     films = np.load(prepared / "manifest.images.npy", mmap_mode="r")
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=(1.9 * (1 + len(runs)), 0.3 + 2.05 * len(images)))
         axes = figure.subplots(len(images), 1 + len(runs), squeeze=False)
         for line, image in zip(axes, images, strict=True):
-            place = places[image]
-            film = np.asarray(films[int(place["row"])])
+            manifest_row = manifest_rows[image]
+            film = np.asarray(films[int(manifest_row["row"])])
             _film(line[0], film)
-            for axis, rows, (_, meta) in zip(line[1:], found, read, strict=True):
+            for axis, rows, (_, meta) in zip(line[1:], rows_by_image, read, strict=True):
                 _film(axis, film)
-                where = Frame.of(place, len(film), zoom=meta.get("zoom", 1.0))
+                where = Frame.of(manifest_row, len(film), zoom=meta.get("zoom", 1.0))
                 overlay.draw(axis, rows[image], where)
         for axis, name in zip(axes[0], ["film", *(variant for variant, _ in runs)], strict=True):
             axis.set_title(name)
@@ -102,6 +104,7 @@ def _pick(overlay: Overlay, part: pd.DataFrame) -> list[str]:
 
 def _film(axis: Axes, image: NDArray[Any]) -> None:
     side = len(image)
+    # Pixel edges at whole numbers and y downwards, as in `Frame`: boxes share the axes.
     axis.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(0, side, side, 0))
     axis.set(xticks=[], yticks=[])
     for spine in axis.spines.values():
@@ -137,13 +140,13 @@ def word_sheet(path: Path) -> Figure | None:
         for line, k in zip(axes, rows, strict=True):
             _film(line[0], images[k])
             picked = _telling(words[k], weights[k], valid[k])
-            for axis, place in zip(line[1:], [*picked, *[-1] * (WORDS - len(picked))], strict=True):
-                if place < 0:
+            for axis, index in zip(line[1:], [*picked, *[-1] * (WORDS - len(picked))], strict=True):
+                if index < 0:
                     axis.set_axis_off()
                     continue
                 _film(axis, images[k])
                 side = len(images[k])
-                heat = weights[k, place] / max(float(weights[k, place].max()), 1e-9)
+                heat = weights[k, index] / max(float(weights[k, index].max()), 1e-9)
                 axis.imshow(
                     heat,
                     cmap="inferno",
@@ -153,19 +156,19 @@ def word_sheet(path: Path) -> Figure | None:
                     vmax=1,
                     interpolation="bilinear",
                 )
-                axis.set_title(str(words[k, place]), fontsize=9.5)
+                axis.set_title(str(words[k, index]), fontsize=9.5)
         figure.tight_layout(pad=0.4)
     return figure
 
 
 def _telling(words: NDArray[Any], weights: NDArray[Any], valid: NDArray[Any]) -> list[int]:
-    """Return the places of the words whose maps are most concentrated, each word once."""
+    """Return the indices of the words whose maps are most concentrated, each word once."""
     share = weights.reshape(len(words), -1).astype(np.float64)
     share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
     # Sum of squares = 1 / effective number of patches.
     focus = (share**2).sum(axis=1)
     picked: dict[str, int] = {}
-    for place in np.argsort(-focus, kind="stable"):
-        if valid[place] and len(str(words[place])) > 2 and str(words[place]) not in FILLERS:
-            picked.setdefault(str(words[place]), int(place))
+    for index in np.argsort(-focus, kind="stable"):
+        if valid[index] and len(str(words[index])) > 2 and str(words[index]) not in FILLERS:
+            picked.setdefault(str(words[index]), int(index))
     return sorted(list(picked.values())[:WORDS])

@@ -11,6 +11,7 @@ def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("sista.report", "html"),
         autoescape=True,
+        # A misspelt name is an error, not a gap in the page.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -62,11 +62,11 @@ def follow(path: Path, recorded: FileFact | None = None) -> Link:
     """
     beside = record_of(path)
     record = read_record(beside) if beside else None
-    made = record.outputs.get(path.name) if record else None
-    if beside is None or record is None or made is None:
+    output = record.outputs.get(path.name) if record else None
+    if beside is None or record is None or output is None:
         return Link(path, recorded, None, None, None, ())
     below = [follow(resolve(beside, name), fact) for name, fact in record.inputs.items()]
-    return Link(path, recorded, made, record, beside, tuple(below))
+    return Link(path, recorded, output, record, beside, tuple(below))
 
 
 def resolve(record: Path, name: str) -> Path:
@@ -95,11 +95,11 @@ def walk(link: Link) -> Iterator[Link]:
 
 def raw_data(link: Link) -> dict[str, str]:
     """Return the SHA-256 of the listing of each raw data set below a file."""
-    found = {}
+    hashes = {}
     for each in walk(link):
         if each.record is not None and each.record.stage == "fetch":
-            found[str(each.record.run["dataset"])] = str(each.record.facts["raw_sha256"])
-    return found
+            hashes[str(each.record.run["dataset"])] = str(each.record.facts["raw_sha256"])
+    return hashes
 
 
 def below_of(path: Path) -> Link | None:

@@ -49,15 +49,15 @@ class EnergyMeter:
     def poll(self) -> None:
         """Add what the counters gained since the last call."""
         now = self._read()
-        # A zone has become unreadable: the places no longer belong together.
+        # A zone has become unreadable: the positions no longer belong together.
         if len(now) != len(self._last):
             self._last = now
             return
-        for place, (before, after) in enumerate(zip(self._last, now, strict=True)):
+        for index, (before, after) in enumerate(zip(self._last, now, strict=True)):
             gained = after - before
             # The counter has wrapped around, once: `poll` comes more often than that.
-            if gained < 0 and place < len(self._zones):
-                zone = self._zones[place] / "max_energy_range_uj"
+            if gained < 0 and index < len(self._zones):
+                zone = self._zones[index] / "max_energy_range_uj"
                 gained += int(zone.read_text()) / 1e6
             self.joules += max(gained, 0.0)
         self._last = now
@@ -86,11 +86,11 @@ def _gpus(library: Any) -> list[Any]:
     library.nvmlDeviceGetCount_v2(ctypes.byref(count))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     listed = visible.split(",") if visible is not None else [str(i) for i in range(count.value)]
-    found = []
+    handles = []
     for index in (int(word) for word in listed if word.strip().isdigit()):
         handle, value = ctypes.c_void_p(), ctypes.c_ulonglong()
         if library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)) == 0 and (
             library.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(value)) == 0
         ):
-            found.append(handle)
-    return found
+            handles.append(handle)
+    return handles

@@ -79,9 +79,11 @@ def _alive(state: State) -> bool:
     import psutil
 
     try:
-        found = psutil.Process(state.pid)
-        same = abs(float(found.create_time()) - state.process_started) < 1.0
-        return same and str(found.status()) != "zombie"
+        process = psutil.Process(state.pid)
+        # A pid is given again once its process has ended.
+        same = abs(float(process.create_time()) - state.process_started) < 1.0
+        # A zombie has ended too; its parent has not yet asked how.
+        return same and str(process.status()) != "zombie"
     except psutil.NoSuchProcess:
         return False
 

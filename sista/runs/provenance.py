@@ -20,6 +20,7 @@ def code_version() -> str:
     Outside git: `unknown` and the hash.
     """
     try:
+        # A fixed length: git's own choice grows with the repository.
         run = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+"]
         commit = subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -119,8 +119,8 @@ def recorded(stage: Stage) -> Callable[[Callable[P, Made | None]], Callable[P, N
                 with _explained(out):
                     made = function(*args, **kwargs)
                 if made is not None:
-                    record = _record(stage, made, process, place(stage, out).parent)
-                    write_json(place(stage, out), record.model_dump(mode="json"))
+                    record = _record(stage, made, process, record_path(stage, out).parent)
+                    write_json(record_path(stage, out), record.model_dump(mode="json"))
                     # With the record the result is whole; killed before, the run is resumed.
                     if made.tidy is not None:
                         made.tidy()
@@ -130,7 +130,7 @@ def recorded(stage: Stage) -> Callable[[Callable[P, Made | None]], Callable[P, N
     return decorate
 
 
-def place(stage: str, out: Path) -> Path:
+def record_path(stage: str, out: Path) -> Path:
     """Return where the record of a result lies: beside a file, inside the folder of a report."""
     if stage == "report":
         return out / "run.json"
@@ -175,15 +175,15 @@ def known(path: Path) -> FileFact:
     Raises:
         UserError: the file is not as it was made.
     """
-    made = _made(path)
+    on_record = _made(path)
     state = path.stat()
     now = (state.st_size, state.st_mtime_ns)
-    if made and state.st_size > HASHED_BYTES and (made.bytes, made.mtime_ns) == now:
-        return made
-    found = fact(path)
-    if made and made.sha256 != found.sha256:
+    if on_record and state.st_size > HASHED_BYTES and (on_record.bytes, on_record.mtime_ns) == now:
+        return on_record
+    actual = fact(path)
+    if on_record and on_record.sha256 != actual.sha256:
         raise UserError(f"{path}: damaged since it was made; {AGAIN}")
-    return found
+    return actual
 
 
 def _made(path: Path) -> FileFact | None:

@@ -120,7 +120,7 @@ def _score(
     for group, part in frame.groupby(["subset", "fraction", "draw"]):
         subset, fraction, draw = str(group[0]), int(str(group[1])), int(str(group[2]))
         test = subset == "test"
-        place = {"subset": subset, "fraction": fraction, "draw": draw}
+        keys = {"subset": subset, "fraction": fraction, "draw": draw}
         for item in evaluate(
             task,
             part,
@@ -131,11 +131,12 @@ def _score(
             fraction=fraction,
             only=None if test else main,
         ):
-            values.append(place | _plain(item))
+            values.append(keys | _plain(item))
             if test and item.metric in kept and item.label in OVERALL:
                 replicates[item.metric, fraction, draw] = item.replicates
         if test:
             names = part[["image_id", "patient_id"]].drop_duplicates().sort_values("image_id")
+            # Replicates of two runs may be subtracted only where images and patients are the same.
             images.add(digest(names.to_numpy().tolist()))
     if len(images) > 1:
         raise UserError(f"{path}: the test images differ between draws; delete it and run again")
@@ -152,6 +153,7 @@ def _save(path: Path, scores: FileScores) -> None:
     arrays: dict[str, NDArray[Any]] = {
         f"{m},{f},{d}": array for (m, f, d), array in scores.replicates.items()
     }
+    # JSON as an array of one text: nothing is pickled, so loading runs no code.
     arrays["scores"] = np.array(text)
     with atomic(path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]

@@ -41,6 +41,7 @@ def comparisons(
         _collect(metrics, run, scores)
     rows: list[dict[str, Any]] = []
     for group, of_variant in groups.items():
+        # The images end the group and are no column: GROUP is one shorter.
         known = dict(zip(GROUP, group, strict=False))
         task = find_task(known["task"])
         for metric in task.tested(known["metric"]):
@@ -86,6 +87,7 @@ def _against(
             if len(points) > 1:
                 low, high, p = seeds_interval(points, replicates)
             else:
+                # One seed tells nothing of others: the interval covers patients alone.
                 low, high = percentile_interval(replicates[0])
                 p = paired_bootstrap_p(replicates[0])
             row: dict[str, Any] = {**known, "fraction": fraction}

@@ -24,5 +24,6 @@ def shown_rows(scores: pd.DataFrame, main_metrics: Mapping[str, str]) -> pd.Data
     rows = overall(scores)
     main = rows["predictions"].map(dict(main_metrics))
     keys = list(zip(rows["task"], main, rows["fraction"], strict=True))
+    # Asked once for each task, metric and fraction: a scores table has many rows.
     wanted = {key: find_task(str(key[0])).shown(str(key[1]), int(key[2])) for key in set(keys)}
     return rows[[m in wanted[key] for m, key in zip(rows["metric"], keys, strict=True)]]

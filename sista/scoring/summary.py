@@ -62,10 +62,10 @@ def write_summary(
     table = PLOTS.validate(summary(scores, main_metrics))
     nested: dict[str, Any] = {}
     for row in table.to_dict("records"):
-        place = nested
+        branch = nested
         for name in PLACE:
-            place = place.setdefault(str(row[name]), {})
-        place[f"{row['metric']}_{row['fraction']}"] = float(row["value"])
+            branch = branch.setdefault(str(row[name]), {})
+        branch[f"{row['metric']}_{row['fraction']}"] = float(row["value"])
     write_json(metrics, Metrics.model_validate(nested).model_dump())
     with atomic(plots) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")

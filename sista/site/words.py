@@ -31,6 +31,7 @@ def list_words(kind: Kind | None = None) -> None:
     Args:
         kind: only this kind of word.
     """
+    # In a pipe there is no width to wrap at.
     console = Console(width=None if sys.stdout.isatty() else 160)
     for one in KINDS if kind is None else (kind,):
         table = Table(title=one, title_justify="left", show_header=False, box=None)

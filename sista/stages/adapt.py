@@ -61,6 +61,7 @@ def adapt(
     scratch = out.with_name(f".{out.stem}.parts")
     files = (manifest, split, encoder)
     asked = Asked(rules, dataset, head, *files, cells, changes, scratch, threads, device, budget)
+    # Before a file is opened: a wrong setting is told in a second, not after encoding.
     asked.check_settings()
     job = open_job(asked)
     read = [*files, manifest.with_suffix(".images.npy"), *job.task.read]

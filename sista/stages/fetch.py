@@ -58,6 +58,7 @@ def fetch(word: str, *, out: Path, source: Path | None = None, threads: int = 1)
         }
     )
     times = {"mtime_ns": [key[2] for key in keys], "ctime_ns": [key[3] for key in keys]}
+    # Times stay out of the inventory: two copies of the same data must list the same.
     cached = frame.assign(**times)
     tables.write(cached, out.parent / CACHE, "inventory")
     meta = {
@@ -76,6 +77,7 @@ def fetch(word: str, *, out: Path, source: Path | None = None, threads: int = 1)
 
 def listing_hash(inventory: pd.DataFrame) -> str:
     """Return the SHA-256 of a listing as `sha256sum` prints it, sorted by path."""
+    # Two blanks, as `sha256sum` writes: the listing can be checked without this code.
     lines = (f"{row.sha256}  {row.path}\n" for row in inventory.itertuples())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -101,8 +103,9 @@ def _make_phantom(dataset: Dataset, origin: str, raw: Path, threads: int) -> tup
 
 def _files(root: Path) -> Iterator[Key]:
     """Yield path, size and time of change of every file; links that lead out are an error."""
-    found: list[Key] = []
+    keys: list[Key] = []
     for folder, names, files in os.walk(root):
+        # In place: `os.walk` goes on only into the folders that are left, in this order.
         names[:] = sorted(name for name in names if not name.startswith("."))
         for name in [*names, *files]:
             path = Path(folder) / name
@@ -116,8 +119,8 @@ def _files(root: Path) -> Iterator[Key]:
             if not name.startswith(".") and path.is_file():
                 state = path.stat()
                 relative = path.relative_to(root).as_posix()
-                found.append((relative, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
-    yield from sorted(found)
+                keys.append((relative, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+    yield from sorted(keys)
 
 
 def _hashes(root: Path, keys: list[Key], cache: Path, threads: int, word: str) -> list[str]:
@@ -129,7 +132,7 @@ def _hashes(root: Path, keys: list[Key], cache: Path, threads: int, word: str) -
         names = ("path", "size", "mtime_ns", "ctime_ns", "sha256")
         if set(names) <= set(old):
             columns = (old[name] for name in names)
-            known = {tuple(key): found for *key, found in zip(*columns, strict=True)}  # type: ignore[misc]
+            known = {tuple(key): value for *key, value in zip(*columns, strict=True)}  # type: ignore[misc]
 
     def one(key: Key) -> str:
         try:
@@ -137,6 +140,7 @@ def _hashes(root: Path, keys: list[Key], cache: Path, threads: int, word: str) -
         except OSError as error:
             raise UserError(f"{root / key[0]}: cannot be read; check its permissions") from error
 
+    # Threads are enough: hashlib lets go of Python's lock while it hashes.
     with ThreadPoolExecutor(max(1, threads)) as pool:
         return list(track(pool.map(one, keys), f"fetch {word}", len(keys)))
 

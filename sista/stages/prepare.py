@@ -86,7 +86,7 @@ def prepare(
     with tempfile.TemporaryDirectory(
         dir=out.parent, prefix=f".{out.stem}.", suffix=".tmp"
     ) as folder:
-        images, split, vocabulary, regions, manifest = (Path(folder) / name for name in names)
+        images, split_file, vocabulary, regions, manifest = (Path(folder) / name for name in names)
         shape = (len(records), size, size)
         np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()
         header = images.stat().st_size - math.prod(shape)
@@ -95,20 +95,20 @@ def prepare(
             for row, record in enumerate(records)
         ]
         with _results(jobs, threads) as results:
-            found = list(track(results, f"prepare {word}", len(jobs)))
-        frame = _frame(found, dataset, release)
-        made = _split(frame, word, dataset, release, draws)
-        tables.write(made.frame, split, "split", made.meta)
-        vocabulary.write_text(_vocabulary(frame, made.frame))
+            rows = list(track(results, f"prepare {word}", len(jobs)))
+        frame = _frame(rows, dataset, release)
+        split = _split(frame, word, dataset, release, draws)
+        tables.write(split.frame, split_file, "split", split.meta)
+        vocabulary.write_text(_vocabulary(frame, split.frame))
         tables.write(read_regions(root, frame["image_id"]), regions, "regions")
         tables.write(frame, manifest, "manifest", _meta(frame, word, dataset, release, size, names))
         # The manifest goes first and comes last: where it stands the others belong to it.
         out.unlink(missing_ok=True)
-        for path in (images, split, vocabulary, regions, manifest):
+        for path in (images, split_file, vocabulary, regions, manifest):
             os.replace(path, out.with_name(path.name))
     run = {"dataset": word, "size": size, "draws": draws, "split_seed": word}
     outputs = [out.with_name(name) for name in names]
-    facts = {"release": release, "n": len(frame), "split_hash": made.meta["hash"]}
+    facts = {"release": release, "n": len(frame), "split_hash": split.meta["hash"]}
     return Made(outputs, [inventory] if inventory else [], run, facts=facts)
 
 
@@ -172,7 +172,7 @@ def _prepare(job: _Job) -> dict[str, Any]:
     except UserError as error:
         raise UserError(f"{error} (named in {record.where})") from error
     height, width = film.pixels.shape
-    square, place = fit(film.pixels, job.size)
+    square, frame = fit(film.pixels, job.size)
     # A plain write: syncing a memory map costs more than decoding the film.
     with job.container.open("r+b") as container:
         container.seek(job.offset)
@@ -186,9 +186,9 @@ def _prepare(job: _Job) -> dict[str, Any]:
         "row": job.row,
         "height": height,
         "width": width,
-        "scale": place.scale,
-        "pad_x": place.pad_x,
-        "pad_y": place.pad_y,
+        "scale": frame.scale,
+        "pad_x": frame.pad_x,
+        "pad_y": frame.pad_y,
         "spacing": film.spacing if record.width_mm is None else record.width_mm / width,
         "boxes": _boxes(record, film, job.tolerance),
         "mask": _mask(record, job.root, height, width),
@@ -239,9 +239,9 @@ def _mask(record: ImageRecord, root: Path, height: int, width: int) -> str | Non
         ) from error
 
 
-def _frame(found: list[dict[str, Any]], dataset: Dataset, release: str) -> pd.DataFrame:
-    labels = [row.pop("labels") for row in found]
-    frame = pd.DataFrame(found)
+def _frame(rows: list[dict[str, Any]], dataset: Dataset, release: str) -> pd.DataFrame:
+    labels = [row.pop("labels") for row in rows]
+    frame = pd.DataFrame(rows)
     frame.insert(list(frame.columns).index("content_hash"), "release", release)
     for name in dataset.columns_of(release):
         frame[f"label.{name}"] = [float(values.get(name, math.nan)) for values in labels]
@@ -255,16 +255,16 @@ def _split(
     values = apply_policy(
         frame[[f"label.{name}" for name in names]].to_numpy(float), names, dataset.label_policy
     )
-    made = splits.make(
+    split = splits.make(
         frame,
         word,
-        {name: values[:, place] for place, name in enumerate(names)},
+        {name: values[:, column] for column, name in enumerate(names)},
         draws=draws,
         val_share=dataset.val_share,
         val_cap=dataset.val_cap,
     )
-    splits.validate_split(made.frame, frame)
-    return made
+    splits.validate_split(split.frame, frame)
+    return split
 
 
 def _vocabulary(frame: pd.DataFrame, split: pd.DataFrame) -> str:

@@ -101,6 +101,7 @@ def main(
     facts |= {"corpus": corpus, "budget": budget, "seed": seed}
     facts |= {"threads": threads, "compiled": compiled}
     changes = {"precision": precision, "chunk": chunk, "patience": patience}
+    # What was not asked for stays the budget's own.
     named = {name: value for name, value in changes.items() if value is not None}
     return _pretrain(_job(facts, settings, named, Corpus(manifest, split), out, machine))
 

@@ -40,21 +40,22 @@ def report(
             films must not be passed on.
         show: also print the main tables on the terminal.
     """
-    plan = Grid.load(grid)
+    compared = Grid.load(grid)
     frame, meta = tables.read(scores, "scores")
     if "main_metrics" not in meta:
         raise UserError(f"{scores}: not made by `sista score`; run it again")
-    made = Report(frame, meta, list(plan.adapt_runs()), out, results, sheets)
-    made.write_tables()
-    text = made.whole_page(plan.title or grid.stem, grid, dict(_settings(plan)))
+    grid_report = Report(frame, meta, list(compared.adapt_runs()), out, results, sheets)
+    grid_report.write_tables()
+    text = grid_report.whole_page(compared.title or grid.stem, grid, dict(_settings(compared)))
     with atomic(out / "index.html") as temporary:
         temporary.write_text(text)
     if show:
-        print_tables(made.tables.values(), out / "index.html")
+        print_tables(grid_report.tables.values(), out / "index.html")
+    # All that lies there, an older figure too: the record must name the whole page.
     files = [p for p in sorted(out.rglob("*")) if p.is_file() and p.name not in KEPT]
     return Made(files, [*read_grid(grid)[1], scores], {"grid": grid.stem, "sheets": sheets})
 
 
-def _settings(plan: Grid) -> Iterator[tuple[str, tuple[str, dict[str, Any]]]]:
-    for variant in plan.variants:
-        yield variant, plan.settings_of(variant)
+def _settings(grid: Grid) -> Iterator[tuple[str, tuple[str, dict[str, Any]]]]:
+    for variant in grid.variants:
+        yield variant, grid.settings_of(variant)

@@ -51,16 +51,16 @@ def score(
         discard_features: remove the features that adapt has kept beside the grid's encoders; a
             head that needs them later encodes again.
     """
-    plan = Grid.load(grid)
-    runs = list(plan.adapt_runs())
+    compared = Grid.load(grid)
+    runs = list(compared.adapt_runs())
     scored = score_runs(runs, results=results, bootstrap=bootstrap, threads=threads)
     frame = pd.DataFrame([row for pair in scored for row in rows(*pair)])
     meta: dict[str, Any] = {
         "grid": grid.stem,
-        "title": plan.title,
+        "title": compared.title,
         "bootstrap": bootstrap,
         "main_metrics": {run.predictions: scores.main for run, scores in scored},
-        "comparisons": comparisons(scored, plan.baselines),
+        "comparisons": comparisons(scored, compared.baselines),
         "hosts": _hosts(scored),
     }
     small = write_summary(frame, meta["main_metrics"], out)
@@ -76,8 +76,8 @@ def score(
 
 def _hosts(scored: Iterable[tuple[AdaptRun, FileScores]]) -> list[dict[str, Any]]:
     """Return the kinds of machines behind the predictions, each once."""
-    found = [scores.meta["run"].get("host") for _, scores in scored]
-    return [host for place, host in enumerate(found) if host and host not in found[:place]]
+    hosts = [scores.meta["run"].get("host") for _, scores in scored]
+    return [host for index, host in enumerate(hosts) if host and host not in hosts[:index]]
 
 
 def score_runs(
@@ -115,26 +115,29 @@ def predictions_path(run: AdaptRun, results: Path) -> Path:
 
 def rows(run: AdaptRun, scores: FileScores) -> Iterator[dict[str, Any]]:
     """Yield the rows of the scores table for the draws and fractions of the grid."""
-    made = scores.meta["run"]
-    absent = [name for name in RUN_COLUMNS if name not in made]
+    meta = scores.meta["run"]
+    absent = [name for name in RUN_COLUMNS if name not in meta]
     if absent:
         raise UserError(f"{run.predictions}: its run lacks {', '.join(absent)}; run it again")
-    if made["settings_hash"] != run.pretrain.settings_hash:
+    # Paths name a variant, not its settings: the hash tells two grids that mean different things.
+    if meta["settings_hash"] != run.pretrain.settings_hash:
         raise UserError(
             f"{run.predictions}: made with other settings of {run.variant} than this grid has; "
             "another grid gives the variant this name too: rename one, or run this grid again"
         )
-    known = {name: made[name] for name in RUN_COLUMNS}
+    known = {name: meta[name] for name in RUN_COLUMNS}
     known |= {"predictions": run.predictions, "predictions_sha256": scores.sha256}
-    wall = made.get("wall_s") or {}
-    by_place = defaultdict(list)
+    wall = meta.get("wall_s") or {}
+    by_cell = defaultdict(list)
     for value in scores.values:
-        by_place[value["fraction"], value["draw"]].append(value)
+        by_cell[value["fraction"], value["draw"]].append(value)
     for fraction in run.fractions:
         for draw in run.draws:
             seconds = {"wall_s": float(wall.get(f"{draw},{fraction}", "nan"))}
-            for value in by_place.get((fraction, draw), []):
+            for value in by_cell.get((fraction, draw), []):
                 yield known | seconds | value
+            # A refused fraction has its row all the same, so that tables show the gap and its
+            # reason.
             if (scores.main, fraction, draw) not in scores.replicates:
                 for row in _not_available(run, scores, fraction, draw):
                     yield known | seconds | row
@@ -153,5 +156,5 @@ def _not_available(
     note = reasons[0] if reasons else "not in the predictions file"
     for metric in task.shown(scores.main, fraction):
         values = {"value": nan, "low": nan, "high": nan, "n": 0, "note": note}
-        place = {"fraction": fraction, "draw": draw, "subset": "test", "metric": metric}
-        yield place | {"label": task.overall} | values
+        keys = {"fraction": fraction, "draw": draw, "subset": "test", "metric": metric}
+        yield keys | {"label": task.overall} | values

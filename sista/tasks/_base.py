@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from sista.preparation.frame import Frame
 
 
-def text(nullable: bool = False) -> pa.Column:
+def text(description: str, nullable: bool = False) -> pa.Column:
     """Return a column of text in a predictions table."""
-    return pa.Column(object, nullable=nullable, coerce=True)
+    return pa.Column(object, nullable=nullable, coerce=True, description=description)
 
 
-def number(nullable: bool = False) -> pa.Column:
+def number(description: str, nullable: bool = False) -> pa.Column:
     """Return a column of numbers in a predictions table."""
-    return pa.Column(float, nullable=nullable, coerce=True)
+    return pa.Column(float, nullable=nullable, coerce=True, description=description)
 
 
 @dataclass(frozen=True)

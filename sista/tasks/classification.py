@@ -82,7 +82,11 @@ def _controls(subset: Subset, score: Floats, target: Floats) -> Iterator[Value]:
 classification = Task(
     word="classification",
     title="Classification",
-    columns={"label": text(), "score": number(), "target": number(nullable=True)},
+    columns={
+        "label": text("name of the finding"),
+        "score": number("probability, 0 to 1"),
+        "target": number("1 present, 0 absent, NaN unknown", nullable=True),
+    },
     metrics=(*METRICS, *CONTROLS),
     evaluate=_evaluate,
     # AUROC of classes that exclude each other is not what papers of COVIDx print.

@@ -99,7 +99,10 @@ def _rectangle(
 detection = Task(
     word="detection",
     title="Detection",
-    columns={"predicted": text(), "target": text()},
+    columns={
+        "predicted": text("JSON list of [x, y, w, h, score, label] in native pixels"),
+        "target": text("JSON list of [x, y, w, h, label] in native pixels"),
+    },
     metrics=METRICS,
     evaluate=_evaluate,
     overall="all",

@@ -18,6 +18,11 @@ from sista.tasks._arrays import AGAIN, unpack
 from sista.tasks._base import Metric, Subset, Task, text
 
 FORMS = {"phrase": "phrase", "words": "words"}
+PARTS = {
+    "": "maps of the film `[..., P]`, see `_arrays`; empty where there are none",
+    "_other": "maps of the same text on films of other patients `[S, ..., P]`",
+    "_region": "share of each cell inside the region `[P]`",
+}
 MEASURES = {
     "hit": "Pointing",
     "precision": "Cell share",
@@ -102,8 +107,8 @@ grounding = Task(
     word="grounding",
     title="Grounding",
     columns={
-        "label": text(),
-        **{f"{form}{part}": text() for form in FORMS for part in ("", "_other", "_region")},
+        "label": text("finding whose region is known"),
+        **{f"{form}{part}": text(what) for form in FORMS for part, what in PARTS.items()},
     },
     metrics=tuple(_metrics()),
     evaluate=_evaluate,

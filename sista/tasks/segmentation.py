@@ -98,7 +98,11 @@ def _area(row: Mapping[Any, Any]) -> float:
 segmentation = Task(
     word="segmentation",
     title="Segmentation",
-    columns={"label": text(), "prediction": text(), "target": text()},
+    columns={
+        "label": text("what is segmented"),
+        "prediction": text("JSON of COCO run lengths at the protocol's image size"),
+        "target": text("likewise"),
+    },
     metrics=METRICS,
     evaluate=_evaluate,
     overlay=Overlay(_area, _draw),

@@ -10,6 +10,8 @@ from itertools import pairwise
 from sista.text.sections import last_of, parse
 
 MINIMUM_TOKENS = 3
+# Names and dates stand as ___ in MIMIC-CXR, as XXXX in Open-i and as [** **] in older MIMIC
+# releases; U+FFFD is a byte that could not be decoded.
 _MARKS = re.compile(r"_{2,}|\bx{3,}\b|\[\*\*.*?\*\*\]|\ufffd", re.IGNORECASE | re.DOTALL)
 _LIST_NUMBER = re.compile(r"(?:(?<=^)|(?<=[.:;]\s))\s*\(?\d{1,2}[.)](?=\s)")
 _TOKEN = re.compile(r"[a-z0-9]+(?:\.[0-9]+)?")

@@ -74,13 +74,13 @@ def finding_labels(reports: Sequence[str]) -> NDArray[np.float64]:
     The general class `other` counts only where no named finding does.
     """
     names = [name for name in FINDINGS if name != "other"]
-    found = np.zeros((len(reports), len(names) + 1))
+    labels = np.zeros((len(reports), len(names) + 1))
     for row, report in enumerate(reports):
         clauses_kept = stated(report)
         text = " . ".join(clauses_kept)
-        found[row, :-1] = [FINDINGS[name].search(text) is not None for name in names]
-        found[row, -1] = bool(clauses_kept) and not found[row, :-1].any()
-    return found
+        labels[row, :-1] = [FINDINGS[name].search(text) is not None for name in names]
+        labels[row, -1] = bool(clauses_kept) and not labels[row, :-1].any()
+    return labels
 
 
 @lru_cache(maxsize=100_000)
@@ -117,11 +117,11 @@ def _asserted(sentence: str) -> list[str]:
     done: list[str] = []
     clause: list[str] = []
     negated = gone = False
-    place = 0
+    position = 0
     for cue in _CUE.finditer(sentence):
         if not negated:
-            clause.append(sentence[place : cue.start()])
-        place = cue.end()
+            clause.append(sentence[position : cue.start()])
+        position = cue.end()
         kind = cue.lastgroup
         if kind == "before":
             negated = True
@@ -129,27 +129,32 @@ def _asserted(sentence: str) -> list[str]:
             clause.clear()
         elif kind == "gone":
             gone = True
-        elif kind == "break" or (kind == "comma" and not _list_goes_on(sentence[place:], negated)):
+        elif kind == "break" or (
+            kind == "comma" and not _list_goes_on(sentence[position:], negated)
+        ):
             done += [] if gone else [" ".join("".join(clause).split())]
             clause, negated, gone = [], False, False
         elif not negated:
             clause.append(" " if kind == "pseudo" else cue.group())
     if not negated:
-        clause.append(sentence[place:])
+        clause.append(sentence[position:])
     done += [] if gone else [" ".join("".join(clause).split())]
     return [text for text in done if text]
 
 
 def _list_goes_on(rest: str, negated: bool) -> bool:
     """Say whether what follows a comma belongs to the list before it."""
+    # A word that ends negation ends the list too.
     stop = re.search(rf"\b(?:{BREAK})\b", rest)
     rest = rest[: stop.start()] if stop else rest
     if not negated:
         return False
     end = _END_OF_LIST.search(rest)
+    # "no effusion, pneumothorax or edema": the list runs to its `or`, unless a verb comes between.
     if end:
         return _VERB.search(rest[: end.start()]) is None
     part = rest.partition(",")[0]
     if _OTHER_SUBJECT.match(part):
         return False
+    # "no effusion, small nodule": a size, side or course begins a statement of its own.
     return not _SIZED.search(part) and not _VERB.search(part) and bool(ANY_FINDING.search(part))

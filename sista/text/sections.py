@@ -104,7 +104,7 @@ def choose(sections: list[Section]) -> tuple[int | None, str]:
     comparison. None of them: `(None, "")`.
     """
     for name in CHOICE:
-        found = [index for index, section in enumerate(sections) if section.name == name]
-        if found:
-            return found[-1], sections[found[-1]].text.strip()
+        indices = [index for index, section in enumerate(sections) if section.name == name]
+        if indices:
+            return indices[-1], sections[indices[-1]].text.strip()
     return None, ""

@@ -33,6 +33,7 @@ def tfidf_vectors(
     """
     every = [*reports, *(corpus or ())]
     chosen = [findings_text(r) for r in every] if text == "cleaned" else every
+    # scikit-learn's own pattern drops words of one letter.
     vectoriser = TfidfVectorizer(
         ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", dtype=np.float32
     )
@@ -65,4 +66,5 @@ def similarity(vectors: Matrix, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     part: Any = vectors[rows]
     cosines = part @ part.T
     dense = cosines.toarray() if sparse.issparse(cosines) else cosines
+    # Rounding may leave the cosine of equal reports a little above 1.
     return np.asarray(dense, dtype=np.float32).clip(-1.0, 1.0)

@@ -50,15 +50,16 @@ def stored_vectors(
     if encoder == TFIDF and corpus is not None:
         content.append(looks_at(encoder, corpus, labels, text))
     file = folder / FOLDER / f"{_file_word(encoder)}.{_name(encoder, content)}.npz"
-    found = _read(file)
-    if found is not None:
-        return found
-    made = encode(encoder, reports, labels, text, corpus)
+    stored = _read(file)
+    if stored is not None:
+        return stored
+    vectors = encode(encoder, reports, labels, text, corpus)
     try:
-        _write(file, made)
+        _write(file, vectors)
+    # A full disk or a folder without write access costs time, not the run.
     except OSError as error:
         warnings.warn(f"{file}: not kept, so each run makes it again ({error})", stacklevel=2)
-    return made
+    return vectors
 
 
 def _file_word(encoder: str) -> str:

@@ -46,8 +46,8 @@ def weights_hash(word: str) -> str:
     if not Path(name).is_dir():
         from huggingface_hub import try_to_load_from_cache
 
-        found = try_to_load_from_cache(name, "config.json")
-        return Path(found).parent.name if isinstance(found, str) else "not loaded yet"
+        cached = try_to_load_from_cache(name, "config.json")
+        return Path(cached).parent.name if isinstance(cached, str) else "not loaded yet"
     files = sorted(file for pattern in _WEIGHTS for file in Path(name).glob(pattern))
     text = "".join(f"{file.name} {sha256(file)}\n" for file in files)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -79,6 +79,8 @@ def transformer_vectors(word: str, texts: Sequence[str]) -> NDArray[np.float32]:
             "minilm, labels, rule_labels or a folder that holds a transformers model, or download "
             "the hub id once with network access"
         ) from error
+    # RoBERTa numbers positions from 2 on, so two of those that its configuration counts are not
+    # free.
     longest = min(LONGEST, model.config.max_position_embeddings - 2)
     # Texts of equal length together, so that little padding is computed.
     distinct = sorted(set(texts), key=lambda text: (len(text), text))
@@ -91,9 +93,10 @@ def transformer_vectors(word: str, texts: Sequence[str]) -> NDArray[np.float32]:
             )
             states = model(**tokens).last_hidden_state.float()
             weight = tokens["attention_mask"].unsqueeze(-1).float()
+            # Padding has no weight, as in sentence-transformers.
             mean = (states * weight).sum(1) / weight.sum(1)
             pooled = states[:, 0] if pool == "cls" else mean
             unit = torch.nn.functional.normalize(pooled, dim=1)
             vectors[start : start + len(part)] = unit.numpy()
-    place = {text: row for row, text in enumerate(distinct)}
-    return vectors[[place[text] for text in texts]]
+    row_of = {text: row for row, text in enumerate(distinct)}
+    return vectors[[row_of[text] for text in texts]]

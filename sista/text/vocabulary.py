@@ -75,6 +75,7 @@ def train_vocabulary(texts: Sequence[str], size: int = 4000) -> Tokenizer:
         counts.update(w for w, _ in divide.pre_tokenize_str(normalise.normalize_str(text)))
     characters = sorted({c for word in counts for c in word})
     pieces = [*SPECIAL, *characters, *(f"##{c}" for c in characters)]
+    # Ties by alphabet: the numbers of the pieces do not depend on the order of the reports.
     ranked = sorted((w for w, n in counts.items() if n > 1), key=lambda w: (-counts[w], w))
     pieces += [w for w in ranked if len(w) > 1][: max(size - len(pieces), 0)]
     return bert_tokenizer({piece: number for number, piece in enumerate(pieces)})
@@ -147,14 +148,14 @@ def tokenise(
         where = [(0, len(text))] if spans is None else spans(text)
         rows.append(_words(encoding, text, stop_words, numbers, where))
     wide = max((len(e.ids) for e in encodings), default=1)
-    most = max((len(found) for _, found in rows), default=0) or 1
+    most = max((len(word_numbers) for _, word_numbers in rows), default=0) or 1
     ids = np.zeros((len(rows), wide), np.int32)
     slot = np.full((len(rows), wide), most, np.int32)
     word_ids = np.full((len(rows), most), -1, np.int32)
-    for n, (encoding, (slots, found)) in enumerate(zip(encodings, rows, strict=True)):
+    for n, (encoding, (slots, word_numbers)) in enumerate(zip(encodings, rows, strict=True)):
         ids[n, : len(encoding.ids)] = encoding.ids
         slot[n, : len(slots)] = [most if s is None else s for s in slots]
-        word_ids[n, : len(found)] = found
+        word_ids[n, : len(word_numbers)] = word_numbers
     length = np.array([len(e.ids) for e in encodings], np.int32)
     sentence, pieces = _sentence_table(encodings, texts, wide)
     return TokenTable(ids, length, slot, word_ids, sentence, pieces, tuple(numbers))
@@ -182,10 +183,11 @@ def _sentences(encoding: Encoding, text: str) -> NDArray[np.int64]:
     real = np.array([word is not None for word in encoding.word_ids], bool)
     starts = np.array([start for start, _ in encoding.offsets], np.int64)
     named = np.array([any(c.isalnum() for c in text[a:b]) for a, b in encoding.offsets], bool)
+    # On the right: a token that starts where a sentence ends belongs to the next one.
     stretch = np.searchsorted(np.array(sentence_ends(text)), starts, side="right")
     used = np.unique(stretch[real & named])
-    place = np.searchsorted(used, stretch)
-    return np.where(real & np.isin(stretch, used), place, -1)
+    number = np.searchsorted(used, stretch)
+    return np.where(real & np.isin(stretch, used), number, -1)
 
 
 def _words(
@@ -196,21 +198,21 @@ def _words(
     spans: Sequence[tuple[int, int]],
 ) -> tuple[list[int | None], list[int]]:
     """Return the slot of each token of one report, and the numbers of its words in order."""
-    place: dict[int, int | None] = {}
-    found: list[int] = []
+    slot_of: dict[int, int | None] = {}
+    word_numbers: list[int] = []
     slots: list[int | None] = []
     for word in encoding.word_ids:
         if word is None:
             slots.append(None)
             continue
-        if word not in place:
+        if word not in slot_of:
             start, end = encoding.word_to_chars(word) or (0, 0)
             name = text[start:end].lower()
             # Punctuation is no word, and function words show nothing in the image.
             counts = any(c.isalnum() for c in name) and (stop_words or name not in STOP_WORDS)
             counts = counts and any(first <= start < last for first, last in spans)
-            place[word] = len(found) if counts else None
+            slot_of[word] = len(word_numbers) if counts else None
             if counts:
-                found.append(numbers.setdefault(name, len(numbers)))
-        slots.append(place[word])
-    return slots, found
+                word_numbers.append(numbers.setdefault(name, len(numbers)))
+        slots.append(slot_of[word])
+    return slots, word_numbers

@@ -10,8 +10,10 @@ from torch import nn
 from torch.nn import functional
 
 from sista import tables
+from sista.adaptation import grounding
 from sista.adaptation.grounding import Pointer
-from sista.encoders.image import ImageFeatures
+from sista.encoders.image import ImageEncoder, ImageFeatures, normalise
+from sista.encoders.specs import encoder_spec
 from sista.engine.restored import restore
 from sista.engine.views import CROP
 from sista.errors import UserError
@@ -31,7 +33,12 @@ GAIN, OFFSET = torch.tensor([1.0, -0.5, 0.2]), torch.tensor([0.1, 2.0, -1.0])
 class Analytic(nn.Module):
     """One map, linear in the mean grey level of each cell of 4 px; pooled by its mean."""
 
-    size, mean, std = 16, (0.0,) * 3, (1.0,) * 3
+    family, size, mean, std = "resnet", 16, (0.0,) * 3, (1.0,) * 3
+
+    def __init__(self):
+        super().__init__()
+        # Says where the model is.
+        self.unused = nn.Parameter(torch.zeros(1))
 
     def forward(self, images):
         cells = functional.avg_pool2d(images[:, :1], 4)
@@ -56,7 +63,7 @@ def test_the_map_of_a_phrase_is_grad_cam_in_closed_form():
     model = SimpleNamespace(image=Analytic(), image_head=head)
     pointer = Pointer(SimpleNamespace(model=model, embed_texts=embed), PHRASES, 4, 1)
     pairs = SimpleNamespace(frame=pd.DataFrame(index=range(70)), images=films)
-    found = pointer.phrase_maps(pairs, "edema")
+    found = pointer.phrase_maps(pairs, ["edema"])["edema"]
     assert asked == ["There is edema.", "Findings suggesting edema."]
     phrase = texts.double().mean(0).numpy()
     phrase /= np.linalg.norm(phrase)
@@ -70,6 +77,39 @@ def test_the_map_of_a_phrase_is_grad_cam_in_closed_form():
         slope = projection.T @ (phrase - (unit @ phrase) * unit) / np.linalg.norm(vector) / 16
         expected = np.maximum((slope[:, None, None] * film).sum(0), 0)
         np.testing.assert_allclose(shown, expected.ravel(), atol=1e-6, rtol=1e-3)
+    assert (found > 0).any()
+
+
+@torch.no_grad()
+def test_the_map_of_a_vit_is_grad_cam_at_the_tokens_that_its_last_block_takes():
+    """By differences of the cosine, in place of its derivative."""
+    torch.manual_seed(0)
+    image = ImageEncoder(encoder_spec("vit_tiny")).double().eval()
+    head, phrase = nn.Linear(image.dim, 5).double(), functional.normalize(torch.randn(5), dim=0)
+    films = np.random.default_rng(0).integers(0, 256, (2, 64, 64)).astype(np.uint8)
+    model = SimpleNamespace(image=image, image_head=head)
+    run = SimpleNamespace(model=model, embed_texts=lambda texts: phrase.double()[None])
+    pairs = SimpleNamespace(frame=pd.DataFrame(index=range(2)), images=films)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grounding, "normalise", lambda films, image: normalise(films, image).double())
+        found = Pointer(run, PHRASES, 8, 1).phrase_maps(pairs, ["edema"])["edema"]
+    seen = []
+    hook = image.body.blocks[-1].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    image(normalise(torch.from_numpy(films.astype(np.float32)), image).double())
+    hook.remove()
+    (tokens,) = seen
+
+    def cosine(values):
+        pooled = image.body.norm(image.body.blocks[-1](values)).mean(1)
+        return functional.normalize(head(pooled), dim=1) @ phrase.double()
+
+    # Only the mean of the slope over the cells counts: all cells are moved at once.
+    step, channels = 1e-5, tokens.shape[2]
+    moved = step * torch.eye(channels, dtype=torch.float64)[:, None, None]
+    slopes = torch.stack([cosine(tokens + m) - cosine(tokens - m) for m in moved], 1) / (2 * step)
+    expected = (slopes[:, None] / tokens.shape[1] * tokens).sum(2).relu()
+    np.testing.assert_allclose(found, expected, atol=1e-8, rtol=1e-3)
+    assert found.shape == (2, 64)
     assert (found > 0).any()
 
 
@@ -108,7 +148,7 @@ def test_every_text_is_shown_films_of_other_patients(pointed, discs, checkpoint)
         shown = torch.from_numpy(images).float()[:, None]
         small = functional.interpolate(shown, (73, 73), mode="bilinear", antialias=True)[:, 0]
         pairs = SimpleNamespace(frame=films, images=small.round().clamp(0, 255).byte().numpy())
-        maps = Pointer(run, PHRASES, 8, 3).phrase_maps(pairs, "effusion")
+        maps = Pointer(run, PHRASES, 8, 3).phrase_maps(pairs, ["effusion"])["effusion"]
         patients = films["patient_id"].to_numpy()
         others = other_patients(patients, 3)
         places = {image: n for n, image in enumerate(films["image_id"])}

@@ -119,6 +119,22 @@ def test_missing_predictions_are_named(tmp_path):
         score.score_runs(made.runs(), results=tmp_path / "results", bootstrap=1)
 
 
+def test_compare_of_shared_rows_counts_the_others(frame, tmp_path, capsys):
+    tables.write(frame, tmp_path / "a.parquet", "scores")
+    tables.write(frame.iloc[3:], tmp_path / "b.parquet", "scores")
+    with pytest.raises(SystemExit):
+        compare(tmp_path / "a.parquet", tmp_path / "b.parquet")
+    capsys.readouterr()
+    compare(tmp_path / "a.parquet", tmp_path / "b.parquet", shared=True)
+    told = capsys.readouterr().out
+    assert f"{len(frame)} and {len(frame) - 3} rows, 3 of them in one table only" in told
+    assert "equal values" in told
+    changed = frame.assign(value=frame["value"] + 1e-15)
+    tables.write(changed, tmp_path / "b.parquet", "scores")
+    with pytest.raises(SystemExit):
+        compare(tmp_path / "a.parquet", tmp_path / "b.parquet", shared=True)
+
+
 def test_compare(frame, tmp_path, capsys):
     other = frame.assign(wall_s=99.0, lock_hash="new")
     tables.write(frame, tmp_path / "a.parquet", "scores")

@@ -25,8 +25,8 @@ def write_patient(patient: Patient, folder: Path) -> Rows:
     for study in patient.studies:
         lateral = patient.rng(5, study.number).random() < LATERAL_SHARE
         for image, side in enumerate(["frontal", "lateral"] if lateral else ["frontal"]):
-            place = f"study{study.number + 1}/view{image + 1}_{side}.jpg"
-            path = f"{ROOT}/{part}/{name}/{place}"
+            view_path = f"study{study.number + 1}/view{image + 1}_{side}.jpg"
+            path = f"{ROOT}/{part}/{name}/{view_path}"
             if side == "lateral":
                 rng = patient.rng(2, study.number, image)
                 pixels = render_lateral(sample_view(rng, patient.size, False), patient.anatomy, rng)
@@ -34,7 +34,7 @@ def write_patient(patient: Patient, folder: Path) -> Rows:
                 film = patient.film(study, image)
                 pixels = film.pixels
                 ids = (
-                    f"{name}/{place}".removesuffix(".jpg"),
+                    f"{name}/{view_path}".removesuffix(".jpg"),
                     f"{name}/study{study.number + 1}",
                     name,
                 )
@@ -50,6 +50,7 @@ def finish(folder: Path, rows: Rows) -> None:
     columns = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *CHEXPERT_LABELS]
     for part in ("train", "valid"):
         frame = pd.DataFrame(rows[part], columns=columns)
+        # The source writes 1.0, 0.0 and -1.0; whole numbers could not hold the blanks.
         frame[list(CHEXPERT_LABELS)] = frame[list(CHEXPERT_LABELS)].astype("float64")
         frame.to_csv(folder / ROOT / f"{part}.csv", index=False)
 

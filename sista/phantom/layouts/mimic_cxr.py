@@ -35,6 +35,7 @@ SECOND_FRONTAL_SHARE = 0.05
 
 def write_patient(patient: Patient, folder: Path) -> Rows:
     """Write the films and reports of one patient; return the rows of the tables."""
+    # In the source patients are numbered from 10 million on, studies from 50 million on.
     subject = 10_000_000 + patient.number
     home = Path("files") / f"p{str(subject)[:2]}" / f"p{subject}"
     (folder / home).mkdir(parents=True)
@@ -73,6 +74,7 @@ def finish(folder: Path, rows: Rows) -> None:
     for name, columns in orders.items():
         frame = pd.DataFrame(rows[name], columns=columns)
         if name == "chexpert":
+            # The source writes 1.0, 0.0 and -1.0; whole numbers could not hold the blanks.
             frame[list(LABELS)] = frame[list(LABELS)].astype("float64")
         text = frame.to_csv(index=False)
         # No time stamp in the file: the same preset gives the same bytes.

@@ -50,6 +50,7 @@ def write_patient(patient: Patient, folder: Path) -> Rows:
         film = patient.film(study)
         save_image(folder / path, film.pixels)
         who = f"{study.number},{patient.number},{a.age},{'F' if a.female else 'M'},{study.view}"
+        # Of the original film, of which the PNG is a smaller copy.
         size = "2992,2992,0.143,0.143,"
         rows["entry"].append({"line": f"{name},{'|'.join(_labels(study))},{who},{size}"})
         rows[part].append({"line": name})

@@ -34,6 +34,7 @@ def write_patient(patient: Patient, folder: Path) -> Rows:
         uids = uid(name, "study"), uid(name, "series"), uid(name)
         save_dicom(folder / path, film.pixels, header, uids, rng.random())
         boxes = [tight_box(mark.mask) for mark in film.marks if mark.finding.kind in OPACITIES]
+        # The challenge's three classes; films with another finding are the hard negatives.
         kind = "Lung Opacity" if boxes else "No Lung Opacity / Not Normal"
         if not film.marks:
             kind = "Normal"

@@ -20,6 +20,7 @@ def relative_rle(mask: NDArray[np.bool_]) -> str:
     the last run (for the first pair: since the start) and the run's length.
     """
     flat = np.concatenate([[False], mask.ravel(order="F"), [False]])
+    # Every second edge begins a run, the others end one.
     edges = np.flatnonzero(flat[1:] != flat[:-1])
     starts, ends = edges[::2], edges[1::2]
     gaps = starts - np.concatenate([[0], ends[:-1]])
