@@ -5,14 +5,14 @@ Names, settings and constants are read from the source text, so planning needs n
 
 import ast
 import importlib
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sista.errors import UserError
+from sista.errors import UserError, check_range
 
 PACKAGE = Path(__file__).resolve().parent
 # A constant that a file must define.
@@ -160,7 +160,8 @@ def check_settings(kind: str, name: str, given: Mapping[str, Any]) -> None:
     happen. Which ones these are, a file says in a constant `ACTS`: settings, separated by spaces,
     → what one of them needs: alternatives separated by `or`, each of conditions joined by `&`:
     `other` (is not 0, False, None or ""), `other=value` or `other!=value`. A setting that several
-    entries name needs all of them.
+    entries name needs all of them. The smallest and the largest value that a setting may have stand
+    in a constant `RANGES`, as far as they do not depend on others.
 
     Args:
         kind: folder of the package.
@@ -168,9 +169,9 @@ def check_settings(kind: str, name: str, given: Mapping[str, Any]) -> None:
         given: settings that a user named.
 
     Raises:
-        UserError: a setting is unknown, of another type, missing or without effect.
+        UserError: a setting is unknown, of another type, out of range, missing or without effect.
     """
-    known = settings(kind, name)
+    known, ranges = settings(kind, name), constant(kind, name, "RANGES", {})
     for key, setting in known.items():
         # A text without a default, such as a path: there is no run without it.
         if setting.annotation == "str" and not setting.default and not given.get(key):
@@ -182,6 +183,8 @@ def check_settings(kind: str, name: str, given: Mapping[str, Any]) -> None:
         wrong = check_setting(known[key], value)
         if wrong:
             raise UserError(f"{name}: {wrong}")
+        if key in ranges:
+            check_range(f"{name}: {key}", value, *ranges[key])
     resolved = {key: given.get(key, setting.default) for key, setting in known.items()}
     weights = [key for key in known if key.startswith("w_")]
     if len(weights) > 1 and not any(resolved[key] for key in weights):
@@ -197,10 +200,7 @@ def check_settings(kind: str, name: str, given: Mapping[str, Any]) -> None:
 
 def _lacks(kind: str, name: str, key: str, resolved: Mapping[str, Any]) -> str | None:
     """Return what a setting needs to act and does not have, in words, or None."""
-    try:
-        acts: dict[str, str] = constant(kind, name, "ACTS")
-    except UserError:
-        return None
+    acts: dict[str, str] = constant(kind, name, "ACTS", {})
     for group, needs in acts.items():
         ways = [way.split(" & ") for way in needs.split(" or ")]
         if key in group.split() and not any(
@@ -227,7 +227,8 @@ def check_setting(setting: Setting, value: Any) -> str | None:
     allowed: list[Any] = []
     for part in ast.walk(ast.parse(setting.annotation, mode="eval")):
         if isinstance(part, ast.Subscript) and ast.unparse(part.value) == "Literal":
-            allowed += ast.literal_eval(ast.Tuple(_elements(part.slice), ast.Load()))
+            words = ast.literal_eval(part.slice)
+            allowed += words if isinstance(words, tuple) else [words]
     types: dict[str, Any] = {
         "bool": bool,
         "int": int,
@@ -238,16 +239,13 @@ def check_setting(setting: Setting, value: Any) -> str | None:
     plain = [types[t.strip()] for t in setting.annotation.split("|") if t.strip() in types]
     if value in allowed or (not allowed and not plain):
         return None
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{setting.name}={value!r}: expected a finite number"
+    # A whole number may be too large for a float.
+    if isinstance(value, float | int) and not abs(value) <= sys.float_info.max:
+        return f"{setting.name}={value!r:.20}: expected a finite number"
     for kind in plain:
         if isinstance(value, kind) and (not isinstance(value, bool) or kind is bool):
             return None
     return f"{setting.name}={value!r}: expected {setting.annotation}"
-
-
-def _elements(node: ast.expr) -> list[ast.expr]:
-    return list(node.elts) if isinstance(node, ast.Tuple) else [node]
 
 
 def sources(kind: str, name: str) -> list[str]:

@@ -13,6 +13,8 @@ from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import encoder_spec
 from sista.files import digest
 from sista.preparation.masks import to_json
+from sista.stages import pretrain
+from sista.text.vocabulary import train_vocabulary
 
 SIDE = 96
 LABELS = ("disc", "large")
@@ -30,7 +32,9 @@ def encoder_file(path: Path, word: str, budget: str = "quick") -> Path:
     return path
 
 
-def blobs(folder: Path, n: int = 120, multiclass: bool = False) -> Path:
+def blobs(
+    folder: Path, n: int = 120, multiclass: bool = False, dataset: str = "blobs@test"
+) -> Path:
     """Write manifest, images and split of `n` images; two of three hold a disc."""
     random = np.random.default_rng(0)
     images = random.normal(90, 15, (n, SIDE, SIDE)).clip(0, 255).astype(np.uint8)
@@ -52,7 +56,7 @@ def blobs(folder: Path, n: int = 120, multiclass: bool = False) -> Path:
             labels["label.large"] = 1 - labels["label.disc"]
         rows.append(_row(i) | labels | {"mask": to_json(mask), "boxes": json.dumps([box][:there])})
     frame = pd.DataFrame(rows)
-    meta = {"dataset": "blobs@test", "release": "1", "labels": list(LABELS), "mask_label": "disc"}
+    meta = {"dataset": dataset, "release": "1", "labels": list(LABELS), "mask_label": "disc"}
     meta |= {"box_labels": ["disc"], "prepared_size": SIDE, "multiclass": multiclass, "n": n}
     manifest = folder / "manifest.parquet"
     tables.write(frame, manifest, "manifest", meta)
@@ -79,3 +83,26 @@ def _write_split(path: Path, ids: list[str]) -> None:
     refused = [{"draw": d, "fraction": 1, "reason": "too few images"} for d in (0, 1)]
     meta = {"hash": "0" * 12, "rule": "test", "draws": 2, "fractions": [1, 10, 100]}
     tables.write(frame.assign(dataset="blobs@test"), path, "split", meta | {"refused": refused})
+
+
+def told(manifest: Path) -> Path:
+    """Give the discs reports that call them effusion, a vocabulary and regions."""
+    frame, meta = tables.read(manifest, "manifest")
+    there = frame["label.disc"] > 0
+    report = np.where(there, "there is a right effusion.", "no effusion. the lungs are clear.")
+    frame = frame.assign(report=report, study_id=frame["image_id"])
+    meta |= {"images": "manifest.images.npy", "vocabulary": "manifest.vocabulary.json"}
+    tables.write(frame, manifest, "manifest", meta)
+    vocabulary = train_vocabulary(list(report))
+    manifest.with_suffix(".vocabulary.json").write_text(vocabulary.to_str())
+    regions = frame.loc[there, ["image_id", "mask"]].assign(label="effusion")
+    tables.write(regions, manifest.with_suffix(".regions.parquet"), "regions")
+    return manifest
+
+
+def taught(manifest: Path, path: Path, method: str = "sista", encoder: str = "resnet_tiny") -> Path:
+    """Pre-train on the discs and their reports for a few steps."""
+    words = {"method": method, "encoder": encoder, "corpus": "blobs@test", "budget": "tiny"}
+    split = manifest.with_suffix(".split.parquet")
+    pretrain.main(manifest=manifest, split=split, out=path, **words)
+    return path

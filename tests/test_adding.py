@@ -76,7 +76,7 @@ def grid(project, name, **changes):
 def adapt(project, out, **words):
     place = project / "results/prepare" / DATA
     if not place.is_dir():
-        blobs(place, 40)
+        blobs(place, 40, dataset=DATA)
         encoder_file(place / "resnet_tiny.safetensors", "resnet_tiny")
     options = {"protocol": "quick_v1", "dataset": DATA, "draws": 0, "fractions": 100, **words}
     options |= {"manifest": place / "manifest.parquet", "split": place / "manifest.split.parquet"}

@@ -126,7 +126,8 @@ class LinearClassifier(Classifier):
         labels: number of labels.
         exclusive: exactly one label holds for an image.
         standardise: give every feature zero mean and unit variance first (over training batches,
-            without parameters), so that methods whose features differ in scale learn at one pace.
+            without parameters), so that methods whose features differ in scale learn at one pace. A
+            batch of a single image, such as the last one of an epoch, has the running ones.
     """
 
     def __init__(self, dim: int, labels: int, exclusive: bool, standardise: bool) -> None:
@@ -138,5 +139,8 @@ class LinearClassifier(Classifier):
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Return logits `[B, L]` of pooled features `[B, D]`."""
+        if self.training and len(inputs) == 1:
+            self.norm.eval()
         result: Tensor = self.classifier(self.norm(inputs))
+        self.norm.train(self.training)
         return result

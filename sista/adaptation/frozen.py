@@ -8,6 +8,7 @@ from sista import registry
 from sista.adaptation.job import Job, Outcome, head_seed
 from sista.encoders.features import FeatureStore
 from sista.encoders.stored_features import stored_features
+from sista.errors import UserError
 from sista.openmmlab.backbone import feature_shape
 from sista.openmmlab.loading import quiet
 from sista.openmmlab.training import train_head
@@ -37,7 +38,7 @@ def adapt(job: Job, draw: int, fraction: int, folder: Path) -> Outcome:
     rows, reason = job.training_rows(draw, fraction)
     if reason:
         return None, reason
-    return fit(job, draw, fraction, folder, rows, lambda settings: build(job, settings))
+    return fit(job, draw, fraction, folder, rows, lambda settings: build(job, settings, fraction))
 
 
 def fit(
@@ -71,19 +72,29 @@ def fit(
         return -job.task.validation_score(trained, validation)
 
     train_head(model, rows, job.task.batch, settings, seed=seed, folder=folder, judge=judge)
+    # Infinite weights give empty masks and no boxes, which would pass for a result.
+    if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
+        return None, f"training diverged at learning rate {settings.learning_rate:g}"
     return job.predict(model).assign(draw=draw, fraction=fraction), None
 
 
-def build(job: Job, settings: Settings) -> Any:
-    """Build the head's model on the job's device."""
+def build(job: Job, settings: Settings, fraction: int) -> Any:
+    """Build the head's model on the job's device.
+
+    Raises:
+        UserError: a setting of the head does not fit the encoder's features or the batch.
+    """
     import torch
 
-    kept = job.task.features
+    kept, options = job.task.features, job.head_options(fraction)
+    if settings.batch == 1 and options.get("standardise") and not kept.levels:
+        raise UserError(
+            "batch=1: one pooled feature has no variance to be standardised by; take a larger "
+            "batch, or standardise false"
+        )
     shape = feature_shape(job.encoder, kept.levels, job.task.size)
-    head = job.asked.head
-    options = {**job.task.head_options(), **settings.head.get(head, {})}
     with quiet():
-        model = registry.find("heads", head)(shape, len(job.task.labels), **options)
+        model = registry.find("heads", job.asked.head)(shape, len(job.task.labels), **options)
     if kept.levels and kept.maps is None:
         model.backbone.attach(job.encoder, kept.levels)
     return model.to(job.device, memory_format=torch.channels_last)

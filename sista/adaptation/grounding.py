@@ -23,7 +23,7 @@ from sista.encoders.image import normalise
 from sista.engine.interface import Embedded, required
 from sista.engine.pairs import Pairs
 from sista.engine.restored import Restored
-from sista.engine.views import CROP, centre
+from sista.engine.views import centre
 from sista.errors import UserError
 from sista.metrics.grounding import region_share
 from sista.metrics.swaps import other_patients
@@ -114,8 +114,9 @@ class GroundingTask(StudyTask):
         return [self.manifest.with_suffix(".regions.parquet")]
 
     def predictions(self, model: Pointer, rows: Sequence[int]) -> pd.DataFrame:
-        """Return a row for each finding of each film."""
-        return pd.DataFrame(list(self.predict(model, rows))) if len(rows) else pd.DataFrame()
+        """Return a row for each finding of each film; none where too few films can be compared."""
+        patients = self.frame["patient_id"].iloc[list(rows)].nunique()
+        return pd.DataFrame(list(self.predict(model, rows)) if patients > 1 else [])
 
     def predict(self, model: Any, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield a row for each finding with a region on a film; forms without maps stay empty."""
@@ -127,9 +128,7 @@ class GroundingTask(StudyTask):
         for (place, label), mask in regions.items():
             row = {**self.identity(rows[place]), "label": label}
             own = phrases[label]
-            seen = model.run.model.image.size
-            prepared = int(self.meta["prepared_size"])
-            frame = Frame.of(pairs.frame.iloc[place].to_dict(), prepared, seen, 1 / CROP)
+            frame = self.geometry[rows[place]]
             row |= _form("phrase", mask, frame, own[place], own[others[:, place]])
             chosen = words.places(place, label) if words else np.array([], np.int64)
             if words and len(chosen):
@@ -142,17 +141,17 @@ class GroundingTask(StudyTask):
     def _regions(self, pairs: Pairs) -> dict[tuple[int, str], Mask]:
         """Return the union of the regions of each (study, finding), at native size."""
         table, _ = tables.read(self.read[0], "regions")
+        if not table["image_id"].isin(self.frame["image_id"]).any():
+            raise UserError(
+                f"{self.read[0]}: no true region of a finding on these films; of the present data "
+                "sets only phantoms know them"
+            )
         positions = {image: n for n, image in enumerate(pairs.frame["image_id"])}
         regions: dict[tuple[int, str], Mask] = {}
         for row in table[table["image_id"].isin(list(positions))].to_dict("records"):
             key = (positions[row["image_id"]], str(row["label"]))
             mask = from_json(row["mask"])
             regions[key] = regions[key] | mask if key in regions else mask
-        if not regions:
-            raise UserError(
-                f"{self.read[0]}: no true region of a finding on these films; of the present data "
-                "sets only phantoms know them"
-            )
         return regions
 
 

@@ -1,5 +1,6 @@
 """Segmentation: masks as the network sees them, and binary masks from logits."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from sista.errors import UserError
 from sista.openmmlab.segmentors import SegDataSample, segmentor
 from sista.preparation.masks import Mask, from_json, to_json
 
-__all__ = ["SegmentationTask", "segmentor"]
+__all__ = ["SegmentationTask", "check_steps", "segmentor"]
 THRESHOLD = 0.5
 
 
@@ -77,3 +78,21 @@ class SegmentationTask(HeadTask):
         for mask, row in zip(found, rows, strict=True):
             texts = {"prediction": to_json(mask), "target": to_json(self.masks[row])}
             yield {**self.identity(row), "label": self.labels[0], **texts}
+
+
+def check_steps(steps: int, stride: int) -> None:
+    """Refuse a decoder that would go beyond the resolution of the image.
+
+    Args:
+        steps: doublings of the resolution.
+        stride: pixels a cell of the coarsest map.
+
+    Raises:
+        UserError: names the most steps.
+    """
+    most = math.ceil(math.log2(stride))
+    if steps > most:
+        raise UserError(
+            f"steps={steps}: {most} reach the resolution of the image from the encoder's map of "
+            f"stride {stride}"
+        )

@@ -4,11 +4,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sista import registry
 from sista.errors import UserError
 from sista.protocols import _base
+
+if TYPE_CHECKING:
+    from sista.encoders.image import ImageEncoder
 
 # Not settings of the training itself.
 APART = ("head",)
@@ -31,6 +34,19 @@ class Changes:
         """All of them by name."""
         return {**self.training, **self.head}
 
+    def refuse(self, without: Mapping[str, str]) -> None:
+        """Refuse changes that would be recorded and change nothing.
+
+        Args:
+            without: settings without effect, and why.
+
+        Raises:
+            UserError: names the setting and why it has no effect.
+        """
+        for name in self.given:
+            if name in without:
+                raise UserError(f"--settings: {name} would change nothing: {without[name]}")
+
 
 def training_settings() -> dict[str, registry.Setting]:
     """Return the settings of training by name."""
@@ -46,10 +62,11 @@ def read_changes(text: str, head: str) -> Changes:
         head: word of the head.
 
     Raises:
-        UserError: not an object, an unknown name, or a value of another type; names the valid ones.
+        UserError: not an object, an unknown or repeated name, or a value of another type; names the
+            valid ones.
     """
     try:
-        given = json.loads(text)
+        given = json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise UserError(f"--settings: not valid JSON ({error.msg}): {text}") from error
     if not isinstance(given, dict):
@@ -69,23 +86,56 @@ def read_changes(text: str, head: str) -> Changes:
     )
 
 
-def check_effect(changes: Changes, settings: _base.Settings, head: str) -> None:
-    """Refuse changes that would be recorded and change nothing.
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of JSON; of a name that stands twice Python would take the last value."""
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"--settings: {name!r} stands twice")
+    return dict(pairs)
+
+
+def without_effect(settings: _base.Settings, head: str) -> dict[str, str]:
+    """Return which settings of training change nothing, and why.
 
     Args:
-        changes: to the protocol's settings.
+        settings: with the changes.
+        head: word of the head.
+    """
+    adapts = str(registry.constant("heads", head, "ADAPTS"))
+    found = settings.without_effect(training_settings(), adapts)
+    if registry.constant("heads", head, "LEVELS", None) is None:
+        found["zoom"] = "the head takes images as pre-training did"
+    return found
+
+
+def of_encoder(encoder: "ImageEncoder", head: str) -> dict[str, str]:
+    """Return which settings of training and head change nothing on this encoder, and why.
+
+    Args:
+        encoder: image encoder.
+        head: word of the head. Its constant `FAMILIES` names the family of encoders that a setting
+            is for, where it is for one alone.
+    """
+    found = {}
+    for name, family in registry.constant("heads", head, "FAMILIES", {}).items():
+        if family != encoder.family:
+            found[name] = f"it is for {family} encoders, and {encoder.word} is a {encoder.family}"
+    if not encoder.has_batch_norms:
+        found["batch_norms"] = f"encoder {encoder.word} has no batch norm"
+    return found
+
+
+def check_monitor(settings: _base.Settings, head: str) -> None:
+    """Refuse a monitor that the head's task does not have.
+
+    Args:
         settings: with the changes.
         head: word of the head.
 
     Raises:
-        UserError: names the setting and why it has no effect.
+        UserError: names the valid ones.
     """
-    adapts = str(registry.constant("heads", head, "ADAPTS"))
-    without = settings.without_effect(changes.training, adapts)
-    if adapts == "untrained" and registry.constant("heads", head, "LEVELS", None) is None:
-        without |= {n: "the head takes images as pre-training did" for n in changes.training}
-    for name, why in without.items():
-        raise UserError(f"--settings: {name} would change nothing: {why}")
     monitors = ("loss", *registry.constant("heads", head, "MONITORS", ()))
     if settings.monitor not in monitors:
         valid = ", ".join(monitors)

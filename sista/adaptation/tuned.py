@@ -81,12 +81,16 @@ class TunedModel(BaseModel):  # type: ignore[misc]
         """Yield the groups of the optimiser, each layer with its own learning rate.
 
         The head learns at the full rate; the encoder's last layer at `layer_decay` of it, the one
-        below at its square, and so on (timm's rule). Biases and norms have no weight decay there.
+        below at its square, and so on (timm's rule). Biases, norms and what timm's model names
+        (positions and class token of a ViT, as in MAE's recipe) have no weight decay there.
         """
-        settings = self.settings
+        settings, body = self.settings, self.encoder.body
         yield {"params": list(self.head.parameters()), "lr": settings.learning_rate}
         groups = param_groups_layer_decay(
-            self.encoder.body, settings.weight_decay, layer_decay=settings.layer_decay
+            body,
+            settings.weight_decay,
+            no_weight_decay_list=tuple(getattr(body, "no_weight_decay", tuple)()),
+            layer_decay=settings.layer_decay,
         )
         for group in groups:
             scale = group["lr_scale"] * settings.layer_decay
@@ -111,7 +115,7 @@ def adapt(job: Job, draw: int, fraction: int, folder: Path) -> Outcome:
         return None, reason
 
     def make(settings: Settings) -> TunedModel:
-        head = frozen.build(job, settings)
+        head = frozen.build(job, settings, fraction)
         encoder = copy.deepcopy(job.encoder).requires_grad_(True)
         model = TunedModel(encoder, head, settings)
         model.to(memory_format=torch.channels_last)

@@ -24,8 +24,8 @@ def adapt(job: Job, draw: int, fraction: int, folder: Path) -> Outcome:
     """
     if not read_metadata(job.asked.encoder).get("tokenizer"):
         return None, f"method {job.run['method']} has no report encoder"
-    options = {**job.task.head_options(), **job.asked.changes.head}
+    options = job.head_options(fraction)
+    run = restore(job.asked.encoder, job.device)
     with quiet():
-        head = registry.find("heads", job.asked.head)
-        model = head(restore(job.asked.encoder), job.task.labels, **options)
+        model = registry.find("heads", job.asked.head)(run, job.task.labels, **options)
     return job.predict(model).assign(draw=draw, fraction=fraction), None

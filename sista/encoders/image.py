@@ -102,6 +102,11 @@ class ImageEncoder(nn.Module):
         """
         return self.map_strides.index(stride) if self.family == "resnet" else 0
 
+    @property
+    def has_batch_norms(self) -> bool:
+        """Whether running statistics of training images decide the features."""
+        return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in self.body.modules())
+
     def description(self) -> dict[str, object]:
         """Return what is needed to build this encoder again."""
         return asdict(self.spec)

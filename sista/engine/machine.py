@@ -34,10 +34,7 @@ class Machine:
         Raises:
             UserError: names the option.
         """
-        if self.device not in get_args(Device):
-            valid = ", ".join(get_args(Device))
-            raise UserError(f"--device: unknown device {self.device!r}; valid: {valid}")
-        check_range("--threads", self.threads, 1)
+        check_machine(self.device, self.threads)
         check_range("--save-every", self.save_every, 1)
 
     def start(self, seed: int) -> "torch.device":
@@ -54,13 +51,34 @@ class Machine:
         # Nothing here reads memory before it is written; filling it costs a twentieth of a step.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.manual_seed(seed)
-        there = torch.cuda.is_available()
-        if self.device == "cuda" and not there:
-            raise UserError(
-                "--device cuda: torch sees no GPU here; leave the option out or use cpu"
-            )
-        if self.device == "cpu" or not there:
-            return torch.device("cpu")
-        # Several processes of one machine: each has its own GPU.
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        return torch.device("cuda")
+        device = find_device(self.device)
+        if device.type == "cuda":
+            # Several processes of one machine: each has its own GPU.
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        return device
+
+
+def check_machine(device: str, threads: int) -> None:
+    """Refuse what nothing can be computed with.
+
+    Raises:
+        UserError: names the option.
+    """
+    if device not in get_args(Device):
+        valid = ", ".join(get_args(Device))
+        raise UserError(f"--device: unknown device {device!r}; valid: {valid}")
+    check_range("--threads", threads, 1)
+
+
+def find_device(device: str) -> "torch.device":
+    """Return torch's device of a word of `Device`.
+
+    Raises:
+        UserError: CUDA is asked for and not there.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise UserError("--device cuda: torch sees no GPU here; leave the option out or use cpu")
+    return torch.device("cuda" if there and device != "cpu" else "cpu")

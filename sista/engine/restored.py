@@ -74,14 +74,18 @@ class Restored:
         return Embedded(*(_joined([part[n] for part in parts]) for n in range(len(parts[0]))))
 
     def _batch(self, pairs: Pairs, table: TokenTable, rows: np.ndarray[Any, Any]) -> Batch:
-        device = torch.device("cpu")
-        images = centre(pairs.images, rows, self.model.image.size)
-        labels = torch.from_numpy(pairs.labels[rows]).float()
+        device = self._device
+        images = centre(pairs.images, rows, self.model.image.size).to(device)
+        labels = torch.from_numpy(pairs.labels[rows]).float().to(device)
         return Batch(images, *token_batch(table, rows, device), labels, torch.empty(0))
 
 
-def restore(path: Path) -> Restored:
+def restore(path: Path, device: torch.device | None = None) -> Restored:
     """Read a checkpoint of a method with a text encoder.
+
+    Args:
+        path: of the checkpoint.
+        device: to compute on; None = the CPU.
 
     Raises:
         UserError: the file is no checkpoint, or its method has no text encoder.
@@ -100,6 +104,8 @@ def restore(path: Path) -> Restored:
     # Older checkpoints have no cuts of the corpus, which only SIA uses.
     if unexpected or set(missing) - {"threshold", "centre"}:
         raise UserError(f"{path}: objective does not fit: missing {missing}, unknown {unexpected}")
+    model.to(device or "cpu")
+    objective.to(device or "cpu")
     return Restored(model.eval(), objective.eval(), tokenizer, metadata)
 
 

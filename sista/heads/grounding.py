@@ -8,6 +8,9 @@ from sista.errors import UserError
 
 TASK = "grounding"
 ADAPTS = "untrained"
+RANGES = {"swaps": (1, 1000)}
+# Settings that act on encoders of one family only.
+FAMILIES = {"stride": "resnet"}
 # As reports and BioViL's prompts name a finding.
 PHRASES = ("There is {finding}.", "Findings suggesting {finding}.")
 
@@ -27,6 +30,4 @@ def grounding(run: Restored, labels: Sequence[str], *, stride: int = 8, swaps: i
         raise UserError(
             f"grounding: stride {stride}: the encoder has {', '.join(map(str, strides))}"
         )
-    if swaps < 1:
-        raise UserError(f"grounding: swaps {swaps}: at least 1 film of another patient is needed")
     return Pointer(run, PHRASES, stride, swaps)

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from sista.adaptation.segmentation import segmentor
+from sista.adaptation.segmentation import check_steps, segmentor
 from sista.openmmlab.backbone import FeatureShape
 
 TASK = "segmentation"
 ADAPTS = "frozen"
+RANGES = {"channels": (1, 4096), "steps": (1, 8), "focal_weight": (0, 1e6)}
 LEVELS: dict[str, tuple[int, ...]] = {"vit": (0,)}
 
 
@@ -29,6 +30,7 @@ def setr_pup(
         focal_weight: weight of the focal loss beside soft Dice.
         standardise: bring every channel of the encoder's maps to one scale first.
     """
+    check_steps(steps, shape.strides[0])
     head = {
         "type": "SETRPUPHead",
         "in_channels": shape.channels[0],

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from sista.adaptation.segmentation import segmentor
+from sista.adaptation.segmentation import check_steps, segmentor
 from sista.openmmlab.backbone import FeatureShape
 
 TASK = "segmentation"
 ADAPTS = "frozen"
+# `channels` is not halved below 8.
+RANGES = {"channels": (8, 4096), "steps": (1, 8), "focal_weight": (0, 1e6)}
 LEVELS: dict[str, tuple[int, ...]] = {"resnet": (0, 1, 2, 3)}
 
 
@@ -24,11 +26,12 @@ def unet(
     Args:
         shape: of the encoder's maps.
         labels: number of masks; one.
-        channels: of the coarsest step of the decoder, halved at each finer one.
+        channels: of the coarsest step of the decoder, halved at each finer one down to 8.
         steps: doublings of the resolution; 3 reach that of C2, 5 that of the image.
         focal_weight: weight of the focal loss beside soft Dice.
         standardise: bring every channel of the encoder's maps to one scale first.
     """
+    check_steps(steps, shape.strides[-1])
     head = {
         "type": "UNetHead",
         "in_channels": shape.channels,

@@ -3,12 +3,15 @@
 from typing import Any
 
 from sista.adaptation.detection import yolov3_detector
+from sista.errors import UserError
 from sista.openmmlab.backbone import FeatureShape
 
 TASK = "detection"
 ADAPTS = "frozen"
 # What may stop its training, beside the loss.
 MONITORS = ("map_40_75",)
+# The detector looks at 1000 boxes of each of three levels.
+RANGES = {"channels": (4, 4096), "score": (0, 1), "boxes": (1, 3000)}
 LEVELS: dict[str, tuple[int, ...]] = {"resnet": (1, 2, 3), "vit": (0,)}
 
 
@@ -26,10 +29,12 @@ def yolov3(
     Args:
         shape: of the encoder's maps.
         labels: number of labels of boxes.
-        channels: of the coarsest level of the neck, halved at each finer one.
-        score: boxes with less objectness are dropped.
+        channels: of the coarsest level of the neck, halved at each finer one; a multiple of 4.
+        score: boxes with less objectness are dropped, 0 to 1.
         boxes: most boxes of an image.
         standardise: bring every channel of the encoder's maps to one scale first.
     """
+    if channels % 4:
+        raise UserError(f"yolov3: channels={channels}: must be a multiple of 4, it is halved twice")
     widths = (channels, channels // 2, channels // 4)
     return yolov3_detector(shape, labels, widths, score, boxes, standardise)

@@ -17,6 +17,8 @@ from sista.engine.restored import Restored
 TASK = "classification"
 ADAPTS = "untrained"
 LEVELS: dict[str, tuple[int, ...]] = {"resnet": (), "vit": ()}
+# Beyond, probabilities round to 0, 1/2 or 1, and ranks are lost.
+RANGES = {"temperature": (0.01, 10)}
 Prompts = Literal["chexzero", "biovil", "ensemble"]
 # Positive and negative, with the label's name in lower case.
 TEMPLATES: dict[str, tuple[tuple[str, str], ...]] = {
@@ -75,7 +77,7 @@ def zero_shot(
         run: restored from the checkpoint.
         labels: names of the labels.
         prompts: `chexzero`, `biovil` or the mean of both.
-        temperature: of the softmax; ranks and AUROC do not depend on it.
+        temperature: of the softmax, 0.01 to 10; ranks and AUROC do not depend on it.
         exclusive: exactly one label holds for an image; the data decide.
     """
     positive, negative = (

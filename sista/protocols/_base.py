@@ -26,7 +26,7 @@ class Settings:
     Attributes:
         learning_rate: of AdamW.
         weight_decay: of AdamW.
-        batch: images in a step.
+        batch: images in a step; by epochs the last one of an epoch has what is left.
         iterations: steps, the last weights count; None = train by epochs.
         epochs: passes over the training images at most (without `iterations`).
         most_steps: training by epochs ends an epoch after this many steps; 0 = never.
@@ -34,7 +34,7 @@ class Settings:
         monitor: what decides on the validation split: `loss` or `map_40_75`.
         cosine: the learning rate falls to 0 along a cosine (with `iterations`).
         clip_gradient: largest norm of the gradient; None = not clipped.
-        zoom: scale the image to this many times its size and cut out the centre; at least 1.
+        zoom: scale the image to this many times its size and cut out the centre; 1 to 8.
         layer_decay: tuned heads: each layer of the encoder learns at this factor of the rate of the
             layer above it (Clark et al. 2020, ELECTRA; Bao et al. 2022, BEiT); 1 = all alike.
         batch_norms: tuned heads: `train` updates the encoder's running statistics, `frozen` uses
@@ -63,18 +63,19 @@ class Settings:
         Raises:
             UserError: names the setting and its range.
         """
-        for name, least, why in _LEAST:
+        for name, least, most, why in _RANGES:
             value = getattr(self, name)
-            if value is not None and not value >= least:
+            if value is not None and not (least <= value <= most and value < math.inf):
                 raise UserError(f"{name}={value!r}: {why}")
         for name in ("learning_rate", "clip_gradient"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise UserError(f"{name}={value!r}: must be above 0")
-        if self.layer_decay > 1:
-            raise UserError(f"layer_decay={self.layer_decay!r}: must be at most 1")
+                raise UserError(f"{name}={value!r}: must be above 0 and finite")
         if self.cosine and self.iterations is None:
-            raise UserError("cosine=True: needs iterations; training by epochs has no known length")
+            raise UserError(
+                "cosine=True: needs iterations, since training by epochs has no known length; "
+                "set cosine to false too"
+            )
 
     def without_effect(self, names: Collection[str], adapts: str) -> dict[str, str]:
         """Return which of these settings change nothing here, and why.
@@ -89,21 +90,29 @@ class Settings:
         if self.iterations is not None:
             why = f"the head is trained by iterations ({self.iterations}), not by epochs"
             found |= dict.fromkeys(("epochs", "most_steps", "patience", "monitor"), why)
+            if self.iterations == 1:
+                found["cosine"] = "a single step has the full learning rate"
+        elif self.patience >= self.epochs - 1:
+            why = f"training ends after {self.epochs} epochs"
+            # The first epoch is the best so far, whatever decides.
+            idle = ("patience", "monitor") if self.epochs == 1 else ("patience",)
+            found |= dict.fromkeys(idle, why)
         if adapts != "tuned":
             why = "the encoder is frozen"
             found |= dict.fromkeys(("layer_decay", "batch_norms"), why)
         return {name: why for name, why in found.items() if name in names}
 
 
-_LEAST = (
-    ("weight_decay", 0, "must be at least 0"),
-    ("batch", 1, "must be at least 1"),
-    ("iterations", 1, "must be at least 1, or null to train by epochs"),
-    ("epochs", 1, "must be at least 1"),
-    ("most_steps", 0, "must be at least 0 (0 = no limit)"),
-    ("patience", 1, "must be at least 1"),
-    ("zoom", 1, "must be at least 1"),
-    ("layer_decay", 1e-6, "must be above 0"),
+_RANGES = (
+    ("weight_decay", 0, math.inf, "must be at least 0 and finite"),
+    ("batch", 1, 1 << 16, f"must be at least 1 and at most {1 << 16}"),
+    ("iterations", 1, math.inf, "must be at least 1, or null to train by epochs"),
+    ("epochs", 1, math.inf, "must be at least 1"),
+    ("most_steps", 0, math.inf, "must be at least 0 (0 = no limit)"),
+    ("patience", 1, math.inf, "must be at least 1"),
+    # Beyond, less than a 64th of the film is left, blown up.
+    ("zoom", 1, 8, "must be at least 1 and at most 8"),
+    ("layer_decay", 1e-6, 1, "must be above 0 and at most 1"),
 )
 
 

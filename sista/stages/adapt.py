@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from sista import registry, tables
+from sista.adaptation.asked import Asked
 from sista.adaptation.finished_heads import FinishedHeads
-from sista.adaptation.job import Asked, Job, head_seed, open_job
-from sista.adaptation.settings import check_effect, read_changes
-from sista.errors import UserError
+from sista.adaptation.job import Job, head_seed, open_job
+from sista.adaptation.settings import read_changes
 from sista.protocols._base import Protocol
 from sista.runs import provenance
 from sista.runs.progress import track
@@ -60,20 +60,20 @@ def adapt(
     changes = read_changes(settings, head)
     scratch = out.with_name(f".{out.stem}.parts")
     files = (manifest, split, encoder)
-    asked = Asked(rules, dataset, head, *files, cells, changes, scratch, threads, device)
+    asked = Asked(rules, dataset, head, *files, cells, changes, scratch, threads, device, budget)
     # Before a file is opened: a wrong setting is told in a second, not after encoding.
-    for _, fraction in cells:
-        check_effect(changes, asked.settings(fraction, budget), head)
+    asked.check_settings()
     job = open_job(asked)
-    if job.run["budget"] != budget:
-        raise UserError(f"{encoder}: has budget {job.run['budget']!r}, asked for {budget!r}")
-    finished = FinishedHeads(out, job.run, files)
+    read = [*files, manifest.with_suffix(".images.npy"), *job.task.read]
+    finished = FinishedHeads(out, job.run, read)
     _adapt_all(job, finished)
     facts = _write(job, finished, out)
-    read = [*files, manifest.with_suffix(".images.npy"), *job.task.read]
     run = job.run | {"draws": draws, "fractions": fractions}
-    run["resolved"] = {str(fraction): job.resolved(fraction) for fraction in fractions}
-    seeds = {f"head {d},{f}": head_seed(d, f) for d, f in cells} | {"pretrain": job.run["seed"]}
+    # Of heads that were made: what was refused had neither settings nor a seed.
+    refused = {(each["draw"], each["fraction"]) for each in facts["refused"]}
+    made = [cell for cell in cells if cell not in refused]
+    run["resolved"] = {str(fraction): job.resolved(fraction) for _, fraction in made}
+    seeds = {f"head {d},{f}": head_seed(d, f) for d, f in made} | {"pretrain": job.run["seed"]}
     return Made([out], read, run, seeds, facts, finished.remove)
 
 

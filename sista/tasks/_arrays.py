@@ -4,18 +4,23 @@ import base64
 import binascii
 import math
 import re
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sista.errors import UserError
 
-_FORM = re.compile(r"(\d{1,9}(?:x\d{1,9}){0,3}):([A-Za-z0-9+/=]*)")
+MOST_AXES = 4
+_FORM = re.compile(r"([0-9]{1,9}(?:x[0-9]{1,9}){0,3}):([A-Za-z0-9+/=]*)")
+AGAIN = "delete the predictions and run again"
 
 
 def pack(values: ArrayLike) -> str:
-    """Return an array as `SHAPE:BASE64` of little-endian float32, e.g. `2x3:...`."""
+    """Return an array of at most four axes as `SHAPE:BASE64` of little-endian float32."""
     array = np.ascontiguousarray(values, dtype="<f4")
+    if array.ndim > MOST_AXES:
+        raise ValueError(f"an array of {array.ndim} axes cannot be packed")
     shape = "x".join(map(str, array.shape))
     return f"{shape}:{base64.b64encode(array.tobytes()).decode()}"
 
@@ -33,5 +38,18 @@ def unpack(text: str) -> NDArray[np.float64]:
         found = None
     shape = [int(side) for side in found[1].split("x")] if found else []
     if not found or len(data) != 4 * math.prod(shape):
-        raise UserError("not a packed array; delete the predictions and run again")
+        raise UserError(f"not a packed array; {AGAIN}")
     return np.frombuffer(data, dtype="<f4").reshape(shape).astype(np.float64)
+
+
+def unpack_equal(texts: Iterable[str]) -> NDArray[np.float64]:
+    """Return arrays of one shape as one, `[N, ...]`.
+
+    Raises:
+        UserError: a text is no array, or they differ in shape.
+    """
+    arrays = [unpack(text) for text in texts]
+    shapes = sorted({array.shape for array in arrays})
+    if len(shapes) > 1:
+        raise UserError(f"packed arrays of shapes {shapes[0]} and {shapes[1]}; {AGAIN}")
+    return np.stack(arrays)

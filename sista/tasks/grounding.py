@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from sista.errors import UserError
 from sista.metrics.grounding import Pointing, chance, pointing
 from sista.metrics.values import Floats, Value, value
-from sista.tasks._arrays import unpack
+from sista.tasks._arrays import AGAIN, unpack
 from sista.tasks._base import Metric, Subset, Task, text
 
 FORMS = {"phrase": "phrase", "words": "words"}
@@ -81,15 +82,25 @@ def _form(own: str, other: str, region: str) -> dict[str, dict[str, float]]:
     if not share.any():
         nothing = dict.fromkeys(MEASURES, np.nan)
         return {"": nothing, "_other_film": nothing, "_chance": nothing}
+    maps, others = unpack(own), unpack(other)
+    if not maps.shape[-1:] == others.shape[-1:] == share.shape:
+        shapes = f"{maps.shape}, {others.shape} and {share.shape}"
+        raise UserError(f"maps and region of shapes {shapes}; {AGAIN}")
     return {
-        "": _measures(pointing(unpack(own), share)),
-        "_other_film": _measures(pointing(unpack(other), share)),
+        "": _measures(pointing(maps, share)),
+        "_other_film": _measures(pointing(others, share)),
         "_chance": _measures(chance(share)),
     }
 
 
 def _measures(scored: Pointing) -> dict[str, float]:
-    return {measure: float(np.mean(getattr(scored, measure))) for measure in MEASURES}
+    """Return the mean over maps; an empty map has no mass, and does not hide that of the others."""
+    return {measure: _known_mean(getattr(scored, measure)) for measure in MEASURES}
+
+
+def _known_mean(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else np.nan
 
 
 grounding = Task(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sista.metrics.retrieval import chance_recall, first_relevant_rank, same_findings
 from sista.metrics.swaps import other_patients
 from sista.metrics.values import Floats, Value, value
-from sista.tasks._arrays import unpack
+from sista.tasks._arrays import unpack_equal
 from sista.tasks._base import Metric, Subset, Task, number, text
 
 RANKS = (1, 5, 10)
@@ -51,7 +51,8 @@ class _Gallery:
 
 
 def _gallery(rows: pd.DataFrame) -> _Gallery:
-    films, reports = (np.stack([unpack(t) for t in rows[name]]) for name in ("film", "report"))
+    # One array: films and reports lie in one space.
+    films, reports = np.split(unpack_equal([*rows["film"], *rows["report"]]), 2)
     study = rows["study_id"].to_numpy()
     exact = study[:, None] == study[None]
     labels = np.array([json.loads(t) for t in rows["findings"]], dtype=float)

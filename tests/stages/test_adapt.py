@@ -23,13 +23,15 @@ def place(tmp_path_factory):
     return blobs(tmp_path_factory.mktemp("blobs")).parent
 
 
-def run(place, out, head="linear", encoder="resnet_tiny", changes=None, **words):
+def run(
+    place, out, head="linear", encoder="resnet_tiny", changes=None, dataset="blobs@test", **words
+):
     checkpoint = place / f"{encoder}.safetensors"
     if not checkpoint.is_file():
         encoder_file(checkpoint, encoder)
     given = {"draws": [0], "fractions": [100], "budget": "quick", "protocol": "quick_v1", **words}
     adapt(
-        dataset="blobs@test",
+        dataset=dataset,
         head=head,
         manifest=place / "manifest.parquet",
         split=place / "manifest.split.parquet",
@@ -85,6 +87,10 @@ def test_metadata_say_where_predictions_come_from(place, tmp_path):
     assert (told["dataset"], told["release"], told["task"]) == ("blobs@test", "1", "classification")
     assert set(told["wall_s"]) == {"0,1", "0,10", "1,1", "1,10"}
     assert (made["draws"], made["fractions"], made["threads"]) == ([0, 1], [1, 10], 1)
+    record = json.loads((tmp_path / "run.json").read_text())
+    # What was refused had neither settings nor a seed.
+    assert set(made["resolved"]) == {"10"}
+    assert set(record["seeds"]) == {"head 0,10", "head 1,10", "pretrain"}
     assert frame["score"].between(0, 1).all()
 
 
@@ -112,10 +118,18 @@ def test_early_stopping_without_validation_images_is_refused(tmp_path, head, mon
     folder = blobs(tmp_path / "blobs").parent
     split, meta = tables.read(folder / "manifest.split.parquet", "split")
     tables.write(split[split["subset"] != "val"], folder / "manifest.split.parquet", "split", meta)
-    changes = {"iterations": None, "cosine": False, "epochs": 1, "monitor": monitor}
+    changes = {"iterations": None, "cosine": False, "epochs": 2, "monitor": monitor}
     (frame, made), _ = run(folder, tmp_path / "p.parquet", head, changes=changes)
     assert frame.empty
     assert [r["reason"] for r in made["refused"]] == [reason]
+
+
+@pytest.mark.parametrize("head", ["linear", "unet", "yolov3", "finetune"])
+def test_a_head_that_diverges_is_no_result(place, tmp_path, head):
+    changes = {"iterations": 3, "learning_rate": 1e38}
+    (frame, meta), _ = run(place, tmp_path / "p.parquet", head, changes=changes, fractions=[10])
+    assert frame.empty
+    assert [r["reason"] for r in meta["refused"]] == ["training diverged at learning rate 1e+38"]
 
 
 def test_draws_differ_and_runs_repeat(place, tmp_path):
@@ -178,7 +192,19 @@ def test_classification_imports_neither_mmdet_nor_mmseg(place, tmp_path):
     [
         ({"head": "setr_pup"}, "for vit, not for resnet"),
         ({"head": "unnet"}, "valid: .*unet"),
-        ({"budget": "paper"}, "has budget 'quick'"),
+        ({"budget": "paper"}, "has budget 'quick', asked for 'paper'"),
+        ({"budget": "papr"}, "has budget 'quick', asked for 'papr'"),
+        ({"protocol": "quick"}, "unknown protocol 'quick'; valid: .*quick_v1"),
+        ({"dataset": "rings@test"}, "is of data set blobs@test, asked for rings@test"),
+        ({"draws": []}, "--draws: none named: linear of .* has draws 0, 1"),
+        ({"fractions": []}, "--draws: none named: linear of .*"),
+        ({"draws": [0, 2, -1]}, "--draws: -1 2: linear of .* has draws 0, 1"),
+        ({"draws": [0, 0]}, "--draws, --fractions: a value stands twice"),
+        ({"fractions": [100, 100]}, "--draws, --fractions: a value stands twice"),
+        ({"fractions": [5]}, "--fractions: 5: linear of .* has fractions 1, 10, 100"),
+        ({"head": "zero_shot"}, r"zero_shot \(it is not trained\) has fractions 0"),
+        ({"threads": 0}, "--threads: 0, but it must be a number of at least 1"),
+        ({"device": "gpu"}, "unknown device 'gpu'; valid: auto, cpu, cuda"),
         ({"changes": {"channel": 3}}, "no setting 'channel'; valid: .*learning_rate"),
         ({"head": "unet", "changes": {"channels": "many"}}, "channels='many'"),
     ],
@@ -189,8 +215,21 @@ def test_wrong_words_are_answered(place, tmp_path, words, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_images_are_named(tmp_path):
+@pytest.mark.parametrize("head", ["linear", "finetune"])
+def test_missing_images_are_named(tmp_path, head):
     place = blobs(tmp_path, 12).parent
     (place / "manifest.images.npy").unlink()
     with pytest.raises(UserError, match=r"manifest.images.npy: .*run prepare"):
-        run(place, tmp_path / "p.parquet")
+        run(place, tmp_path / "p.parquet", head)
+
+
+def test_cuda_without_a_gpu_is_refused(place, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="--device cuda: torch sees no GPU here"):
+        run(place, tmp_path / "p.parquet", device="cuda")
+
+
+def test_a_protocol_without_the_task_is_refused(place, tmp_path, monkeypatch):
+    monkeypatch.delitem(registry.find("protocols", "quick_v1").settings, "detection")
+    with pytest.raises(UserError, match="quick_v1 says nothing about task detection"):
+        run(place, tmp_path / "p.parquet", "yolov3")
