@@ -3,9 +3,10 @@ import json
 import torch
 
 from benchmarks.regime.run import trials
-from benchmarks.regime.trial import Trial, departure, pair_auroc
+from benchmarks.regime.trial import Trial, departure
 from benchmarks.regime.variations import VARIATIONS
 from sista.engine import model
+from sista.engine.diagnostics import pair_auroc
 from sista.engine.interface import Embedded
 
 

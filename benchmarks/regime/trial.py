@@ -26,8 +26,8 @@ from sista import registry
 from sista.encoders.checkpoint import save_checkpoint
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec, encoder_spec
-from sista.engine import diagnostics, pairs, validation
-from sista.engine.interface import Embedded
+from sista.engine import pairs
+from sista.engine.health import TOLD_APART, left_at
 from sista.engine.loop import Trainer
 from sista.engine.model import PretrainModel
 from sista.engine.sources import known_labels, load_sources
@@ -114,34 +114,6 @@ class Watched(Trainer):
             yield epoch
 
 
-def pair_auroc(e: Embedded) -> Tensor:
-    """Return how often an image is nearer to its own report than to another's; 0.5 is chance.
-
-    Of image-only methods the second view takes the report's place. Of classifiers: how often a
-    study with a finding is above one without it, mean over the findings.
-    """
-    if e.logits is not None and e.labels is not None:
-        higher = (e.logits[:, None] > e.logits[None]).float()
-        compared = ((e.labels[:, None] == 1) & (e.labels[None] == 0)).float()
-        return ((higher * compared).sum((0, 1)) / compared.sum((0, 1))).nanmean()
-    image, other = e.image, e.second if e.report is None else e.report
-    if e.pixels is not None and e.second_pixels is not None:
-        image, other = e.pixels.mean(1), e.second_pixels.mean(1)
-    if image is None or other is None:
-        return torch.tensor(torch.nan)
-    unit = torch.nn.functional.normalize
-    cosines = unit(image, dim=1) @ unit(other, dim=1).T
-    own = cosines.diagonal()[:, None]
-    wins = (own > cosines).float() + 0.5 * (own == cosines).float()
-    count = len(cosines)
-    return (wins.sum() - 0.5 * count) / (count * (count - 1))
-
-
-def geometry(e: Embedded) -> dict[str, Tensor]:
-    """Return what is logged of a validation batch, and whether pairs are told apart."""
-    return diagnostics.geometry(e) | {"pair_auroc": pair_auroc(e)}
-
-
 _read_images = pairs.read_images
 
 
@@ -159,7 +131,6 @@ def run(trial: Trial, prepared: Path) -> dict[str, Any]:
     """
     changes = (VARIATIONS[word](value) for word, value in trial.vary.items())
     with ExitStack() as stack, TemporaryDirectory() as folder:
-        stack.enter_context(patch.object(validation, "geometry", geometry))
         reader = lambda c, r, s: _read_once(c, np.asarray(r, np.int64).tobytes(), s)  # noqa: E731
         stack.enter_context(patch.object(pairs, "read_images", reader))
         for change in changes:
@@ -219,18 +190,11 @@ def departure(log: Mapping[str, list[float]], epochs: int, batch: int) -> dict[s
     """Return when the plateau was left, as a share of the budget; None = never.
 
     `left_loss`: validation loss 0.25 below ln B, for objectives that contrast over the batch;
-    `left_pairs`: own pairs win 60 % of their comparisons, for any objective with pairs.
+    `left_pairs`: see `sista.engine.health`.
     """
-
-    def first(values: list[float], below: float) -> float | None:
-        # Left for good: no later epoch is back.
-        stayed = [all(v < below for v in values[n:]) for n in range(len(values))]
-        return (stayed.index(True) + 1) / epochs if any(stayed) else None
-
-    pairs_lost = [1.0 - value for value in log.get("pair_auroc", [])]
     return {
-        "left_loss": first(log["val_loss"], math.log(batch) - 0.25),
-        "left_pairs": first(pairs_lost, 0.4),
+        "left_loss": left_at(log["val_loss"], lambda v: v < math.log(batch) - 0.25, epochs),
+        "left_pairs": left_at(log.get("pair_auroc", []), lambda v: v > TOLD_APART, epochs),
     }
 
 

@@ -31,6 +31,28 @@ def geometry(e: Embedded) -> dict[str, Tensor]:
     }
 
 
+def pair_auroc(e: Embedded) -> Tensor:
+    """Return how often an image is nearer to its own report than to another's; 0.5 is chance.
+
+    Of image-only methods the second view takes the report's place. Of classifiers: how often a
+    study with a finding is above one without it, mean over the findings.
+    """
+    if e.logits is not None and e.labels is not None:
+        higher = (e.logits[:, None] > e.logits[None]).float()
+        compared = ((e.labels[:, None] == 1) & (e.labels[None] == 0)).float()
+        return ((higher * compared).sum((0, 1)) / compared.sum((0, 1))).nanmean()
+    image, other = e.image, e.second if e.report is None else e.report
+    if e.pixels is not None and e.second_pixels is not None:
+        image, other = e.pixels.mean(1), e.second_pixels.mean(1)
+    if image is None or other is None:
+        return torch.tensor(torch.nan)
+    cosines = F.normalize(image, dim=1) @ F.normalize(other, dim=1).T
+    own = cosines.diagonal()[:, None]
+    wins = (own > cosines).float() + 0.5 * (own == cosines).float()
+    count = len(cosines)
+    return (wins.sum() - 0.5 * count) / (count * (count - 1))
+
+
 def _uniformity(unit: Tensor) -> Tensor:
     oneself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
     # |a - b|^2 = 2 - 2 a.b for unit vectors; infinite for oneself, whose exponential is then 0.

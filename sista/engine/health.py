@@ -1,12 +1,61 @@
-"""What tells in words that a training goes wrong."""
+"""What tells in words that a training goes wrong: no number, or a plateau that is not left."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from sista.errors import UserError
 from sista.grid.budgets import Budget
+
+# A run has left the plateau at its start when own pairs win so many of their comparisons on
+# validation studies (chance 0.5), whatever the objective and its scale; later than this share of
+# the budget, a row measures how soon its method started. See benchmarks/regime.
+TOLD_APART = 0.60
+LATEST = 0.40
+
+
+def left_at(values: Sequence[float], good: Callable[[float], bool], epochs: int) -> float | None:
+    """Return after which share of the budget all values are good, for good; None = never.
+
+    Args:
+        values: one for each epoch.
+        good: whether a value is off the plateau; NaN must not be.
+        epochs: of the whole budget.
+    """
+    for n in range(len(values)):
+        if all(good(value) for value in values[n:]):
+            return (n + 1) / epochs
+    return None
+
+
+def plateau(log: Sequence[Mapping[str, float]], epochs: int) -> tuple[float | None, str]:
+    """Return after which share of its budget a run left the plateau at its start, and in words.
+
+    Args:
+        log: entries of all epochs, with `pair_auroc`.
+        epochs: of the budget.
+
+    Returns:
+        The share, None = never; and a sentence for people.
+    """
+    values = [entry.get("pair_auroc", math.nan) for entry in log]
+    if all(math.isnan(value) for value in values):
+        return None, "whether training left its plateau cannot be told: the method has no pairs"
+    share = left_at(values, lambda value: value > TOLD_APART, epochs)
+    last = f"own pairs win {values[-1]:.0%} of their comparisons on validation studies"
+    if share is None:
+        return None, (
+            f"STUCK: training has not left the plateau at its start ({last}, chance 50%); its rows "
+            "say nothing about the method: give it a longer budget or look at its settings"
+        )
+    if share > LATEST:
+        return share, (
+            f"LATE: training left the plateau at its start after {share:.0%} of the budget "
+            f"({last}); its rows measure how soon it started more than what it can learn"
+        )
+    return share, f"training left the plateau at its start after {share:.0%} of the budget ({last})"
 
 
 def check_finite(

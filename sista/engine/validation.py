@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sista.engine.batches import Batch, part
-from sista.engine.diagnostics import geometry, token_gradients
+from sista.engine.diagnostics import geometry, pair_auroc, token_gradients
 from sista.engine.gradients import Differentiator
 from sista.engine.state import means
 
@@ -31,7 +31,7 @@ def validate(trained: Differentiator, batches: Iterable[Batch], chunk: int = 0) 
         e = trained.embed(batch, chunk)
         parts = {f"val_{k}": v for k, v in trained.objective(e).items()}
         parts |= {f"val_{k}": v for k, v in trained.objective.diagnostics(e).items()}
-        history.append(parts | geometry(e))
+        history.append(parts | geometry(e) | {"pair_auroc": pair_auroc(e)})
         if len(history) == 1:
             gradients = token_gradients(trained, part(batch, slice(0, chunk or None)))
     return means(history) | {name: float(value) for name, value in gradients.items()}

@@ -1,6 +1,7 @@
 """Stage `pretrain`: from a prepared corpus to an encoder."""
 
 import json
+import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,7 +176,7 @@ def _made(job: _Job, run: dict[str, Any], learned: dict[str, Any], read: list[Pa
         [*read, *map(Path, weights)],
         run | {"resolved": defaults | run["settings"]},
         {"pretrain": run["seed"]},
-        {name: learned.get(name) for name in ("released", "weights")},
+        {name: learned.get(name) for name in ("released", "weights", "plateau_left")},
         tidy=lambda: discard(job.out.with_name(STATE)),
     )
 
@@ -201,6 +202,7 @@ def _train(
             _write_log([], job.out)
         return {"image": image}, learned
     # Text encoders and word statistics cost seconds to import; a control needs none.
+    from sista.engine.health import plateau
     from sista.engine.loop import Trainer
     from sista.engine.model import PretrainModel
     from sista.engine.sources import known_labels, load_sources
@@ -222,6 +224,8 @@ def _train(
     if ranks.first:
         write_word_maps(job.out.with_name("word_maps.npz"), trainer, data.val)
         _write_log(log, job.out)
+        learned["plateau_left"], told = plateau(log, budget.epochs)
+        print(f"{job.out}: {told}", file=sys.stderr)
     learned["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None
     return learned_parts | {"objective": objective}, learned
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sista.engine.batches import part
-from sista.engine.health import check_finite
+from sista.engine.health import check_finite, left_at, plateau
 from sista.engine.interface import Temperature
 from sista.engine.sources import known_labels
 from sista.engine.validation import validate
@@ -117,3 +117,35 @@ def test_a_part_of_a_batch_holds_the_same_studies():
     assert torch.equal(two.word_ids, batch.word_ids[1:3])
     assert torch.equal(two.similarity, batch.similarity[1:3, 1:3])
     assert sum(chunk.reports for chunk in two.chunks) == 2
+
+
+def entries(*values):
+    return [{"pair_auroc": value} for value in values]
+
+
+def test_a_plateau_is_told_in_words():
+    share, told = plateau(entries(0.5, 0.55, 0.7, 0.8, 0.9), 5)
+    assert share == 0.6
+    assert told.startswith("LATE: ")
+    share, told = plateau(entries(0.5, 0.7, 0.8, 0.8, 0.9), 5)
+    assert share == 0.4
+    assert "after 40% of the budget (own pairs win 90%" in told
+    share, told = plateau(entries(0.5, 0.7, 0.55), 3)
+    assert share is None
+    assert told.startswith("STUCK: ")
+    assert plateau(entries(math.nan, math.nan), 2)[0] is None
+    assert "cannot be told" in plateau(entries(math.nan), 1)[1]
+    # Early stopping: a share of the budget, not of the epochs that were trained.
+    assert plateau(entries(0.5, 0.7), 10)[0] == 0.2
+
+
+def test_what_is_no_number_is_not_off_the_plateau():
+    assert left_at([0.7, math.nan], lambda value: value > 0.6, 2) is None
+    assert left_at([], lambda value: value > 0.6, 2) is None
+
+
+@pytest.mark.parametrize("method", ["clip", "supervised", "simclr", "sista", "pixpro"])
+def test_every_kind_of_method_logs_how_well_pairs_are_told_apart(method):
+    made, source = trainer(method, "resnet")
+    found = validate(made.differentiate, made.batches(source, known_labels(source.pairs)))
+    assert 0 <= found["pair_auroc"] <= 1

@@ -8,6 +8,11 @@ from sista.report import cells
 from sista.scoring.main_rows import main_rows
 
 
+def two_seeds(rows):
+    """Return the rows twice, the second time as another seed: one seed ranks nothing."""
+    return pd.concat([rows, rows.assign(seed=1)], ignore_index=True)
+
+
 def _rows(values, **changes):
     """Return overall test rows from {(variant, draw, fraction): value}."""
     plain = {"protocol": "quick_v1", "dataset": "d", "task": "classification", "head": "linear"}
@@ -31,18 +36,20 @@ def test_mean_deviation_and_best():
     (column,) = table.columns
     (block,) = table.blocks
     assert block.rows["a"][column].text == "60.0 ± 14.1"
+    assert not any(row[column].best for row in block.rows.values())
+    assert "1 pre-training seed; one seed ranks no rows" in table.caption
+    (block,) = cells.task_table(two_seeds(rows), "classification").blocks
     assert not block.rows["a"][column].best
     assert block.rows["b"][column].text == "80.0 ± 0.0"
     assert block.rows["b"][column].best
     assert "quick_v1" in table.caption
     assert "2 draws" in table.caption
-    assert "1 pre-training seed;" in table.caption
     assert "7 of d" in table.caption
 
 
 def test_values_that_print_alike_are_both_bold_and_a_single_row_is_not():
     values = {("a", 0, 1): 0.7001, ("b", 0, 1): 0.7003, ("c", 0, 1): 0.6}
-    both = cells.task_table(_rows(values), "classification")
+    both = cells.task_table(two_seeds(_rows(values)), "classification")
     marks = [row[both.columns[0]].best for row in both.blocks[0].rows.values()]
     assert marks == [True, True, False]
     one = cells.task_table(_rows({("a", 0, 1): 0.7}), "classification")
@@ -52,7 +59,7 @@ def test_values_that_print_alike_are_both_bold_and_a_single_row_is_not():
 
 
 def test_lower_is_better_for_calibration():
-    rows = _rows({("a", 0, 1): 0.1, ("b", 0, 1): 0.2}, metric="brier")
+    rows = two_seeds(_rows({("a", 0, 1): 0.1, ("b", 0, 1): 0.2}, metric="brier"))
     table = cells.task_table(rows, "classification")
     assert table.blocks[0].rows["a"][table.columns[0]].best
 
