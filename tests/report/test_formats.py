@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 
+import pandas as pd
 import pytest
 
 from sista.report import cells, formats
@@ -15,7 +16,9 @@ from sista.scoring.main_rows import main_rows
 @pytest.fixture(scope="module")
 def table(scores):
     frame, meta = scores
-    return cells.task_table(main_rows(frame, meta["main_metrics"]), "detection")
+    rows = main_rows(frame, meta["main_metrics"])
+    # A second seed: one ranks nothing, so nothing would be bold.
+    return cells.task_table(pd.concat([rows, rows.assign(seed=1)]), "detection")
 
 
 def test_csv(table):
