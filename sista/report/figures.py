@@ -145,7 +145,8 @@ def _points(
     ):
         values = 100 * part.groupby("variant", sort=False)["value"].mean()
         heights = [names.index(str(variant)) for variant in values.index]
-        title = find_metric(str(metric)).title
+        # "R@5, other film": the legend stands for all panels.
+        title = find_metric(str(metric)).title.rpartition(", ")[2]
         axis.scatter(values, heights, color="#555555", marker=marker, s=60, zorder=2, label=title)
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.5, -0.5)
