@@ -86,6 +86,8 @@ def efficiency(rows: pd.DataFrame, styles: Mapping[str, Look]) -> Figure:
         for across, line in zip(axes, lines, strict=True):
             for axis, encoder in zip(across, encoders, strict=True):
                 part = panels.part(line, encoder)
+                # Not every encoder has every head.
+                axis.set_visible(len(part) > 0)
                 _curves(axis, part, styles)
                 family = FAMILIES.get(str(part["family"].iloc[0]), "") if len(part) else ""
                 axis.set_title(panels.title(line, f"{family} ({encoder})"))
@@ -100,8 +102,8 @@ def untrained(rows: pd.DataFrame, controls: pd.DataFrame, styles: Mapping[str, L
     """Draw what was measured without labels: a point with its interval for each variant.
 
     Args:
-        rows: overall test rows of the main metric at fraction 0.
-        controls: overall test rows of that metric's controls; open markers.
+        rows: overall test rows of the tested metrics at fraction 0.
+        controls: overall test rows of their controls; grey marks.
         styles: look of each variant.
     """
     panels = Panels.of(rows)
@@ -114,7 +116,10 @@ def untrained(rows: pd.DataFrame, controls: pd.DataFrame, styles: Mapping[str, L
         for across, line in zip(axes, panels.lines, strict=True):
             for axis, encoder in zip(across, panels.encoders, strict=True):
                 own = panels.part(line, encoder)
+                # A line of panels is of one metric: beside it stand its own controls alone.
+                wanted = find_metric(line.metric).controls
                 beside = controls[controls["predictions"].isin(own["predictions"])]
+                beside = beside[beside["metric"].isin(wanted)]
                 _points(axis, own, beside, names, styles)
                 axis.set_title(panels.title(line, encoder))
                 axis.set_xlabel(f"{_short(line.metric)} in %")
@@ -140,7 +145,8 @@ def _points(
     ):
         values = 100 * part.groupby("variant", sort=False)["value"].mean()
         heights = [names.index(str(variant)) for variant in values.index]
-        title = find_metric(str(metric)).title
+        # "R@5, other film": the legend stands for all panels.
+        title = find_metric(str(metric)).title.rpartition(", ")[2]
         axis.scatter(values, heights, color="#555555", marker=marker, s=60, zorder=2, label=title)
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.5, -0.5)

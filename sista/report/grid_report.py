@@ -15,7 +15,7 @@ from sista.report.runs import RUN_COLUMNS, run_rows
 from sista.report.templates import render
 from sista.runs.progress import track
 from sista.scoring.main_rows import main_rows, shown_rows
-from sista.tasks._base import find_task
+from sista.tasks._base import find_metric, find_task
 
 FORMATS = {
     "csv": formats.to_csv,
@@ -118,14 +118,16 @@ class Report:
         rows = self.rows[self.rows["task"] == task]
         section = page.TaskSection(task, self.tables[task])
         known = rows[rows.groupby("predictions")["value"].transform("count") > 0]
-        trained, free = known[known["fraction"] > 0], known[known["fraction"] == 0]
+        trained = known[known["fraction"] > 0]
+        shown = self.shown[(self.shown["task"] == task) & (self.shown["fraction"] == 0)]
+        control = shown["metric"].map(lambda metric: find_metric(str(metric)).control)
+        free = shown[~control & shown["value"].notna()]
         if len(trained):
             figure = figures.efficiency(trained, self.looks)
             section.figures.append(self.picture(figure, f"{task}_efficiency", EFFICIENCY))
         if len(free):
             # What is shown and is not the main metric is a control of it.
-            controls = self.shown.drop(rows.index, errors="ignore")
-            figure = figures.untrained(free, controls, self.looks)
+            figure = figures.untrained(free, shown[control], self.looks)
             section.figures.append(self.picture(figure, f"{task}_untrained", UNTRAINED))
         tests = self.comparisons
         tests = tests[tests["task"] == task] if len(tests) else tests
