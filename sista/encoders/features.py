@@ -37,7 +37,7 @@ def prepare_images(
         pixels = functional.interpolate(pixels, shape, mode="bilinear", antialias=True)
     start = (side - size) // 2
     pixels = pixels[..., start : start + size, start : start + size]
-    if encoder.spec.standardise:
+    if encoder.standardise:
         return standardised(pixels)
     mean = torch.tensor(encoder.mean).view(1, 3, 1, 1)
     std = torch.tensor(encoder.std).view(1, 3, 1, 1)

@@ -49,6 +49,7 @@ class ImageEncoder(nn.Module):
         self.size = spec.size
         self.mean = spec.means
         self.std = spec.stds
+        self.standardise = spec.standardise
         arguments = dict(spec.arguments)
         if spec.family == "vit":
             arguments["img_size"] = spec.size
@@ -191,7 +192,7 @@ def _create(spec: EncoderSpec, arguments: dict[str, Any], pretrained: bool) -> A
 def normalise(images: Tensor, encoder: ImageEncoder) -> Tensor:
     """Turn grey images in [0, 255] `[B, S, S]` into the encoder's input `[B, 3, S, S]`."""
     grey = images.to(torch.float32).unsqueeze(1)
-    if encoder.spec.standardise:
+    if encoder.standardise:
         return standardised(grey / 255.0)
     if len(set(encoder.mean)) == len(set(encoder.std)) == 1:
         mean, std = 255.0 * encoder.mean[0], 255.0 * encoder.std[0]

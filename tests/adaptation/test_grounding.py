@@ -33,7 +33,7 @@ GAIN, OFFSET = torch.tensor([1.0, -0.5, 0.2]), torch.tensor([0.1, 2.0, -1.0])
 class Analytic(nn.Module):
     """One map, linear in the mean grey level of each cell of 4 px; pooled by its mean."""
 
-    family, size, mean, std = "resnet", 16, (0.0,) * 3, (1.0,) * 3
+    family, size, mean, std, standardise = "resnet", 16, (0.0,) * 3, (1.0,) * 3, False
 
     def __init__(self):
         super().__init__()

@@ -76,7 +76,7 @@ def test_boxes_go_to_the_image_and_back(discs):
 
 def shown(images, zoom):
     """Return the images of the discs as the encoder gets them, `[N, 48, 48]`."""
-    plain = SimpleNamespace(mean=(0.0,) * 3, std=(1 / 255,) * 3)
+    plain = SimpleNamespace(mean=(0.0,) * 3, std=(1 / 255,) * 3, standardise=False)
     return prepare_images(images, plain, 48, round(48 * zoom))[:, 0].numpy()
 
 

@@ -15,7 +15,7 @@ from sista.preparation.frame import Frame
 from sista.preparation.radiograph import fit
 
 ZOOMS = (1.0, 256 / 224, 1.5)
-PLAIN = SimpleNamespace(mean=(0.0,) * 3, std=(1.0,) * 3)
+PLAIN = SimpleNamespace(mean=(0.0,) * 3, std=(1.0,) * 3, standardise=False)
 
 
 @st.composite
