@@ -86,15 +86,19 @@ def _against(
             if not shared or np.isnan([cells[c][0] - other[c][0] for c in shared]).all():
                 continue
             points, replicates = _table(cells, other, shared)
-            low, high, p = crossed_interval(points, replicates)
             seeds, draws = points.shape
+            low, high, p, centre = (float("nan"),) * 4
+            # No draw that every seed has: a row without a value says so, with 0 runs.
+            if draws:
+                low, high, p = crossed_interval(points, replicates)
+                centre = float(np.mean(points))
             # One seed ranks no methods: another one moves a row by more than most methods do. What
             # the same predictions score by chance is another matter.
             ranked = seeds > 1 or find_metric(baseline).control
             row: dict[str, Any] = {**known, "fraction": fraction}
             row |= {"variant": variant, "baseline": baseline}
-            row |= {"difference": float(np.mean(points)), "low": low, "high": high}
-            row |= {"p": p if ranked else float("nan"), "runs": len(shared)}
+            row |= {"difference": centre, "low": low, "high": high}
+            row |= {"p": p if ranked else float("nan"), "runs": points.size}
             rows.append(row | {"seeds": seeds, "draws": draws})
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = float(p)

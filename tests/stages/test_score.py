@@ -84,6 +84,17 @@ def test_one_seed_ranks_nothing(scored):
     assert rows[["difference", "low", "high"]].notna().all(axis=None)
 
 
+def test_seeds_without_a_common_draw_give_a_row_without_a_value(scored):
+    rows = [(run, file) for run, file in scored[1] if run.task == "classification"]
+    apart = [
+        (replace(run, draws=(run.pretrain.seed,)), file) for run, file in with_a_second_seed(rows)
+    ]
+    found = pd.DataFrame(comparisons(apart, ("random_init",)))
+    assert len(found)
+    assert (found["runs"] == 0).all()
+    assert found[["difference", "low", "high", "p"]].isna().all(axis=None)
+
+
 def test_comparisons_are_paired_and_corrected(scored):
     rows = pd.DataFrame(comparisons(with_a_second_seed(scored[1]), ("random_init", "clip")))
     assert set(rows["baseline"]) == {"random_init", "clip"}
