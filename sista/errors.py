@@ -8,17 +8,21 @@ Exit codes of `sista`: 0 done; 1 an error that a user can mend, or a check that 
 import errno
 import math
 import os
+import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 
 MENDABLE, FAULT, INTERRUPTED, PIPE_CLOSED = 1, os.EX_SOFTWARE, 130, 141
 
+# NumPy's generators take no greater seed; no machine has more threads.
+MAX_SEED, MAX_THREADS = 2**32 - 1, 4096
 # What one input may hold; an environment variable of that name raises it.
 LIMITS = {
     "SISTA_MAX_PIXELS": (2**28, "pixels of one image"),
     "SISTA_MAX_BYTES": (2**32, "bytes of one file that is read into memory"),
     "SISTA_MAX_ROWS": (20_000_000, "rows of one table"),
+    "SISTA_MAX_RUNS": (1_000_000, "runs of a grid"),
     "SISTA_MAX_SECONDS": (300, "seconds to decode one film"),
 }
 
@@ -33,11 +37,23 @@ def check_range(name: str, value: float | None, low: float, high: float = math.i
     Raises:
         UserError: names value and range.
     """
-    # Written so that NaN, which is in no order with anything, is refused too.
-    if value is None or (low <= value <= high and math.isfinite(value)):
+    # Written so that NaN, which is in no order with anything, is refused too; a whole number may be
+    # too large for a float.
+    if value is None or (low <= value <= high and abs(value) < sys.float_info.max):
         return
     upper = f" and at most {high:g}" if math.isfinite(high) else ""
-    raise UserError(f"{name}: {value:g}, but it must be a number of at least {low:g}{upper}")
+    told = f"{value:g}" if isinstance(value, float) else shown(value)
+    raise UserError(f"{name}: {told}, but it must be a number of at least {low:g}{upper}")
+
+
+def shown(value: object, most: int = 60) -> str:
+    """Return a value as an error message quotes it: cut, whatever it is."""
+    try:
+        text = repr(value)
+    # Python refuses to write numbers of thousands of digits, and nests no deeper than its stack.
+    except (ValueError, RecursionError):
+        text = f"a {type(value).__name__} too long to show"
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def limit(name: str) -> int:
@@ -65,6 +81,21 @@ def check_limit(name: str, count: float, where: str) -> None:
         raise UserError(
             f"{where}: {count:.0f} {LIMITS[name][1]}, more than the {most} allowed; where it is "
             f"meant, set {name} to a greater number"
+        )
+
+
+def check_version(path: object, found: object, known: int) -> None:
+    """Refuse what a newer version of this project has made.
+
+    Raises:
+        UserError: names the file and the remedy.
+    """
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise UserError(f"{path}: its version is no whole number; make the file again")
+    if found > known:
+        raise UserError(
+            f"{path}: made by a newer version of this project (contract {found}, this one knows "
+            f"{known}): update"
         )
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, ParamSpec
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sista.errors import UserError, unwritable
+from sista.errors import UserError, check_version, unwritable
 from sista.files import read_json, sha256, write_json
 from sista.runs import provenance
 from sista.runs.heartbeat import Running
@@ -151,8 +151,11 @@ def read_record(path: Path) -> Record:
     Raises:
         UserError: it is missing, not JSON, or not a record; names the field.
     """
+    values = read_json(path)
+    if isinstance(values, dict):
+        check_version(path, values.get("version", 1), 1)
     try:
-        return Record.model_validate(read_json(path))
+        return Record.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "record"

@@ -169,6 +169,7 @@ def test_file_outside_the_inventory_is_named(tmp_path):
     prepare("rsna_pneumonia", out=tmp_path / "m.parquet", **settings)
     frame, meta = tables.read(tmp_path / "inventory.parquet", "inventory")
     short = frame[~frame.path.str.endswith("image07.dcm")]
+    meta["n"] = len(short)
     tables.write(short, tmp_path / "inventory.parquet", "inventory", meta)
     with pytest.raises(UserError, match=r"image07\.dcm is not in .*fetch again"):
         prepare("rsna_pneumonia", out=tmp_path / "m.parquet", **settings)
