@@ -1,6 +1,5 @@
 """Segmentation: one binary mask of each label an image, as COCO run lengths at the image size."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,7 @@ from pycocotools import mask as coco_mask
 from sista.errors import UserError
 from sista.metrics import segmentation as measures
 from sista.metrics.values import Floats, Value, mean, value
-from sista.preparation.masks import from_json
+from sista.preparation.masks import from_json, run_lengths
 from sista.tasks._base import Metric, Overlay, Subset, Task, text
 from sista.tasks._overlay import PREDICTED, TARGET, write
 
@@ -55,8 +54,8 @@ def _evaluate(subset: Subset) -> Iterator[Value]:
 
 def rle_overlap(part: pd.DataFrame) -> measures.Overlap:
     """Count the pixels of predicted and target masks given as COCO run lengths."""
-    predicted = [json.loads(text) for text in part["prediction"]]
-    target = [json.loads(text) for text in part["target"]]
+    predicted = [run_lengths(text) for text in part["prediction"]]
+    target = [run_lengths(text) for text in part["target"]]
     for image, left, right in zip(part["image_id"], predicted, target, strict=True):
         if left["size"] != right["size"]:
             raise UserError(
@@ -92,7 +91,7 @@ def _draw(axis: "Axes", row: Mapping[Any, Any], frame: "Frame") -> None:
 
 
 def _area(row: Mapping[Any, Any]) -> float:
-    return float(coco_mask.area(json.loads(row["target"])))
+    return float(coco_mask.area(run_lengths(row["target"])))
 
 
 segmentation = Task(

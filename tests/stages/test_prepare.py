@@ -127,7 +127,7 @@ def test_box_a_little_over_the_border_is_cut(tmp_path):
 def test_missing_table_missing_image_and_bad_settings_are_explained(tmp_path):
     raw_trees.rsna(tmp_path / "raw")
     (tmp_path / "raw/stage_2_train_images/image00.dcm").unlink()
-    broken(tmp_path, r"image00\.dcm: no such image.*row 2")
+    broken(tmp_path, r"image00\.dcm: no such file.*row 2")
     broken(tmp_path, "at least 1", draws=0)
     (tmp_path / "raw/stage_2_train_labels.csv").unlink()
     broken(tmp_path, r"lacks stage_2_train_labels\.csv")
