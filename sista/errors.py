@@ -65,7 +65,7 @@ def limit(name: str) -> int:
     text = os.environ.get(name, "")
     if not text:
         return LIMITS[name][0]
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) and len(text) < 20):
+    if not (text.isascii() and text.isdigit() and int(text[:20]) > 0 and len(text) < 20):
         raise UserError(f"{name}: must be a whole number above 0 ({LIMITS[name][1]})")
     return int(text)
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import uuid
@@ -13,6 +14,8 @@ from typing import Any
 
 from sista.errors import UserError, check_limit, unreadable, unwritable
 
+# What a killed run leaves of `atomic`.
+LEFTOVER = re.compile(r"^\..+\.[0-9a-z_]{8}\.tmp(\..+)?$")
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 

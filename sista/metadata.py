@@ -1,9 +1,11 @@
-"""The metadata of tables and checkpoints: JSON objects whose values have known types."""
+"""The metadata of tables and checkpoints, JSON objects with known types; the types of columns."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sista.errors import UserError
@@ -140,4 +142,33 @@ class Meta(dict[str, Any]):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise UserError(f"{self.path}: its metadata, {where}: {first['msg']}; {AGAIN}") from error
+            raise UserError(
+                f"{self.path}: its metadata, {where}: {first['msg']}; {AGAIN}"
+            ) from error
+
+
+def check_types(path: Path | str, expected: Mapping[str, str], found: pyarrow.Schema) -> None:
+    """Refuse columns of another type, which a conversion would change in silence.
+
+    Args:
+        path: of the table.
+        expected: `object` (text), `int64` or `float64` by column.
+        found: schema of the file.
+
+    Raises:
+        UserError: names file and column.
+    """
+    fits = {"object": _is_text, "int64": pyarrow.types.is_integer, "float64": _is_number}
+    for name, kind in expected.items():
+        if name in found.names and not fits[kind](found.field(name).type):
+            told = f"column {name!r} holds {found.field(name).type} in place of {kind}"
+            raise UserError(f"{path}: {told}; {AGAIN}")
+
+
+def _is_text(kind: pyarrow.DataType) -> bool:
+    types = pyarrow.types
+    return any(is_it(kind) for is_it in (types.is_string, types.is_large_string, types.is_null))
+
+
+def _is_number(kind: pyarrow.DataType) -> bool:
+    return bool(pyarrow.types.is_floating(kind) or pyarrow.types.is_integer(kind))

@@ -18,7 +18,7 @@ import pyarrow.parquet
 from sista import registry
 from sista.errors import UserError, check_limit, check_version
 from sista.files import atomic, reading
-from sista.metadata import Meta
+from sista.metadata import Meta, check_types
 
 META_KEY, CONTRACT_KEY = b"sista", b"sista.contract"
 # Of the contracts; raised where an older reader would misread what is written.
@@ -254,7 +254,8 @@ def read(
             table = file.read(columns=columns)
         if len(set(table.column_names)) < len(table.column_names):
             raise UserError(f"{path}: a column stands twice; {AGAIN}")
-        _check_types(path, kind, table.schema)
+        types = {name: str(each.dtype) for name, each in schema(kind).columns.items()}
+        check_types(path, types, table.schema)
         columns_read = zip(table.column_names, table.columns, strict=True)
         # Text stays Python objects with None for null, whatever pandas' default string type is.
         frame = pd.DataFrame({n: c.to_numpy(zero_copy_only=False) for n, c in columns_read})
@@ -286,23 +287,3 @@ def _meta(path: Path | str, kind: str, file: Any) -> Meta:
     if kind in NEVER_EMPTY and meta.get("n", file.num_rows) != file.num_rows and kind != "scores":
         raise UserError(f"{path}: {file.num_rows} rows, but it was made with {meta['n']}; {AGAIN}")
     return meta
-
-
-def _check_types(path: Path | str, kind: str, found: pyarrow.Schema) -> None:
-    """Refuse columns of another type, which a conversion would change in silence."""
-    fits = {"object": _is_text, "int64": pyarrow.types.is_integer, "float64": _is_number}
-    for name, column in schema(kind).columns.items():
-        if name in found.names and not fits[str(column.dtype)](found.field(name).type):
-            raise UserError(
-                f"{path}: column {name!r} holds {found.field(name).type} in place of "
-                f"{column.dtype}; {AGAIN}"
-            )
-
-
-def _is_text(kind: pyarrow.DataType) -> bool:
-    types = pyarrow.types
-    return any(is_it(kind) for is_it in (types.is_string, types.is_large_string, types.is_null))
-
-
-def _is_number(kind: pyarrow.DataType) -> bool:
-    return bool(pyarrow.types.is_floating(kind) or pyarrow.types.is_integer(kind))

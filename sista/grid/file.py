@@ -77,16 +77,14 @@ class _PlainLoader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
             raise yaml.composer.ComposerError(
                 None, None, f"alias *{event.anchor}: write the value out", event.start_mark
             )
         self.depth += 1
         if self.depth > MOST_DEPTH:
-            raise yaml.composer.ComposerError(
-                None, None, "nested too deeply", self.peek_event().start_mark
-            )
+            raise yaml.composer.ComposerError(None, None, "nested too deeply", event.start_mark)
         node: yaml.Node | None = super().compose_node(parent, index)
         self.depth -= 1
         return node

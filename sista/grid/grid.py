@@ -80,7 +80,7 @@ class Grid(_Strict):
     encoders: tuple[str, ...] = Field(min_length=1)
     variants: dict[str, dict[str, Any]] = Field(
         min_length=1,
-        description="a method, or a word with `method:` and the settings that differ from its own"
+        description="a method, or a word with `method:` and the settings that differ from its own",
     )
     seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="pre-training seeds")
     draws: tuple[int, ...] = Field(

@@ -139,7 +139,8 @@ def _grey(values: NDArray[np.generic], path: Path) -> NDArray[np.generic]:
 def _luma(values: NDArray[Any]) -> NDArray[np.float32]:
     """Return the grey of more than 8 bits a colour, with the weights of Pillow (ITU-R 601)."""
     weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    return np.rint(values.astype(np.float32) @ weights)
+    grey: NDArray[np.float32] = np.rint(values.astype(np.float32) @ weights)
+    return grey
 
 
 def _to_8_bit(values: NDArray[Any], path: Path) -> Pixels:

@@ -26,6 +26,7 @@ from sista.preparation.films import FilmJob, Unreadable, read_films
 from sista.preparation.image_record import ImageRecord
 from sista.preparation.labels import apply_policy
 from sista.preparation.regions import read_regions
+from sista.runs.options import Count, Draws, Pixels, Threads
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
 from sista.text.vocabulary import train_vocabulary
@@ -39,11 +40,11 @@ def prepare(
     *,
     out: Path,
     source: Path | None = None,
-    size: int = 256,
-    draws: int = 5,
-    threads: int = 1,
+    size: Pixels = 256,
+    draws: Draws = 5,
+    threads: Threads = 1,
     inventory: Path | None = None,
-    leave_out: int = 0,
+    leave_out: Count = 0,
 ) -> Made:
     """Read a data set into a manifest, one container of images, a split by patient, a vocabulary.
 
@@ -74,13 +75,7 @@ def prepare(
         dir=out.parent, prefix=f".{out.stem}.", suffix=".tmp"
     ) as folder:
         images, split_file, vocabulary, regions, manifest = (Path(folder) / name for name in names)
-        shape = (len(records), size, size)
-        np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()
-        header = images.stat().st_size - math.prod(shape)
-        jobs = [
-            FilmJob(row, root, images, header + row * size**2, size, dataset.box_tolerance, record)
-            for row, record in enumerate(records)
-        ]
+        jobs = _jobs(records, dataset, root, images, size)
         with read_films(jobs, threads) as results:
             films = list(track(results, f"prepare {word}", len(jobs)))
         quarantine = _quarantine(films, out, leave_out)
@@ -137,6 +132,19 @@ def _check_inventory(records: list[ImageRecord], word: str, inventory: Path) -> 
                 f"{record.where}: {record.path} is not in {inventory}; "
                 "the source has changed or is not complete: run fetch again"
             )
+
+
+def _jobs(
+    records: list[ImageRecord], dataset: Dataset, root: Path, images: Path, size: int
+) -> list[FilmJob]:
+    """Make the container of all images and return what is to be read into it."""
+    shape = (len(records), size, size)
+    np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()
+    header = images.stat().st_size - math.prod(shape)
+    return [
+        FilmJob(row, root, images, header + row * size**2, size, dataset.box_tolerance, record)
+        for row, record in enumerate(records)
+    ]
 
 
 def _quarantine(

@@ -39,7 +39,20 @@ def unpack(text: str) -> NDArray[np.float64]:
     shape = [int(side) for side in found[1].split("x")] if found else []
     if not found or len(data) != 4 * math.prod(shape):
         raise UserError(f"not a packed array; {AGAIN}")
-    return np.frombuffer(data, dtype="<f4").reshape(shape).astype(np.float64)
+    array = np.frombuffer(data, dtype="<f4").reshape(shape).astype(np.float64)
+    return array
+
+
+def unpack_finite(text: str) -> NDArray[np.float64]:
+    """Return the array that `pack` wrote, whose values must be finite numbers.
+
+    Raises:
+        UserError: the text is no such array.
+    """
+    array = unpack(text)
+    if not np.isfinite(array).all():
+        raise UserError(f"a packed array with values that are no finite numbers; {AGAIN}")
+    return array
 
 
 def unpack_equal(texts: Iterable[str]) -> NDArray[np.float64]:
@@ -48,7 +61,7 @@ def unpack_equal(texts: Iterable[str]) -> NDArray[np.float64]:
     Raises:
         UserError: a text is no array, or they differ in shape.
     """
-    arrays = [unpack(text) for text in texts]
+    arrays = [unpack_finite(text) for text in texts]
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) > 1:
         raise UserError(f"packed arrays of shapes {shapes[0]} and {shapes[1]}; {AGAIN}")

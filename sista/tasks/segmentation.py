@@ -15,6 +15,7 @@ from sista.metrics.values import Floats, Value, mean, value
 from sista.preparation.masks import from_json, run_lengths
 from sista.tasks._base import Metric, Overlay, Subset, Task, text
 from sista.tasks._overlay import PREDICTED, TARGET, write
+from sista.tasks._rows import check_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +34,7 @@ BATCH = {"siim_acr": 8}
 
 
 def _evaluate(subset: Subset) -> Iterator[Value]:
+    check_labels(subset.rows, subset.labels)
     batch = BATCH.get(subset.dataset, 16)
     found: dict[str, list[Floats]] = {}
     counted: dict[str, int] = {}
@@ -54,8 +56,7 @@ def _evaluate(subset: Subset) -> Iterator[Value]:
 
 def rle_overlap(part: pd.DataFrame) -> measures.Overlap:
     """Count the pixels of predicted and target masks given as COCO run lengths."""
-    predicted = [run_lengths(text) for text in part["prediction"]]
-    target = [run_lengths(text) for text in part["target"]]
+    predicted, target = _codes(part, "prediction"), _codes(part, "target")
     for image, left, right in zip(part["image_id"], predicted, target, strict=True):
         if left["size"] != right["size"]:
             raise UserError(
@@ -71,6 +72,17 @@ def rle_overlap(part: pd.DataFrame) -> measures.Overlap:
         np.array(coco_mask.area(target), dtype=np.float64),
         np.array([left["size"][0] * left["size"][1] for left in predicted], dtype=np.float64),
     )
+
+
+def _codes(part: pd.DataFrame, column: str) -> list[dict[str, Any]]:
+    """Return the checked run lengths of a column."""
+    codes = []
+    for image, text in zip(part["image_id"], part[column], strict=True):
+        try:
+            codes.append(run_lengths(text))
+        except UserError as error:
+            raise UserError(f"image {image}, {column}: {error}") from error
+    return codes
 
 
 def _draw(axis: "Axes", row: Mapping[Any, Any], frame: "Frame") -> None:

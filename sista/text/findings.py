@@ -132,9 +132,7 @@ def _asserted(sentence: str) -> list[str]:
             clause.clear()
         elif kind == "gone":
             gone = True
-        elif kind == "break" or (
-            kind == "comma" and not (negated and lists.go_on(position))
-        ):
+        elif kind == "break" or (kind == "comma" and not (negated and lists.go_on(position))):
             done += [] if gone else [" ".join("".join(clause).split())]
             clause, negated, gone = [], False, False
         elif not negated:

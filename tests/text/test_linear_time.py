@@ -1,4 +1,4 @@
-"""Reports of any text: the same results as the plain rules, in time that grows with their length."""
+"""Reports of any text: results of the plain rules, in time that grows with their length."""
 
 import re
 import time
@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sista.text import cleaning, findings
-from sista.text.cleaning import clean, clauses, for_pretraining, mgca_caption, sentence_ends
+from sista.text.cleaning import clauses, clean, for_pretraining, mgca_caption, sentence_ends
 from sista.text.lexicon import ANY_FINDING, BREAK
 from sista.text.sections import choose, normalise, parse
 
 MEGABYTE = 2**20
 PIECES = [
-    "[**", "**]", "[**]", ".", "!", ";", "dr.", "vs.", "i.e.", "e.g.", "dr", "1.", "12", "3.4 cm", "x",
-    "xxx", "XXXX", "_", "___", " ", "\n", "\r", "\n \n", ":", ",", "\n AP:", "\n FINDINGS: ",
+    "[**", "**]", "[**]", ".", "!", ";", "dr.", "vs.", "i.e.", "e.g.", "dr", "1.", "12", "3.4 cm",
+    "x",     "xxx", "XXXX", "_", "___", " ", "\n", "\r", "\n \n", ":", ",", "\n AP:", "\n FINDINGS: ",
     "\n IMPRESSION:", "SEMI-UPRIGHT ", "CHEST ", "VIEW", "VIEWS", "no effusion", "edema", " or ",
     " is ", " but ", " small ", "and the heart is ", "\ufffd", "\x00", "(1)", "( ", "ly",
 ]  # fmt: skip
