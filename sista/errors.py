@@ -165,6 +165,6 @@ def write_log(error: Exception, words: Sequence[str]) -> str:
     except OSError:
         return f"(the log could not be written)\n{text}"
     return (
-        f"log: {name}\nto report it, open an issue of the repository with this log; take out what is private first, "
-        "file names and values of your data may stand in it"
+        f"log: {name}\nto report it, open an issue of the repository with this log; take out "
+        "what is private first, file names and values of your data may stand in it"
     )

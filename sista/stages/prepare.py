@@ -63,8 +63,7 @@ def prepare(
     Raises:
         UserError: names the file and row that is wrong; nothing is written then.
     """
-    _check_words(word, out, source, min(size, draws, threads))
-    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
+    dataset = _dataset(word, out, source, min(size, draws, threads))
     root, release = dataset.find(source)
     records = _records(dataset, root)
     if inventory is not None:
@@ -94,18 +93,20 @@ def prepare(
     run = {"dataset": word, "size": size, "draws": draws, "split_seed": word}
     outputs = [*(out.with_name(name) for name in names), *quarantine]
     facts = {"release": release, "n": len(frame), "split_hash": split.meta["hash"]}
-    facts |= {"left_out": len(films) - len(rows)}
+    facts["left_out"] = len(films) - len(rows)
     return Made(outputs, [inventory] if inventory else [], run, facts=facts)
 
 
-def _check_words(word: str, out: Path, source: Path | None, least: int) -> None:
-    registry.path("datasets", word.partition("@")[0])
+def _dataset(word: str, out: Path, source: Path | None, least: int) -> Dataset:
+    """Return the data set of a word, after a look at the other arguments."""
+    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
     if out.suffix != ".parquet":
         raise UserError(f"{out}: the manifest's name must end in .parquet")
     if least < 1:
         raise UserError("size, draws and threads must be at least 1")
     if "@" in word and source is None:
         raise UserError(f"{word}: name the folder that `sista fetch {word}` made with --source")
+    return dataset
 
 
 def _records(dataset: Dataset, root: Path) -> list[ImageRecord]:

@@ -39,8 +39,7 @@ def unpack(text: str) -> NDArray[np.float64]:
     shape = [int(side) for side in found[1].split("x")] if found else []
     if not found or len(data) != 4 * math.prod(shape):
         raise UserError(f"not a packed array; {AGAIN}")
-    array = np.frombuffer(data, dtype="<f4").reshape(shape).astype(np.float64)
-    return array
+    return np.frombuffer(data, dtype="<f4").reshape(shape).astype(np.float64)
 
 
 def unpack_finite(text: str) -> NDArray[np.float64]:

@@ -77,9 +77,9 @@ def rle_overlap(part: pd.DataFrame) -> measures.Overlap:
 def _codes(part: pd.DataFrame, column: str) -> list[dict[str, Any]]:
     """Return the checked run lengths of a column."""
     codes = []
-    for image, text in zip(part["image_id"], part[column], strict=True):
+    for image, code in zip(part["image_id"], part[column], strict=True):
         try:
-            codes.append(run_lengths(text))
+            codes.append(run_lengths(code))
         except UserError as error:
             raise UserError(f"image {image}, {column}: {error}") from error
     return codes

@@ -12,7 +12,9 @@ from sista.text.sections import last_of, parse
 MINIMUM_TOKENS = 3
 # Names and dates stand as ___ in MIMIC-CXR, as XXXX in Open-i and as [** **] in older MIMIC
 # releases; U+FFFD is a byte that could not be decoded.
-_PLAIN_MARKS = r"_{2,}|\bx{3,}\b|\ufffd"
+# Control characters that are no white space come from damaged files.
+_CONTROLS = r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]"
+_PLAIN_MARKS = rf"_{{2,}}|\bx{{3,}}\b|\ufffd|{_CONTROLS}"
 _MARKS = re.compile(rf"{_PLAIN_MARKS}|\[\*\*.*?\*\*\]", re.IGNORECASE | re.DOTALL)
 _MARKS_AFTER = re.compile(_PLAIN_MARKS, re.IGNORECASE)
 _LIST_NUMBER = re.compile(r"(?:(?<=^)|(?<=[.:;]\s))\s*\(?\d{1,2}[.)](?=\s)")

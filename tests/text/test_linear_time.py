@@ -15,7 +15,7 @@ from sista.text.sections import choose, normalise, parse
 MEGABYTE = 2**20
 PIECES = [
     "[**", "**]", "[**]", ".", "!", ";", "dr.", "vs.", "i.e.", "e.g.", "dr", "1.", "12", "3.4 cm",
-    "x",     "xxx", "XXXX", "_", "___", " ", "\n", "\r", "\n \n", ":", ",", "\n AP:", "\n FINDINGS: ",
+    "x", "xxx", "XXXX", "_", "___", " ", "\n", "\r", "\n \n", ":", ",", "\n AP:", "\n FINDINGS: ",
     "\n IMPRESSION:", "SEMI-UPRIGHT ", "CHEST ", "VIEW", "VIEWS", "no effusion", "edema", " or ",
     " is ", " but ", " small ", "and the heart is ", "\ufffd", "\x00", "(1)", "( ", "ly",
 ]  # fmt: skip
@@ -24,7 +24,11 @@ texts = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3)), max_si
 
 def plain_clean(text: str) -> str:
     """The rules of `clean` as one would write them, in quadratic time."""
-    marks = re.compile(r"_{2,}|\bx{3,}\b|\[\*\*.*?\*\*\]|\ufffd", re.IGNORECASE | re.DOTALL)
+    controls = r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]"
+    pattern = rf"_{{2,}}|\bx{{3,}}\b|\[\*\*.*?\*\*\]|\ufffd|{controls}"
+    marks = re.compile(pattern, re.IGNORECASE | re.DOTALL)
+        rf"_{{2,}}|\bx{{3,}}\b|\[\*\*.*?\*\*\]|\ufffd|{controls}", re.IGNORECASE | re.DOTALL
+    )
     number = cleaning._LIST_NUMBER
     plain = number.sub(" ", marks.sub(" ", text.replace("\r", "\n")))
     return re.sub(r"\s+([.,;:])", r"\1", " ".join(plain.lower().split()))
