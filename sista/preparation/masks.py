@@ -21,7 +21,7 @@ from sista.files import reading
 Mask = NDArray[np.uint8]
 EMPTY_RLE = "-1"
 # Of pictures; others that Pillow knows are read by programs that it calls, such as EPS.
-FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "GIF", "WEBP")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 # Of one number of COCO's letters: 35 bits hold any difference of places in an image.
 MOST_LETTERS = 7
 

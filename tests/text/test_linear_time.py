@@ -27,8 +27,6 @@ def plain_clean(text: str) -> str:
     controls = r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]"
     pattern = rf"_{{2,}}|\bx{{3,}}\b|\[\*\*.*?\*\*\]|\ufffd|{controls}"
     marks = re.compile(pattern, re.IGNORECASE | re.DOTALL)
-        rf"_{{2,}}|\bx{{3,}}\b|\[\*\*.*?\*\*\]|\ufffd|{controls}", re.IGNORECASE | re.DOTALL
-    )
     number = cleaning._LIST_NUMBER
     plain = number.sub(" ", marks.sub(" ", text.replace("\r", "\n")))
     return re.sub(r"\s+([.,;:])", r"\1", " ".join(plain.lower().split()))
