@@ -196,7 +196,7 @@ def _train(
     spec = encoder_spec(run["word"])
     image, learned = _start_encoder(objective, spec)
     learned |= {"family": spec.family, "image_encoder": image.description()}
-    _check_stride(job.settings, image)
+    _check_patches(job.settings, image)
     if not objective.needs.trained:
         if ranks.first:
             _write_log([], job.out)
@@ -250,8 +250,8 @@ def _start_encoder(
     return ImageEncoder(spec, pretrained=needs.released_weights or start_from_weights), {}
 
 
-def _check_stride(settings: dict[str, Any], image: "ImageEncoder") -> None:
-    """Refuse another patch than that of a ViT, which has one.
+def _check_patches(settings: dict[str, Any], image: "ImageEncoder") -> None:
+    """Refuse other patches than those of a ViT, which has one map.
 
     Raises:
         UserError: names the setting.
@@ -261,6 +261,11 @@ def _check_stride(settings: dict[str, Any], image: "ImageEncoder") -> None:
         raise UserError(
             f"encoder {image.word}: its patches are {image.map_strides[0]} px, so "
             f"patch_stride={asked} has no effect; leave it out, or take a resnet"
+        )
+    if image.family == "vit" and settings.get("patch_source", "map") != "map":
+        raise UserError(
+            f"encoder {image.word}: has one map, so patch_source has no effect; leave it out, or "
+            "take a resnet"
         )
 
 
