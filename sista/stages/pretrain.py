@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sista import registry, tables
+from sista import registry
 from sista.encoders.specs import EncoderSpec, encoder_spec
 from sista.engine.corpus import Corpus
 from sista.engine.machine import Device, Machine
@@ -144,12 +144,6 @@ def _pretrain(job: _Job) -> Made | None:
             f"{job.facts['method']} is not trained: --{job.changed[0]} would have no effect"
         )
     files = job.corpus.files()
-    of_manifest = tables.read_meta(job.corpus.manifest, "manifest").get("dataset")
-    if of_manifest not in (None, job.facts["corpus"]):
-        raise UserError(
-            f"{job.corpus.manifest}: is of data set {of_manifest}, asked for "
-            f"{job.facts['corpus']}; give its manifest, or its word with --corpus"
-        )
     with processes(device) as ranks:
         run = job.facts | {
             "settings": job.settings,
