@@ -31,7 +31,7 @@ REMEDY = re.compile(
     r"\b(delete|run|again|check|correct|remove|give|name|write|use|make|made by|get|download|valid|"
     r"expected|must|needs?|may|there (is|are)|take|put|free|install|update|ask|see|set|sista list|"
     r"choose|allowed|at (least|most)|only|one of|choices|without|did you mean|unpack|import|rename|"
-    r"link|complete|load|require[sd]?)\b|[<>]=? ?\d",
+    r"link|complete|load|require[sd]?|among|twice)\b|[<>]=? ?\d",
     re.IGNORECASE,
 )
 State = dict[str, tuple[int, int, int, int]]

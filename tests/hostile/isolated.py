@@ -69,7 +69,6 @@ def isolated(
 
 
 def _child(work: Callable[[int], Any], items: range, place: mmap.mmap, writer: int) -> None:
-    signal.signal(signal.SIGALRM, _ring)
     code = 1
     try:
         for item in items:
@@ -126,6 +125,7 @@ class alarm:  # noqa: N801
     limit = LIMIT_SECONDS
 
     def __enter__(self) -> None:
+        signal.signal(signal.SIGALRM, _ring)
         alarm.began = time.process_time()
         signal.setitimer(signal.ITIMER_REAL, alarm.limit)
 

@@ -102,8 +102,10 @@ CONTAINER: dict[str, Damage] = {
     "header length huge": _length(2**63 - 1),
     "header of lists": _header(lambda header: [1]),
     "header nested deeply": lambda path: (
-        (path.write_bytes((200_001).to_bytes(8, "little") + nested()[:200_000].encode() + b"}")
-        and None)
+        (
+            path.write_bytes((200_001).to_bytes(8, "little") + nested()[:200_000].encode() + b"}")
+            and None
+        )
         or None
     ),
     "offsets outside": _of_first(lambda each: each.update(data_offsets=[0, 2**40])),

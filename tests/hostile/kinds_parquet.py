@@ -105,7 +105,7 @@ NEEDS_META: dict[str, Damage] = {
     "metadata all null": meta(lambda known: dict.fromkeys(known)),
     "metadata all numbers": meta(lambda known: dict.fromkeys(known, 7)),
     "metadata all text": meta(lambda known: dict.fromkeys(known, "x")),
-    "metadata all lists": meta(lambda known: dict.fromkeys(known, [])),
+    "metadata all lists": meta(lambda known: {key: [] for key in known}),
 }
 
 

@@ -106,8 +106,7 @@ def node(value: Any, chance: random.Random) -> Any:
             return value[:at] + [value[at]] * chance.choice((2, 3, 50)) + value[at:]
         return [*value[:at], node(value[at], chance), *value[at + 1 :]]
     if isinstance(value, str) and chance.random() < 0.4:
-        text = any_bytes(value.encode(), chance, b"abc").decode(errors="replace")
-        return text
+        return any_bytes(value.encode(), chance, b"abc").decode(errors="replace")
     if isinstance(value, int | float) and not isinstance(value, bool) and chance.random() < 0.3:
         return value * chance.choice((-1, 2, 1000, 10**9))
     return chance.choice(VALUES)

@@ -69,14 +69,14 @@ def readers(world: Path) -> list[Reader]:
 def _tables(world: Path) -> Iterator[Reader]:
     from sista.scoring.cached import _load, score_file
 
-    def table(kind: str, paths: list[Path], share: int = 1) -> Reader:
+    def table(kind: str, paths: list[Path]) -> Reader:
         return Reader(
             f"table {kind}",
             lambda path: tables.read(path, kind),
             seeds_of(paths),
             (mutate.parquet,),
             ".parquet",
-            share=share,
+            share=2,
         )
 
     def scored(task: str) -> Callable[[Path], Any]:
@@ -85,17 +85,22 @@ def _tables(world: Path) -> Iterator[Reader]:
             path, task, main=main, bootstrap=3, cache_folder=path.parent / "none"
         )
 
-    yield table("manifest", [world / "discs/manifest.parquet"], 2)
+    yield table("manifest", [world / "discs/manifest.parquet"])
     yield table("split", [world / "discs/manifest.split.parquet"])
     yield table("regions", [world / "discs/manifest.regions.parquet"])
     yield table("inventory", [world / "listing/inventory.parquet"])
-    yield table("scores", [world / "results/score/suite.parquet"], 2)
+    yield table("scores", [world / "results/score/suite.parquet"])
     for task in TASKS:
         folder = PREDICTIONS.get(task, f"untrained/{task}")
         paths = [world / folder / "predictions.parquet"]
         yield table(f"predictions_{task}", paths)
         yield Reader(
-            f"scores of {task}", scored(task), seeds_of(paths), (mutate.parquet,), ".parquet"
+            f"scores of {task}",
+            scored(task),
+            seeds_of(paths),
+            (mutate.parquet,),
+            ".parquet",
+            share=1,
         )
     cached = sorted(world.rglob("cache/*.npz"))
     yield Reader("cached scores", lambda path: _load(path, "x"), seeds_of(cached), (), ".npz")
@@ -216,7 +221,7 @@ def _films(world: Path) -> Iterator[Reader]:
         lambda path: from_json(path.read_text(errors="replace")),
         coded,
         (mutate.json_text,),
-        share=2,
+        share=12,
     )
     packed = [pack(np.arange(n).reshape(shape)).encode() for n, shape in ((6, (2, 3)), (4, (4,)))]
     yield Reader("packed array", lambda path: unpack(path.read_text(errors="replace")), packed)
@@ -261,9 +266,9 @@ def _weights(world: Path) -> Iterator[Reader]:
 
     checkpoint = [(world / "discs/encoder.safetensors").read_bytes()]
     form = (mutate.safetensors,) * 2
-    yield Reader("checkpoint's metadata", read_metadata, checkpoint, form, ".safetensors")
-    yield Reader("checkpoint", load_image_encoder, checkpoint, form, ".safetensors")
-    yield Reader("checkpoint with texts", restore, checkpoint, form, ".safetensors")
+    yield Reader("checkpoint's metadata", read_metadata, checkpoint, form, ".safetensors", share=1)
+    yield Reader("checkpoint", load_image_encoder, checkpoint, form, ".safetensors", share=1)
+    yield Reader("checkpoint with texts", restore, checkpoint, form, ".safetensors", share=1)
     zipped = seeds_of([world / "weights/small.pt"])
     yield Reader("weights", read_tensors, zipped, (), ".pt", share=12)
     yield Reader(

@@ -208,7 +208,7 @@ TARGETS: list[Target] = [
         "discs/manifest.regions.parquet",
         {**_TABLE, **parquet.columns(("image_id", "label", "mask")), **_cells("mask", _RUNS)},
     ),
-    Target("score", "tasks/three.yaml", _GRID, kinds_grid.ACCEPTED),
+    Target("score", "tasks/three.yaml", _FILE),
     *(
         Target(
             "score",

@@ -22,6 +22,7 @@ from sista.stages import fetch, score
 from tests import made_up_predictions as made
 from tests.adapted import adapted
 from tests.blobs import blobs, taught, told
+from tests.importers import made_up
 from tests.lineage.conftest import _build
 from tests.raw_trees import REPORT, TREES
 
@@ -102,6 +103,7 @@ def _weights() -> None:
     state = {k: v.contiguous() for k, v in resnet18().state_dict().items() if v.numel() < 9999}
     torch.save({"state_dict": state, "epoch": 3}, folder / "small.pt")
     save_file(state, folder / "small.safetensors")
+    torch.save({"state_dict": made_up.RELEASES["medclip"]().tensors}, folder / "medclip.pt")
     torch.save(state, folder / "old.pth", _use_new_zipfile_serialization=False)
 
 
