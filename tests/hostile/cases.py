@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from tests.hostile import kinds_csv, options
+from tests.hostile.downloads import downloads
 from tests.hostile.guard import Case
 from tests.hostile.kinds_files import UNREADABLE
-from tests.hostile.targets import COMMANDS, TARGETS, Target, downloads
+from tests.hostile.targets import COMMANDS, TARGETS, Target
 
 # Columns whose values are read; those of others are ignored as they stand.
 COLUMNS = {

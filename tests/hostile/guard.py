@@ -34,6 +34,8 @@ REMEDY = re.compile(
     r"link|complete|load|require[sd]?|among|twice)\b|[<>]=? ?\d",
     re.IGNORECASE,
 )
+# What verbs keep beside their inputs for the next time.
+KEPT = re.compile(r"/(score/cache|similarity|\.features)(/|$)|__pycache__")
 State = dict[str, tuple[int, int, int, int]]
 
 
@@ -252,7 +254,7 @@ def run(case: Case, root: Path, pristine: Path, clean: State) -> dict[str, Any]:
         after = state(root)
         names = before.keys() | after.keys()
         changed = sorted(n for n in names if before.get(n) != after.get(n))
-        wrong = judge(case, ended, [n for n in changed if "__pycache__" not in n], root)
+        wrong = judge(case, ended, [n for n in changed if not KEPT.search(n)], root)
     finally:
         restore(root, pristine, clean)
         for path in (root.parent / CANARY, root / CANARY):

@@ -1,6 +1,6 @@
 """The trial: every bad input against every verb, each in a process that may die.
 
-    python -m tests.hostile.trial --out FILE [--only TEXT] [--world FOLDER] [--skip TEXT] [--part fast]
+    python -m tests.hostile.trial --out FILE [--only TEXT] [--skip TEXT] [--part fast]
 
 Writes JSON: counts, and what was wrong by case.
 """
@@ -30,7 +30,7 @@ from tests.hostile.isolated import isolated
 
 # A case that is believed today trains, or draws, for seconds.
 SLOW = ("pretrain", "adapt", "similarity", "reproduce")
-FAST_SHARE = 4
+FAST_SHARE = 3
 # Beside what the imports take; far more than any case needs.
 MEMORY = 2 << 30
 
