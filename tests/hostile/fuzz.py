@@ -9,6 +9,7 @@ one short text that names the file: another error, a hang, a dead process.
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
@@ -32,7 +33,9 @@ def mutated(reader: Reader, item: int, seed: int) -> bytes:
     chance = random.Random(f"{seed}:{reader.word}:{item}")
     data, other = chance.choice(reader.seeds), chance.choice(reader.seeds)
     if reader.mutations and chance.random() < 0.6:
-        return chance.choice(reader.mutations)(data, chance, other)
+        # A value that its container cannot hold is no input: then the bytes are mutated.
+        with contextlib.suppress(Exception):
+            return chance.choice(reader.mutations)(data, chance, other)
     return mutate.any_bytes(data, chance, other)
 
 

@@ -24,7 +24,7 @@ from tests.hostile.trial import make, prepare
 from tests.importers import made_up
 
 # Of the run, not of the result.
-TIMES = ("run.json", "log.txt", "three.run.json", "again.run.json")
+TIMES = ("run.json", "log.txt", "log.csv", "three.run.json", "again.run.json")
 # What each verb may write: its output, and what it keeps beside its inputs.
 VERBS = {
     "fetch": COMMANDS["fetch"],
