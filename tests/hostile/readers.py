@@ -20,7 +20,14 @@ TASKS = ("classification", "segmentation", "detection", "retrieval", "grounding"
 
 def readers(world: Path) -> list[Reader]:
     """Return all readers with their seeds from a world."""
-    return [*_tables(world), *_texts(world), *films(world), *weights(world), *downloads(world)]
+    return [
+        *_tables(world),
+        *_texts(world),
+        *_reports(world),
+        *films(world),
+        *weights(world),
+        *downloads(world),
+    ]
 
 
 def _tables(world: Path) -> Iterator[Reader]:
@@ -69,15 +76,7 @@ def _texts(world: Path) -> Iterator[Reader]:
     from sista.preparation.split_audit import read_list
     from sista.runs.heartbeat import state_of
     from sista.runs.record import read_record
-    from sista.text import cleaning, findings, openi, sections
     from sista.text.vocabulary import load_vocabulary
-
-    def report(path: Path) -> None:
-        text = path.read_text(errors="replace")
-        sections.choose(sections.parse(text))
-        cleaning.for_pretraining(text)
-        findings.findings_text(text)
-        findings.stated_spans(text)
 
     grids = [world / "suite.yaml", world / "tasks/three.yaml"]
     grids += sorted((Path(__file__).parents[2] / "benchmarks").glob("*.yaml"))
@@ -104,16 +103,6 @@ def _texts(world: Path) -> Iterator[Reader]:
     )
     lists = sorted((world / "lists").iterdir())
     yield Reader("list", read_list, seeds_of(lists), (mutate.table_cells,), ".csv")
-    reports = seeds_of(sorted(world.rglob("s5*.txt")))
-    long = (
-        b"\n FINDINGS:  The heart is normal. No effusion [**Name**].\n \n IMPRESSION: Edema.\n" * 9
-    )
-    yield Reader("report", report, [*reports, long], (), ".txt", share=12)
-    xml = (
-        b'<eCitation><uId id="CXR1"/><AbstractText Label="FINDINGS">Clear.</AbstractText>'
-        b'<AbstractText Label="IMPRESSION">No edema.</AbstractText></eCitation>'
-    )
-    yield Reader("report of Open-i", lambda path: openi._parse(path.read_bytes()), [xml])
     vocabulary = world / "discs/manifest.vocabulary.json"
     yield Reader(
         "vocabulary",
@@ -136,3 +125,25 @@ def _folder(world: Path, name: str, content: bytes) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / name).write_bytes(content)
     return folder
+
+
+def _reports(world: Path) -> Iterator[Reader]:
+    from sista.text import cleaning, findings, openi, sections
+
+    def report(path: Path) -> None:
+        text = path.read_text(errors="replace")
+        sections.choose(sections.parse(text))
+        cleaning.for_pretraining(text)
+        findings.findings_text(text)
+        findings.stated_spans(text)
+
+    reports = seeds_of(sorted(world.rglob("s5*.txt")))
+    long = (
+        b"\n FINDINGS:  The heart is normal. No effusion [**Name**].\n \n IMPRESSION: Edema.\n" * 9
+    )
+    yield Reader("report", report, [*reports, long], (), ".txt", share=12)
+    xml = (
+        b'<eCitation><uId id="CXR1"/><AbstractText Label="FINDINGS">Clear.</AbstractText>'
+        b'<AbstractText Label="IMPRESSION">No edema.</AbstractText></eCitation>'
+    )
+    yield Reader("report of Open-i", lambda path: openi._parse(path.read_bytes()), [xml])
