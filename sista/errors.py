@@ -1,7 +1,13 @@
-"""The error that is shown to users without a traceback."""
+"""The error that is shown to users without a traceback; what a word and a line of text may hold."""
 
 import errno
 import math
+import re
+import unicodedata
+
+# Words become parts of paths, commands, tables and pages: no blank, no quote, no sign that a shell,
+# a spreadsheet, a page or an option of a command would take for its own.
+WORD = r"[A-Za-z0-9_][A-Za-z0-9._+@-]{0,99}"
 
 
 class UserError(Exception):
@@ -19,6 +25,37 @@ def check_range(name: str, value: float | None, low: float, high: float = math.i
         return
     upper = f" and at most {high:g}" if math.isfinite(high) else ""
     raise UserError(f"{name}: {value:g}, but it must be a number of at least {low:g}{upper}")
+
+
+def check_word(what: str, word: str) -> None:
+    """Refuse a word that is not made of letters, digits and `. _ + - @`, or is too long.
+
+    Args:
+        what: names the word in the message.
+        word: of a grid, of a table or of a file.
+
+    Raises:
+        UserError: names the word and what it may hold.
+    """
+    if not re.fullmatch(WORD, word):
+        raise UserError(
+            f"{what}: {word[:100]!r} is no word: it must begin with a letter, a digit or _, and go "
+            "on with these and . + - @ (of the English alphabet, 100 characters at most)"
+        )
+
+
+def printable(text: object) -> str:
+    r"""Return text that moves no cursor, colours nothing and turns no line round on a terminal.
+
+    Control characters, marks of direction and halves of characters become `\x1b` and the like;
+    line ends and tabs stay.
+    """
+    return "".join(
+        char
+        if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else char.encode("unicode_escape").decode()
+        for char in str(text)
+    )
 
 
 def unwritable(error: Exception) -> str | None:

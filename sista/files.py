@@ -60,8 +60,21 @@ def write_json(path: Path | str, value: object) -> None:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True, default=str) + "\n")
 
 
+def regular(path: Path | str) -> Path:
+    """Return the path; what is there must be a file, since opening a pipe would wait for ever.
+
+    Raises:
+        UserError: a folder, a pipe or a device is there. Nothing at all passes: opening it fails.
+    """
+    file = Path(path)
+    if file.exists() and not file.is_file():
+        raise UserError(f"{path}: is no regular file, but a folder, a pipe or a device")
+    return file
+
+
 def read_json(path: Path | str) -> Any:
     """Read a JSON file; a missing or broken one is a `UserError` that names it."""
+    regular(path)
     try:
         return json.loads(Path(path).read_text())
     except FileNotFoundError as error:
@@ -74,7 +87,7 @@ def read_json(path: Path | str) -> Any:
 
 def sha256(path: Path | str) -> str:
     """Return the SHA-256 of a file's bytes as 64 hex digits."""
-    with Path(path).open("rb") as stream:
+    with regular(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

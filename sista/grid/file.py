@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from sista.errors import UserError
+from sista.errors import UserError, check_word
 
 BASE = "base"
 
@@ -18,15 +18,20 @@ def read_grid(path: Path | str) -> tuple[dict[str, Any], list[Path]]:
     whole. A base may have a base.
 
     Args:
-        path: of the grid; a base is named relative to the file that names it.
+        path: of the grid; a base is named relative to the file that names it, and lies in
+            the folder of the grid or in the current one.
 
     Raises:
-        UserError: a file is missing or not a YAML mapping, or bases go round in a circle.
+        UserError: a file is missing, not a YAML mapping, outside of these folders or its name is no
+            word, or bases go round in a circle.
     """
     files: list[Path] = []
     values: dict[str, Any] = {}
     current = Path(path)
+    roots = [folder.resolve() for folder in (current.parent, Path())]
     while True:
+        # Results are named by it.
+        check_word(f"{current}: the name of a grid", current.stem)
         read = _mapping(current, files)
         files.append(current)
         values = {**read, **values}
@@ -36,6 +41,8 @@ def read_grid(path: Path | str) -> tuple[dict[str, Any], list[Path]]:
         if not isinstance(base, str) or not base:
             raise UserError(f"{current}: base must be the path of a grid, not {base!r}")
         current = current.parent / base
+        if not any(current.resolve().is_relative_to(root) for root in roots):
+            raise UserError(f"{files[-1]}: its base {base!r} lies outside of the grid's folder")
         if current.resolve() in {file.resolve() for file in files}:
             way = " → ".join(file.as_posix() for file in [*files, current])
             raise UserError(f"{path}: its bases go round in a circle: {way}")
@@ -46,11 +53,12 @@ def read_grid(path: Path | str) -> tuple[dict[str, Any], list[Path]]:
 def _mapping(path: Path, children: list[Path]) -> dict[str, Any]:
     """Return the fields that stand in one file."""
     asked = f"{children[-1]}: its base {path}" if children else f"{path}"
-    try:
-        values = yaml.load(path.read_text(), Loader=_UniqueKeys)
-    except (FileNotFoundError, IsADirectoryError) as error:
+    # A folder or a pipe is none either.
+    if not path.is_file():
         there = ", ".join(sorted(p.as_posix() for p in Path("benchmarks").glob("*.yaml")))
-        raise UserError(f"{asked}: no such grid; there are: {there}") from error
+        raise UserError(f"{asked}: no such grid; there are: {there}")
+    try:
+        values = yaml.load(path.read_text(), Loader=_UniqueKeys)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
         raise UserError(f"{asked}: not valid YAML: {error}") from error
     if not isinstance(values, dict):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sista import registry
 from sista.encoders.specs import encoder_spec
-from sista.errors import UserError
+from sista.errors import UserError, check_word
 from sista.grid.budgets import find_budget
 from sista.grid.file import BASE, read_grid
 from sista.grid.runs import AdaptRun, PretrainRun
@@ -210,6 +210,7 @@ def check_dataset(reference: str) -> None:
 
 
 def _check_variant(variant: str, given: dict[str, Any]) -> None:
+    check_word("variants", variant)
     method = str(given.get("method", variant))
     settings = {name: value for name, value in given.items() if name != "method"}
     try:

@@ -7,14 +7,15 @@
 #         out: results/report/GRID/index.html and the tables of each task, {task}.{csv,md,tex,html}
 
 PAGE = f"results/report/{NAME}"
-BASES = read_grid(GRID)[1][1:]
+# Functions: a brace in the path of a grid is no wildcard.
+FILES = [path.as_posix() for path in read_grid(GRID)[1]]
 TASKS = sorted({run.task for run in grid.adapt_runs()})
 
 
 rule score:
     input:
-        grid=GRID,
-        bases=BASES,
+        grid=asked(lambda wildcards: FILES[0]),
+        bases=asked(lambda wildcards: FILES[1:]),
         predictions=targets["adapt"],
     output:
         scores=f"results/score/{NAME}.parquet",
@@ -33,8 +34,8 @@ rule score:
     message:
         f"score {NAME}"
     shell:
-        "python -m sista score --grid {input.grid} --out {output.scores} --threads {threads}"
-        " --discard-features 2>&1 | tee {log}"
+        "python -m sista score --grid {input.grid:q} --out {output.scores:q} --threads {threads:q}"
+        " --discard-features 2>&1 | tee {log:q}"
 
 
 rule score_all:
@@ -44,8 +45,8 @@ rule score_all:
 
 rule report:
     input:
-        grid=GRID,
-        bases=BASES,
+        grid=asked(lambda wildcards: FILES[0]),
+        bases=asked(lambda wildcards: FILES[1:]),
         scores=f"results/score/{NAME}.parquet",
         templates=sorted(
             path.as_posix() for path in Path("sista/report/html").iterdir()
@@ -83,9 +84,9 @@ rule report:
     message:
         f"report {NAME}"
     shell:
-        "mkdir -p {output.figures}; "
-        "python -m sista report --grid {input.grid} --scores {input.scores} --out {params.folder}"
-        " 2>&1 | tee {log}"
+        "mkdir -p {output.figures:q}; "
+        "python -m sista report --grid {input.grid:q} --scores {input.scores:q}"
+        " --out {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule report_all:
