@@ -7,7 +7,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sista.errors import UserError, unwritable
@@ -70,6 +70,25 @@ def regular(path: Path | str) -> Path:
     if file.exists() and not file.is_file():
         raise UserError(f"{path}: is no regular file, but a folder, a pipe or a device")
     return file
+
+
+def within(folder: Path, name: str) -> Path:
+    """Return the path of a file that a table, a record or an archive names, below its folder.
+
+    Args:
+        folder: to which the file belongs.
+        name: relative to it, with /.
+
+    Raises:
+        UserError: the name is absolute or climbs out, or a link on the way leads out.
+    """
+    pure = PurePosixPath(name)
+    if not name or "\0" in name or pure.is_absolute() or ".." in pure.parts:
+        raise UserError(f"{folder}: {name!r} leads out of this folder")
+    path = folder / pure
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{path}: a link leads out of {folder}")
+    return path
 
 
 def read_json(path: Path | str) -> Any:

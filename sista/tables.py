@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from sista import registry
 from sista.errors import UserError
-from sista.files import atomic
+from sista.files import atomic, regular
 
 META_KEY = b"sista"
 SUBSETS = ("train", "val", "test")
@@ -38,6 +38,13 @@ def _number(description: str, nullable: bool = False, **settings: Any) -> pa.Col
 def _integer(description: str, **settings: Any) -> pa.Column:
     return pa.Column("int64", coerce=True, description=description, **settings)
 
+
+def _stay_below(paths: "pd.Series[str]") -> "pd.Series[bool]":
+    climbs = paths.str.contains(r"^/|(?:^|/)\.\.(?:/|$)|\0", regex=True)
+    return ~climbs.astype(bool)
+
+
+_BELOW = pa.Check(_stay_below, name="stays_below_its_folder", error="leads out of its folder")
 
 # Of all predictions; a task adds its own. A row is one of a head's answers about one image.
 _PREDICTED = {
@@ -75,7 +82,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
     # A row is a file of a raw data set.
     "inventory": pa.DataFrameSchema(
         {
-            "path": _text("relative to the data set's folder, with /", unique=True),
+            "path": _text("relative to the data set's folder, with /", unique=True, checks=_BELOW),
             "size": _integer("bytes", checks=pa.Check.ge(0)),
             "sha256": _text("SHA-256 of the content, 64 hex digits"),
             "mtime_ns": _integer("time of change, ns; in the cache of hashes only", required=False),
@@ -90,7 +97,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "patient_id": _text("splits are by it; the image_id where the source names nobody"),
             "study_id": _text("null where the source has none", nullable=True),
             "view": _text("projection in the source's own words; null = unknown", nullable=True),
-            "path": _text("of the raw file, as in the inventory"),
+            "path": _text("of the raw file, as in the inventory", checks=_BELOW),
             "row": _integer("place in the image container", unique=True, checks=pa.Check.ge(0)),
             "height": _integer("native pixels", checks=pa.Check.gt(0)),
             "width": _integer("native pixels", checks=pa.Check.gt(0)),
@@ -239,7 +246,7 @@ def read(
         UserError: the file is missing, not Parquet, or not of this kind.
     """
     try:
-        table = pyarrow.parquet.read_table(path, columns=columns)
+        table = columns_of(path, columns)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run the stage that makes it first") from error
     except pyarrow.ArrowInvalid as error:
@@ -252,6 +259,15 @@ def read(
     return (frame if columns else validate(frame, kind, str(path))), meta
 
 
+def columns_of(path: Path | str, columns: list[str] | None = None) -> pyarrow.Table:
+    """Return columns of one Parquet file, unchecked.
+
+    Not by `read_table`: it takes a folder for a data set, and `key=value` in a path for a column.
+    """
+    with pyarrow.parquet.ParquetFile(regular(path)) as file:
+        return file.read(columns=columns)
+
+
 def read_meta(path: Path | str) -> dict[str, Any]:
     """Read only the metadata of a table.
 
@@ -259,7 +275,7 @@ def read_meta(path: Path | str) -> dict[str, Any]:
         UserError: the file is missing or not Parquet.
     """
     try:
-        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+        metadata = pyarrow.parquet.read_schema(regular(path)).metadata or {}
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run the stage that makes it first") from error
     except pyarrow.ArrowInvalid as error:

@@ -1,12 +1,15 @@
 """The heads of an unfinished job that are finished: a killed job goes on after the last one."""
 
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from sista import tables
+from sista.errors import UserError, printable
 from sista.files import atomic, digest, read_json, write_json
 
 
@@ -18,9 +21,21 @@ class FinishedHeads:
         stamps = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in inputs]
         key = {"run": digest(run), "inputs": digest(stamps)}
         known = self.folder / "job.json"
-        if known.is_file() and read_json(known) != key:
+        if self.folder.is_symlink():
+            # Not ours: what it leads to stays.
+            self.folder.unlink()
+        if known.exists() and self._of(known) != key:
+            told = f"{self.folder}: finished heads of another job, ignored; this one begins anew"
+            print(printable(told), file=sys.stderr, flush=True)
             shutil.rmtree(self.folder)
         write_json(known, key)
+
+    @staticmethod
+    def _of(known: Path) -> Any:
+        try:
+            return read_json(known)
+        except UserError:
+            return None
 
     def _path(self, draw: int, fraction: int) -> Path:
         return self.folder / f"draw{draw}_{fraction}.parquet"
@@ -57,7 +72,7 @@ class FinishedHeads:
             if told["reason"]:
                 refused.append({"draw": draw, "fraction": fraction, "reason": told["reason"]})
             else:
-                frames.append(pd.read_parquet(path))
+                frames.append(tables.columns_of(path).to_pandas())
         if not frames:
             return pd.DataFrame({name: [] for name in columns}), refused, walls
         return pd.concat(frames, ignore_index=True)[list(columns)], refused, walls

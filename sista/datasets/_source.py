@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sista.errors import UserError
+from sista.files import regular
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ def rows(file: Path, needed: Iterable[str], known: Collection[str] | None = None
 
 
 def _open(file: Path) -> io.TextIOWrapper:
+    if not inside(file.parent, regular(file)):
+        raise UserError(f"{file}: a link out of the data folder; put the table there")
     # utf-8-sig: a byte order mark would become part of the first column's name.
     if file.suffix == ".gz":
         return io.TextIOWrapper(gzip.GzipFile(file), encoding="utf-8-sig", newline="")

@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from sista import registry
@@ -14,6 +13,7 @@ from sista.encoders.image import ImageEncoder
 from sista.errors import UserError
 from sista.files import digest, sha256
 from sista.runs import provenance
+from sista.runs.arrays import read_array
 from sista.runs.record import known
 
 
@@ -50,7 +50,7 @@ def stored_features(
         UserError: the container is missing or too small; the disk is full.
     """
     try:
-        images = np.load(container, mmap_mode="r")
+        images = read_array(container, "r")
     except (OSError, ValueError) as error:
         raise UserError(f"{container}: no readable image container; run prepare again") from error
     if len(images) <= max(rows):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sista import tables
 from sista.engine.corpus import Corpus
 from sista.errors import UserError
+from sista.runs.arrays import read_array
 from sista.runs.progress import track
 
 NO_FINDING = "No Finding"
@@ -74,7 +75,7 @@ def load_pairs(corpus: Corpus, *, subset: str, size: int, text: bool, limit: int
     frame = frame.head(limit) if limit else frame
     if frame.empty:
         raise UserError(f"{corpus.manifest}: no {subset} study{' with a report' if text else ''}")
-    return pairs_of(frame, meta, corpus.manifest.with_name(meta["images"]), size)
+    return pairs_of(frame, meta, corpus.images, size)
 
 
 def pairs_of(frame: pd.DataFrame, meta: Mapping[str, Any], container: Path, size: int) -> Pairs:
@@ -93,7 +94,7 @@ def pairs_of(frame: pd.DataFrame, meta: Mapping[str, Any], container: Path, size
 
 def read_images(container: Path, rows: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
     """Return images `[N, size, size]` of a container, reduced once with antialiasing."""
-    stored = np.load(container, mmap_mode="r")
+    stored = read_array(container, "r")
     if stored.shape[1] < size:
         raise UserError(
             f"{container}: prepared at {stored.shape[1]} px but {size} px are needed; "

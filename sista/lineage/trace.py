@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sista.lineage.address import find
-from sista.runs.ancestry import Link, follow, hash_of
+from sista.runs.ancestry import Link, follow, hash_of, result_path
 
 
 def trace(
@@ -36,7 +36,7 @@ def trace(
             f"  made by   code {first['code_version']}, lock {first['lock_hash']}, settings "
             f"{first['settings_hash']}, split {first['split_hash']}"
         )
-        path = results / Path(str(predictions)).relative_to("results")
+        path = result_path(str(predictions), results)
         _print(follow(path), 1, str(first["predictions_sha256"]), set())
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from sista import registry, tables
 from sista.datasets._card import Dataset
 from sista.errors import UserError
-from sista.files import sha256
+from sista.files import sha256, within
 from sista.runs.ancestry import hash_of, resolve
 from sista.runs.progress import track
 from sista.runs.record import AGAIN, LEFTOVER, Record, read_record, record_of
@@ -136,7 +136,11 @@ def _raw(path: Path, record: Record, results: Path, everything: bool) -> Iterato
     with_times = path.with_name(CACHE)
     listed, _ = tables.read(with_times if with_times.is_file() else listing, "inventory")
     for row in listed.to_dict("records"):
-        file = root / str(row["path"])
+        try:
+            file = within(root, str(row["path"]))
+        except UserError as error:
+            yield Finding("raw data", listing, str(error), again)
+            continue
         if not file.is_file():
             yield Finding("raw data", file, "is gone", again)
             continue

@@ -1,6 +1,5 @@
 """The state of every job of a grid, from what lies in `results`; asks no scheduler."""
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sista.errors import UserError
+from sista.files import read_json, regular
 from sista.grid import plan
 from sista.grid.grid import Grid
 from sista.runs.heartbeat import state_of
@@ -73,9 +74,9 @@ def _job(stage: str, path: Path, kind: tuple[str, ...]) -> Job:
 def _seconds(stage: str, path: Path) -> float | None:
     beside = path.with_name(f"{path.stem}.run.json" if stage == "score" else "run.json")
     try:
-        record = json.loads(beside.read_text())
+        record = read_json(beside)
         return float(record["wall_s"]) + float(record["startup_s"])
-    except (OSError, ValueError, KeyError):
+    except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -115,10 +116,10 @@ def last_line(log: Path) -> str:
 
 def _tail(log: Path) -> Iterator[str]:
     try:
-        with log.open("rb") as stream:
+        with regular(log).open("rb") as stream:
             stream.seek(max(0, log.stat().st_size - TAIL_BYTES))
             text = stream.read().decode(errors="replace")
-    except OSError:
+    except (OSError, UserError):
         return
     # A progress bar returns to the start of its line instead of ending it.
     for line in text.replace("\r", "\n").splitlines():

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
 
+from sista.errors import UserError
+from sista.files import regular
+
 Mask = NDArray[np.uint8]
 EMPTY_RLE = "-1"
 
@@ -138,9 +141,9 @@ class MaskFile:
             ValueError: the file cannot be read or has another size than the image.
         """
         try:
-            with Image.open(root / self.path) as image:
+            with Image.open(regular(root / self.path)) as image:
                 mask = (np.asarray(image.convert("L")) > 127).astype(np.uint8)
-        except OSError as error:
+        except (OSError, UserError) as error:
             raise ValueError(f"mask {self.path} cannot be read") from error
         if mask.shape != (height, width):
             raise ValueError(f"mask {self.path} is {mask.shape[1]} x {mask.shape[0]} px")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from sista import tables
 from sista.errors import UserError
+from sista.files import regular
 
 
 def overlaps(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> list[str]:
@@ -147,7 +148,7 @@ def read_list(file: Path) -> list[str]:
         UserError: the file is missing, no text or empty.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(file).read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError as error:
         raise UserError(f"{file}: no such list file") from error
     except UnicodeDecodeError as error:

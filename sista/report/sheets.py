@@ -18,10 +18,13 @@ from sista import tables
 from sista.errors import UserError
 from sista.preparation.frame import Frame
 from sista.report.figures import STYLE
+from sista.runs.arrays import read_array, read_arrays
 from sista.tasks._base import Overlay, find_task
 
 PREFERRED = ("random_init", "clip", "sista", "supervised")
 IMAGES = 4
+# Of maps of a few films; they are packed.
+MOST_BYTES = 256 << 20
 WORDS = 5
 FILLERS = {"the", "and", "with", "for", "are", "was", "there", "has", "have", "been", "this"}
 
@@ -75,7 +78,7 @@ def overlay_sheet(
     manifest, _ = tables.read(prepared / "manifest.parquet", "manifest")
     manifest_rows = manifest.set_index("image_id").loc[images].to_dict("index")
     # Mapped: a few films of all are read.
-    films = np.load(prepared / "manifest.images.npy", mmap_mode="r")
+    films = read_array(prepared / "manifest.images.npy", "r")
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=(1.9 * (1 + len(runs)), 0.3 + 2.05 * len(images)))
         axes = figure.subplots(len(images), 1 + len(runs), squeeze=False)
@@ -121,12 +124,15 @@ def word_sheet(path: Path) -> Figure | None:
     Raises:
         UserError: an array is missing or of a wrong shape.
     """
-    with np.load(path, allow_pickle=False) as stored:
-        lacking = {"images", "words", "weights", "valid"} - set(stored.files)
-        if lacking:
-            raise UserError(f"{path}: lacks {', '.join(sorted(lacking))}; pre-train again")
-        images, words = stored["images"], stored["words"]
-        weights, valid = stored["weights"], stored["valid"]
+    try:
+        stored = read_arrays(path, MOST_BYTES)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({error}); pre-train again") from error
+    lacking = {"images", "words", "weights", "valid"} - set(stored)
+    if lacking:
+        raise UserError(f"{path}: lacks {', '.join(sorted(lacking))}; pre-train again")
+    images, words = stored["images"], stored["words"]
+    weights, valid = stored["weights"], stored["valid"]
     if images.ndim == 4:
         images = images[:, 0]
     if words.shape != valid.shape or weights.shape[:2] != words.shape:

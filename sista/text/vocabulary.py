@@ -22,6 +22,7 @@ from tokenizers import (
 )
 
 from sista.errors import UserError
+from sista.files import regular, within
 from sista.text.cleaning import sentence_ends
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -101,9 +102,9 @@ def load_vocabulary(manifest: Path, meta: Mapping[str, Any]) -> Tokenizer:
     """
     if "vocabulary" not in meta:
         raise UserError(f"{manifest}: names no vocabulary; run prepare again")
-    file = manifest.with_name(str(meta["vocabulary"]))
+    file = within(manifest.parent, str(meta["vocabulary"]))
     try:
-        return Tokenizer.from_str(file.read_text())
+        return Tokenizer.from_str(regular(file).read_text())
     except FileNotFoundError as error:
         raise UserError(f"{file}: no such file; run prepare again") from error
     except Exception as error:  # `tokenizers` raises no narrower class
