@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, Group, Parameter
 
 from sista import __version__
-from sista.errors import UserError
+from sista.errors import UserError, printable
 
 _STAGES = Group.create_ordered("Stages, in the order of flow")
 _RELEASED = Group.create_ordered("Weights released by others")
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         # Soft wrap: a path stays in one piece, so it can be copied.
         Console(stderr=True).print(
-            f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+            printable(f"error: {error}"), style="red", markup=False, highlight=False, soft_wrap=True
         )
         return 1
     return 0

@@ -50,12 +50,21 @@ def printable(text: object) -> str:
     Control characters, marks of direction and halves of characters become `\x1b` and the like;
     line ends and tabs stay.
     """
+    text = str(text)
+    # The usual case, and fast: pictures of a page are text of a million characters.
+    if text.isprintable():
+        return text
     return "".join(
         char
         if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
         else char.encode("unicode_escape").decode()
-        for char in str(text)
+        for char in text
     )
+
+
+def say(text: object) -> None:
+    """Print text as `printable` gives it: names and notes in it may be of others."""
+    print(printable(text))
 
 
 def unwritable(error: Exception) -> str | None:

@@ -5,6 +5,7 @@ a column holds, with its unit and the meaning of NaN, null and -1, is the column
 """
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow
 import pyarrow.parquet
 
 from sista import registry
-from sista.errors import UserError
+from sista.errors import WORD, UserError
 from sista.files import atomic, regular
 
 META_KEY = b"sista"
@@ -44,6 +45,12 @@ def _stay_below(paths: "pd.Series[str]") -> "pd.Series[bool]":
     return ~climbs.astype(bool)
 
 
+def _are_words(texts: "pd.Series[str]") -> "pd.Series[bool]":
+    # Few different ones in very many rows.
+    return texts.isin([text for text in texts.unique() if re.fullmatch(WORD, str(text))])
+
+
+_WORDS = pa.Check(_are_words, name="are_words", error="is no word (letters, digits and . _ + - @)")
 _BELOW = pa.Check(_stay_below, name="stays_below_its_folder", error="leads out of its folder")
 
 # Of all predictions; a task adds its own. A row is one of a head's answers about one image.
@@ -77,6 +84,9 @@ _PROVENANCE = {
     "predictions": "path of the predictions, from the project's root",
     "predictions_sha256": "SHA-256 of that file",
 }
+# What was made elsewhere goes into paths, commands and tables; a release and a class are free text.
+_CHECKS = dict.fromkeys(_PROVENANCE, _WORDS)
+_CHECKS |= {"predictions": _BELOW, "release": None, "label": None}
 
 SCHEMAS: dict[str, pa.DataFrameSchema] = {
     # A row is a file of a raw data set.
@@ -157,7 +167,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
     # A row is one metric of one head on one subset and label.
     "scores": pa.DataFrameSchema(
         {
-            **{name: _text(description) for name, description in _PROVENANCE.items()},
+            **{name: _text(text, checks=_CHECKS.get(name)) for name, text in _PROVENANCE.items()},
             "seed": _integer("of pre-training"),
             "fraction": _integer("percent of the training labels; 0 = no label was used"),
             "draw": _integer("label subset and seed of the head, from 0"),

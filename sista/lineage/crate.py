@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sista import __version__
-from sista.errors import UserError
+from sista.errors import UserError, say
 from sista.files import within, write_json
 from sista.grid.file import read_grid
 from sista.grid.grid import Grid
@@ -57,7 +57,7 @@ def crate(*, grid: Path, out: Path, results: Path = Path("results")) -> None:
         shutil.copyfile(path, out / name)
     title = compared.title or grid.stem
     write_json(out / METADATA, document(title, links, copied, report))
-    print(f"{out}: RO-Crate 1.1 with {len(copied)} files")
+    say(f"{out}: RO-Crate 1.1 with {len(copied)} files")
 
 
 def _copied(
@@ -86,7 +86,7 @@ def _copied(
 
 
 def _own(path: Path, results: Path) -> bool:
-    """Return whether a path is a file of the results, where it says it is and with links followed."""
+    """Return whether a path is a file of the results, with links followed too."""
     own = path.is_relative_to(results) and path.is_file()
     return own and path.resolve().is_relative_to(results.resolve())
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from sista import tables
-from sista.errors import UserError
+from sista.errors import UserError, check_word, say
 from sista.grid import plan
 from sista.grid.grid import Grid
 from sista.lineage.address import Address, find
@@ -60,7 +60,7 @@ def reproduce(
         new_scores = _run(one, files, run_folder, cores or os.cpu_count() or 1)
         again, meta = tables.read(new_scores, "scores")
     same, why = same_kind(address, {"hosts": meta.get("hosts")}, again.iloc[0].to_dict())
-    print(f"{scores}: {address.text}\n{why}")
+    say(f"{scores}: {address.text}\n{why}")
     worst = _compare(address, again, 0.0 if same and tolerance is None else tolerance)
     if worst:
         raise SystemExit(1)
@@ -212,6 +212,8 @@ def same_code(row: Mapping[Any, Any]) -> bool:
     version = str(row["code_version"])
     if version == provenance.code_version():
         return True
+    # git would take a leading dash for an option, and some of those write files.
+    check_word("code_version", version)
     files = [
         *plan.code("fetch", datasets=row["corpus"]),
         *plan.code("fetch", datasets=row["dataset"]),
@@ -249,6 +251,6 @@ def _compare(address: Address, again: Any, tolerance: float | None) -> list[str]
         both_missing = value != value and old["value"] != old["value"]
         good = both_missing or abs(value - old["value"]) <= allowed
         text = f"draw {old['draw']}, seed {old['seed']}: {old['value']!r} and now {value!r}"
-        print(f"{'ok ' if good else 'NOT'} {text} (allowed {allowed:.4f})")
+        say(f"{'ok ' if good else 'NOT'} {text} (allowed {allowed:.4f})")
         wrong += [] if good else [text]
     return wrong

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sista import registry, tables
 from sista.datasets._card import Dataset
-from sista.errors import UserError
+from sista.errors import UserError, say
 from sista.files import sha256, within
 from sista.runs.ancestry import hash_of, resolve
 from sista.runs.progress import track
@@ -50,8 +50,8 @@ def verify(*, results: Path = Path("results"), raw: bool = False) -> None:
     records = list(record_paths(results))
     findings = list(check(results, records, raw))
     for each in findings:
-        print(f"{each.kind}: {each.path}: {each.text}\n    remedy: {each.remedy}")
-    print(f"{results}: {len(records)} records checked, {len(findings)} findings")
+        say(f"{each.kind}: {each.path}: {each.text}\n    remedy: {each.remedy}")
+    say(f"{results}: {len(records)} records checked, {len(findings)} findings")
     if findings:
         raise SystemExit(1)
 
