@@ -171,9 +171,9 @@ class SynchronisedNorm(nn.BatchNorm2d):
         return out.to(images.dtype)
 
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
+        assert self.running_mean is not None  # noqa: S101 (tells mypy)
+        assert self.running_var is not None  # noqa: S101 (tells mypy)
+        assert self.num_batches_tracked is not None  # noqa: S101 (tells mypy)
         self.num_batches_tracked.add_(1)
         share = 0.1 if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, share)

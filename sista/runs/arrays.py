@@ -55,9 +55,13 @@ def read_arrays(path: Path, most_bytes: int | None = None) -> dict[str, NDArray[
                 _check_sizes(archive.infolist(), most_bytes)
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
+                arrays = {name: stored[name] for name in stored.files}
     except _BROKEN as error:
         raise ValueError(f"{path}: {error}") from error
+    # NumPy gives entries that are no arrays as they are.
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise ValueError(f"{path}: holds something else than arrays")
+    return arrays
 
 
 def _check_sizes(entries: list[zipfile.ZipInfo], most_bytes: int | None) -> None:

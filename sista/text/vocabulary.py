@@ -84,7 +84,7 @@ def train_vocabulary(texts: Sequence[str], size: int = 4000) -> Tokenizer:
 
 def bert_tokenizer(vocabulary: Mapping[str, int]) -> Tokenizer:
     """Return BERT's uncased tokenizer with a vocabulary: piece -> number."""
-    tokenizer = Tokenizer(models.WordPiece(dict(vocabulary), unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.WordPiece(dict(vocabulary), unk_token="[UNK]"))  # noqa: S106 (a token)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return with_special_tokens(tokenizer)
