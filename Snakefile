@@ -4,7 +4,7 @@
 #   snakemake --cores all --allowed-rules report -- report_all   # the tables only
 import json
 from pathlib import Path
-from sista.errors import WORD
+from sista.errors import WORD, UserError
 from sista.grid import plan
 from sista.grid.grid import Grid
 from sista.grid.file import read_grid
@@ -13,6 +13,8 @@ from workflow.planning import asked, collect_garbage, growing, keep_garbage
 keep_garbage()
 GRID = str(config.get("grid", "benchmarks/phantom.yaml"))
 NAME = Path(GRID).stem
+if set(GRID) & set("{}"):
+    raise UserError(f"{GRID}: Snakemake takes braces for wildcards; move the grid")
 
 grid = Grid.load(GRID)
 targets = plan.targets(grid, NAME)

@@ -272,9 +272,10 @@ def read(
 def columns_of(path: Path | str, columns: list[str] | None = None) -> pyarrow.Table:
     """Return columns of one Parquet file, unchecked.
 
-    Not by `read_table`: it takes a folder for a data set, and `key=value` in a path for a column.
+    Opened here: Arrow takes a folder for a data set, `key=value` in a path for a column, and `s3:`
+    at its start for an address.
     """
-    with pyarrow.parquet.ParquetFile(regular(path)) as file:
+    with regular(path).open("rb") as stream, pyarrow.parquet.ParquetFile(stream) as file:
         return file.read(columns=columns)
 
 
@@ -285,7 +286,8 @@ def read_meta(path: Path | str) -> dict[str, Any]:
         UserError: the file is missing or not Parquet.
     """
     try:
-        metadata = pyarrow.parquet.read_schema(regular(path)).metadata or {}
+        with regular(path).open("rb") as stream:
+            metadata = pyarrow.parquet.read_schema(stream).metadata or {}
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run the stage that makes it first") from error
     except pyarrow.ArrowInvalid as error:

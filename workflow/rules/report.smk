@@ -7,15 +7,14 @@
 #         out: results/report/GRID/index.html and the tables of each task, {task}.{csv,md,tex,html}
 
 PAGE = f"results/report/{NAME}"
-# Functions: a brace in the path of a grid is no wildcard.
-FILES = [path.as_posix() for path in read_grid(GRID)[1]]
+BASES = read_grid(GRID)[1][1:]
 TASKS = sorted({run.task for run in grid.adapt_runs()})
 
 
 rule score:
     input:
-        grid=asked(lambda wildcards: FILES[0]),
-        bases=asked(lambda wildcards: FILES[1:]),
+        grid=GRID,
+        bases=BASES,
         predictions=targets["adapt"],
     output:
         scores=f"results/score/{NAME}.parquet",
@@ -45,8 +44,8 @@ rule score_all:
 
 rule report:
     input:
-        grid=asked(lambda wildcards: FILES[0]),
-        bases=asked(lambda wildcards: FILES[1:]),
+        grid=GRID,
+        bases=BASES,
         scores=f"results/score/{NAME}.parquet",
         templates=sorted(
             path.as_posix() for path in Path("sista/report/html").iterdir()
