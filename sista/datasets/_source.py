@@ -93,9 +93,19 @@ def rows(file: Path, needed: Iterable[str], known: Collection[str] | None = None
         raise UserError(f"{file}: not a readable CSV file; download it again") from error
 
 
-def _open(file: Path) -> io.TextIOWrapper:
+def checked(file: Path) -> Path:
+    """Return a table's path; it must be a regular file, and no link out of its folder.
+
+    Raises:
+        UserError: it is something else.
+    """
     if not inside(file.parent, regular(file)):
         raise UserError(f"{file}: a link out of the data folder; put the table there")
+    return file
+
+
+def _open(file: Path) -> io.TextIOWrapper:
+    checked(file)
     # utf-8-sig: a byte order mark would become part of the first column's name.
     if file.suffix == ".gz":
         return io.TextIOWrapper(gzip.GzipFile(file), encoding="utf-8-sig", newline="")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, once, relative
+from sista.datasets._source import Row, checked, once, relative
 from sista.errors import UserError
 from sista.preparation.image_record import ImageRecord
 
@@ -56,7 +56,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
 def _lines(file: Path) -> Iterator[Row]:
     """Yield the rows of a list; file names may hold blanks, so the ending finds their end."""
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = checked(file).read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError as error:
         raise UserError(f"{file}: no such file; complete the download, then run again") from error
     except UnicodeDecodeError as error:
