@@ -130,7 +130,7 @@ def test_the_smoke_grid_on_the_cluster_gives_the_same_bits(cluster, smoke, tmp_p
 
 
 def test_jobs_of_an_array_run_in_a_folder_of_any_name(cluster, tmp_path):
-    folder = tmp_path / "ä b 'c' ; &"
+    folder = tmp_path / "ä b 'c' ; & $(touch ran)"
     folder.mkdir()
     project = stubbed(folder)
     (folder / "my grids'").mkdir()
