@@ -85,7 +85,7 @@ _PROVENANCE = {
     "predictions_sha256": "SHA-256 of that file",
 }
 # What was made elsewhere goes into paths, commands and tables; a release and a class are free text.
-_CHECKS = dict.fromkeys(_PROVENANCE, _WORDS)
+_CHECKS: dict[str, pa.Check | None] = dict.fromkeys(_PROVENANCE, _WORDS)
 _CHECKS |= {"predictions": _BELOW, "release": None, "label": None}
 
 SCHEMAS: dict[str, pa.DataFrameSchema] = {

@@ -129,18 +129,6 @@ def test_the_smoke_grid_on_the_cluster_gives_the_same_bits(cluster, smoke, tmp_p
     assert "Nothing to be done" in project.run(*command, **cluster.environment)
 
 
-def test_jobs_of_an_array_run_in_a_folder_of_any_name(cluster, tmp_path):
-    folder = tmp_path / "ä b 'c' ; & $(touch ran)"
-    folder.mkdir()
-    project = stubbed(folder)
-    (folder / "my grids'").mkdir()
-    (folder / "my grids'" / "stub.yaml").write_text(GRID)
-    command = (*PROFILE, "grid=my grids'/stub.yaml")
-    assert "Submitted array job" in project.run(*command, **cluster.environment)
-    assert (folder / "results" / "report" / "stub" / "index.html").is_file()
-    assert not list(tmp_path.rglob("ran"))
-
-
 def test_a_failed_job_is_tried_again_with_more_memory_and_time(cluster, tmp_path):
     project = stubbed(tmp_path, FAILS_ONCE)
     mine = ("--default-resources", "slurm_partition=urgent", "slurm_account=lab")

@@ -25,6 +25,6 @@ def read_regions(root: Path, images: "pd.Series[str]") -> pd.DataFrame:
     # The table exists all the same: a rule of the workflow has the same outputs for every data set.
     if not source.is_file():
         return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
-    truth = tables.columns_of(source, ["image_id", "finding", "mask"]).to_pandas()
+    truth: pd.DataFrame = tables.columns_of(source, ["image_id", "finding", "mask"]).to_pandas()
     truth = truth[truth["image_id"].isin(set(images))].rename(columns={"finding": "label"})
     return truth[list(COLUMNS)].reset_index(drop=True)

@@ -18,7 +18,8 @@ def random_state() -> dict[str, Any]:
     # Of the old interface, which libraries share: the others have no state of the whole process.
     _, words, place, has_gauss, gauss = np.random.get_state(legacy=True)
     version, python, python_gauss = random.getstate()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    cuda = torch.cuda.get_rng_state_all() if started else []
     return {
         "torch": torch.get_rng_state(),
         "cuda": list(cuda),
@@ -37,11 +38,13 @@ def check_random_state(state: Mapping[str, Any]) -> None:
     Raises:
         UserError: says so.
     """
-    place, words = state.get("numpy_place"), state.get("numpy")
-    if not alike(random_state(), state) or not (
+    fits = alike(random_state(), state)
+    if fits:
+        place, words = state["numpy_place"][0], state["numpy"]
         # NumPy's C code believes both.
-        0 <= place[0] <= MERSENNE_WORDS and int(words.min()) >= 0 and int(words.max()) < 2**32
-    ):
+        fits = 0 <= place <= MERSENNE_WORDS
+        fits = fits and int(words.min()) >= 0 and int(words.max()) < 2**32
+    if not fits:
         raise UserError("its random state is of another form")
 
 
