@@ -11,6 +11,7 @@ from sista.grid.runs import AdaptRun
 from sista.report import figures, formats, page, sheets
 from sista.report.cells import run_anchor, task_table
 from sista.report.curves import learning_curves
+from sista.report.escaping import csv_frame
 from sista.report.runs import RUN_COLUMNS, run_rows
 from sista.report.templates import render
 from sista.runs.progress import track
@@ -87,7 +88,7 @@ class Report:
                 with atomic(self.out / f"{task}.{suffix}") as temporary:
                     temporary.write_text(text)
         with atomic(self.out / "comparisons.csv") as temporary:
-            self.comparisons.to_csv(temporary, index=False, lineterminator="\n")
+            csv_frame(self.comparisons).to_csv(temporary, index=False, lineterminator="\n")
 
     def whole_page(self, title: str, grid: Path, settings: dict[str, Any]) -> str:
         """Draw the figures and return the page."""
