@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sista.runs.record import LEFTOVER
+from sista.errors import FAULT
+from sista.files import LEFTOVER
 from tests.hostile.isolated import Hang, alarm
 
 OUT = "out"
@@ -213,6 +214,9 @@ def judge(case: Case, ended: Ended, changed: list[str], root: Path) -> list[str]
         wrong.append(f"left {left[0]}")
     if "Traceback (most recent" in ended.said + ended.printed:
         wrong.append("traceback printed")
+    # The last resort of `main`: no input may get there.
+    if ended.code == FAULT:
+        wrong.append("a fault of this program")
     if not ended.failure:
         wrong += _judge_words(case, ended)
     return wrong
