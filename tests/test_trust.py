@@ -46,6 +46,8 @@ def wrong_calls(path):
         where = f"{path.name}:{node.lineno}: {name}"
         # `module.eval()` sets a mode of torch and takes no text.
         harmless = name == "platform.system" or (last == "eval" and not node.args)
+        # Names of one empty class, which the tests of importers plant files for.
+        harmless |= "safe_globals([(Left, name) for name in" in ast.unparse(node)
         if last in FORBIDDEN and not harmless:
             yield where
         if name in ("np.load", "numpy.load") and keywords.get("allow_pickle") != "False":

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sista.errors import UserError
+from sista.importers._inert import stand_ins
 
 MAX_BYTES = 16 << 30
 # Where training code keeps the weights inside its checkpoints.
@@ -27,7 +28,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a weights file by key, without wrappers and without `module.`.
 
     safetensors, or a file of `torch.save` read with `weights_only` and without any further class:
-    settings objects that training code has put beside the weights are refused too.
+    objects that training code has put beside the weights are never made, see `_inert`.
 
     Raises:
         UserError: there is no such file, it is too large, of another format, damaged, or asks for
@@ -106,7 +107,8 @@ def _read_pickle(path: Path) -> Any:
         with warnings.catch_warnings():
             # Of pickle protocols; what cannot be read ends in an error all the same.
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with stand_ins(path):
+                return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = _wanted(path)
         reason = str(error).rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
@@ -138,8 +140,10 @@ def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
             # Tensors beside a wrapper are the training's own, not the model's.
             if tensors and not (name == "" and any(w in content for w in WRAPPERS)):
                 return tensors
+    wanted = _wanted(path)
+    told = f" beside objects of {wanted}" if wanted else ""
     raise UserError(
-        f"{path}: no dictionary of tensors in it, nor under {', '.join(WRAPPERS)}; {REMEDY}"
+        f"{path}: no dictionary of tensors in it{told}, nor under {', '.join(WRAPPERS)}; {REMEDY}"
     )
 
 

@@ -105,7 +105,7 @@ def state(root: Path) -> State:
 def restore(root: Path, pristine: Path, clean: State) -> None:
     """Bring the world back to what it was, from its copy."""
     shutil.rmtree(root / OUT, ignore_errors=True)
-    (root / OUT).mkdir()
+    (root / OUT).mkdir(exist_ok=True)
     (root / OUT).chmod(0o777)
     now = state(root)
     for name in sorted(now.keys() | clean.keys()):
