@@ -131,10 +131,15 @@ def within(folder: Path, name: str) -> Path:
     """
     pure = PurePosixPath(name)
     if not name or "\0" in name or pure.is_absolute() or ".." in pure.parts:
-        raise UserError(f"{folder}: {name!r} leads out of this folder")
+        raise UserError(f"{folder}: {name[:200]!r} leads out of this folder; make it again")
     path = folder / pure
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{path}: a link leads out of {folder}")
+    try:
+        leads_out = not path.resolve().is_relative_to(folder.resolve())
+    # A link to itself; a name that is too long.
+    except (OSError, RuntimeError):
+        leads_out = True
+    if leads_out:
+        raise UserError(f"{path}: a link leads out of {folder}; put the file itself there")
     return path
 
 

@@ -63,8 +63,13 @@ class _Split(_Typed):
     refused: list[Refused] = []
 
 
+class _PredictionsRun(_Typed):
+    wall_s: dict[str, float] = {}
+    host: dict[str, Any] = {}
+
+
 class _Predictions(_Typed):
-    run: dict[str, Any] = {}
+    run: _PredictionsRun = _PredictionsRun()
     refused: list[Refused] = []
     labels: list[str] = []
     multiclass: bool = False
@@ -193,6 +198,10 @@ def table_metadata(path: Path | str, kind: str, file: Any) -> Meta:
         raise UserError(f"{path}: has no rows; {AGAIN}")
     meta = Meta.parsed(path, stored.get(META_KEY, b"{}"))
     meta.check(kind.partition("_")[0])
+    if meta.get("main_metrics") == {}:
+        raise UserError(f"{path}: its metadata name no main metrics; {AGAIN}")
+    if not file.num_rows and kind.startswith("predictions_") and not meta.get("refused"):
+        raise UserError(f"{path}: has no rows, and no reason why; {AGAIN}")
     if kind in NEVER_EMPTY and meta.get("n", file.num_rows) != file.num_rows and kind != "scores":
         raise UserError(f"{path}: {file.num_rows} rows, but it was made with {meta['n']}; {AGAIN}")
     return meta

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import pyarrow
@@ -50,6 +51,7 @@ def _are_words(texts: "pd.Series[str]") -> "pd.Series[bool]":
 
 
 _WORDS = pa.Check(_are_words, name="are_words", error="is no word (letters, digits and . _ + - @)")
+_FINITE = pa.Check(np.isfinite, name="is_finite", error="is infinite")
 _BELOW = pa.Check(_stay_below, name="stays_below_its_folder", error="leads out of its folder")
 
 # Of all predictions; a task adds its own. A row is one of a head's answers about one image.
@@ -170,7 +172,9 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "seed": _integer("of pre-training"),
             "fraction": _integer("percent of the training labels; 0 = no label was used"),
             "draw": _integer("label subset and seed of the head, from 0"),
-            "value": _number("shares are 0 to 1, not percent; NaN = see note", nullable=True),
+            "value": _number(
+                "shares are 0 to 1, not percent; NaN = see note", nullable=True, checks=_FINITE
+            ),
             "low": _number("of the 95 % interval over patients; NaN in val", nullable=True),
             "high": _number("of the 95 % interval over patients; NaN in val", nullable=True),
             "n": _integer("images (grounding: findings) behind the value", checks=pa.Check.ge(0)),

@@ -1,6 +1,7 @@
 """Checkpoints: one safetensors file with weights, settings and provenance. Nothing is unpickled."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -65,8 +66,13 @@ def load_image_encoder(path: Path) -> tuple[ImageEncoder, Meta]:
         with torch.device("meta"):
             wanted = shapes(ImageEncoder(spec).state_dict())
     except Exception as error:  # timm's models raise many kinds on what fits nothing
-        raise UserError(f"{path}: its image encoder cannot be built ({error})") from error
+        raise UserError(f"{path}: its image encoder cannot be built ({error}); {AGAIN}") from error
     check_shapes(path, f"encoder {spec.word}", wanted, state)
+    for key, value in state.items():
+        if value.is_floating_point() and not (
+            value.dtype == torch.float32 and value.isfinite().all()
+        ):
+            raise UserError(f"{path}: {key} holds no finite numbers of 32 bits; {AGAIN}")
     encoder = ImageEncoder(spec)
     encoder.load_state_dict(state)
     return encoder.eval(), metadata
@@ -91,7 +97,7 @@ def check_shapes(
     if missing or unexpected:
         raise UserError(
             f"{path}: weights do not fit {what}: missing or of another shape {missing[:3]}, "
-            f"unexpected {unexpected[:3]}"
+            f"unexpected {unexpected[:3]}; {AGAIN}"
         )
 
 
@@ -109,6 +115,10 @@ def _described(description: Any) -> EncoderSpec:
             raise ValueError(f"argument {name!r} is above {LARGEST}")
     if not 0 < spec.size <= LARGEST:
         raise ValueError(f"size {spec.size}")
+    if spec.arguments.get("stages", 4) not in (3, 4):
+        raise ValueError(f"stages {spec.arguments['stages']}")
+    if not all(map(math.isfinite, (*spec.means, *spec.stds))) or min(spec.stds) <= 0:
+        raise ValueError("mean and std of its pixels")
     return spec
 
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 
 from sista import registry
-from sista.encoders.checkpoint import load_image_encoder, load_state
+from sista.encoders.checkpoint import AGAIN, load_image_encoder, load_state
 from sista.encoders.text import SMALL, TextEncoder, from_architecture, small_bert
 from sista.engine.batches import Batch, token_batch
 from sista.engine.interface import Embedded, Objective
@@ -19,6 +19,7 @@ from sista.engine.model import PretrainModel
 from sista.engine.pairs import Pairs
 from sista.engine.views import CROP, centre
 from sista.errors import UserError
+from sista.files import reading
 from sista.grid.budgets import find_budget
 from sista.text.findings import stated_spans
 from sista.text.vocabulary import TokenTable, tokenise
@@ -94,7 +95,8 @@ def restore(path: Path, device: torch.device | None = None) -> Restored:
     if not metadata.get("tokenizer"):
         raise UserError(f"{path}: method {metadata['method']} has no text encoder")
     objective: Objective = registry.find("methods", metadata["method"])(**metadata["settings"])
-    tokenizer = Tokenizer.from_str(metadata["tokenizer"])
+    with reading(path, AGAIN):
+        tokenizer = Tokenizer.from_str(metadata["tokenizer"])
     # Of no labels: nobody asks a restored model for finding logits.
     model = PretrainModel(
         image, _text(path, image.spec.text, tokenizer, metadata), objective.needs, 0
@@ -124,7 +126,7 @@ def _text(path: Path, name: str, tokenizer: Tokenizer, metadata: dict[str, Any])
     try:
         return from_architecture(described, load_state(path, "text"))
     except Exception as error:  # models raise many kinds on what fits nothing
-        raise UserError(f"{path}: its report encoder cannot be built ({error})") from error
+        raise UserError(f"{path}: its report encoder cannot be built ({error}); {AGAIN}") from error
 
 
 def _joined(parts: list[torch.Tensor | None]) -> torch.Tensor | None:

@@ -1,5 +1,6 @@
 """Grid files: YAML with unique keys, and a `base` whose fields a grid takes over. No torch."""
 
+import os
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def read_grid(path: Path | str) -> tuple[dict[str, Any], list[Path]]:
     roots = [folder.resolve() for folder in (current.parent, Path())]
     while True:
         # Results are named by it.
-        check_word(f"{current}: the name of a grid", current.stem)
+        check_word(f"{(files or [current])[-1]}: the name of a grid", current.stem)
         read = _mapping(current, files)
         files.append(current)
         values = {**read, **values}
@@ -45,10 +46,12 @@ def read_grid(path: Path | str) -> tuple[dict[str, Any], list[Path]]:
             raise UserError(f"{current}: base must be the path of a grid, not {shown(base)}")
         current = current.parent / base
         if not any(current.resolve().is_relative_to(root) for root in roots):
-            raise UserError(f"{files[-1]}: its base {base!r} lies outside of the grid's folder")
+            raise UserError(
+                f"{files[-1]}: base {shown(base)} lies outside of the grid's folder; correct it"
+            )
         if current.resolve() in {file.resolve() for file in files}:
             way = " → ".join(file.as_posix() for file in [*files, current])
-            raise UserError(f"{path}: its bases go round in a circle: {way}")
+            raise UserError(f"{path}: its bases go round in a circle ({way}): remove one")
     values.pop(BASE, None)
     return values, files
 
@@ -56,12 +59,15 @@ def read_grid(path: Path | str) -> tuple[dict[str, Any], list[Path]]:
 def _mapping(path: Path, children: list[Path]) -> dict[str, Any]:
     """Return the fields that stand in one file."""
     asked = f"{children[-1]}: its base {path}" if children else f"{path}"
-    if not path.exists() or path.is_dir():
+    # Not of `Path`: those raise where a name is too long.
+    if not os.path.exists(path) or os.path.isdir(path):
         there = ", ".join(sorted(p.as_posix() for p in Path("benchmarks").glob("*.yaml")))
         raise UserError(f"{asked}: no such grid; there are: {there}")
     with reading(path, "correct the grid"):
         if path.stat().st_size > MOST_BYTES:
-            raise UserError(f"{asked}: more than {MOST_BYTES >> 10} KiB; that is no grid")
+            raise UserError(
+                f"{asked}: more than {MOST_BYTES >> 10} KiB; give a grid, of a few lines"
+            )
         text = path.read_text(encoding="utf-8-sig")
         try:
             values = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 (a SafeLoader)
@@ -71,7 +77,7 @@ def _mapping(path: Path, children: list[Path]) -> dict[str, Any]:
             # Numbers of thousands of digits, dates of no calendar.
             raise UserError(f"{asked}: not valid YAML: a value that cannot be read") from error
     if not isinstance(values, dict):
-        raise UserError(f"{asked}: not a grid, which is a mapping such as `budget: tiny`")
+        raise UserError(f"{asked}: not a grid; it must be a mapping such as `budget: tiny`")
     return values
 
 

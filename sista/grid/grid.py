@@ -19,7 +19,7 @@ UNTRAINED_DRAWS, UNTRAINED_FRACTIONS = (0,), (0,)
 MAX_DRAWS = 5
 MOST_TOLD = 8
 # Draws and heads derive their own seeds from it.
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED, strict=True)]
 
 
 class _Strict(BaseModel):

@@ -15,7 +15,8 @@ from torch import Tensor
 from sista.errors import UserError
 from sista.importers._inert import stand_ins
 
-MAX_BYTES = 16 << 30
+MAX_BYTES, LONGEST_KEY = 16 << 30, 500
+NOT_TORCH = "damaged, or not a file of torch.save"
 # Where training code keeps the weights inside its checkpoints.
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 REMEDY = (
@@ -35,7 +36,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             code; says what to do.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: no such file; give the file of weights that was downloaded")
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise UserError(f"{path}: {size >> 30} GiB, more than the {MAX_BYTES >> 30} allowed")
@@ -48,7 +49,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if start.startswith(b"PK\x03\x04"):
         _check_archive(path)
     elif not start.startswith(b"\x80"):
-        raise UserError(f"{path}: {_wrong_format(start)}")
+        raise UserError(f"{path}: {_wrong_format(start)}; download it again")
     return _checked(path, _unwrapped(path, _read_pickle(path)))
 
 
@@ -68,7 +69,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return dict(load_file(path))
     except (SafetensorError, ValueError, OSError) as error:
-        raise UserError(f"{path}: damaged safetensors file ({error})") from error
+        raise UserError(f"{path}: damaged safetensors file ({error}); download it again") from error
 
 
 def _check_archive(path: Path) -> None:
@@ -82,9 +83,9 @@ def _check_archive(path: Path) -> None:
         parts = entry.filename.replace("\\", "/").split("/")
         # The colon is that of a Windows drive.
         if ".." in parts or parts[0] == "" or ":" in parts[0]:
-            raise UserError(f"{path}: the entry {entry.filename!r} points outside; not opened")
+            raise UserError(f"{path}: the entry {entry.filename!r} points outside; {REMEDY}")
         if entry.compress_type != zipfile.ZIP_STORED and _is_data(entry.filename):
-            raise UserError(f"{path}: packed entries; torch.save never packs; not opened")
+            raise UserError(f"{path}: packed entries, as torch.save never makes; {REMEDY}")
     if sum(entry.file_size for entry in entries) > MAX_BYTES:
         raise UserError(f"{path}: claims to unpack to more than {MAX_BYTES >> 30} GiB; not opened")
     names = [entry.filename for entry in entries]
@@ -116,9 +117,9 @@ def _read_pickle(path: Path) -> Any:
         raise UserError(f"{path}: refused, its pickle {why}; {REMEDY}") from error
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise UserError(f"{path}: damaged, or not a file of torch.save ({reason})") from error
+        raise UserError(f"{path}: {NOT_TORCH} ({reason}); download it again") from error
     except (IndexError, OSError, UnicodeDecodeError, AssertionError) as error:
-        raise UserError(f"{path}: damaged, or not a file of torch.save ({error})") from error
+        raise UserError(f"{path}: {NOT_TORCH} ({error}); download it again") from error
 
 
 def _wanted(path: Path) -> str:
@@ -151,7 +152,12 @@ def _checked(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors without the prefix of DataParallel; a key must not stand twice."""
     stripped = {key.removeprefix("module."): value for key, value in tensors.items()}
     if not stripped:
-        raise UserError(f"{path}: holds no tensors")
+        raise UserError(f"{path}: holds no tensors; download it again")
     if len(stripped) < len(tensors):
-        raise UserError(f"{path}: keys stand twice, with and without `module.`")
+        raise UserError(f"{path}: keys stand twice, with and without `module.`; {REMEDY}")
+    for key, value in stripped.items():
+        if len(key) > LONGEST_KEY or not key.isprintable():
+            raise UserError(f"{path}: a key of {len(key)} characters is no name; {REMEDY}")
+        if value.layout != torch.strided or value.is_quantized:
+            raise UserError(f"{path}: {key} is no plain tensor; {REMEDY}")
     return stripped

@@ -120,7 +120,7 @@ def run_lengths(text: str) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError("a mask that is no JSON of COCO run lengths") from error
     if not sides:
-        raise UserError("a mask whose size is no height and width")
+        raise UserError("a mask whose size is no height and width; make the table again")
     check_limit("SISTA_MAX_PIXELS", height * width, "a mask")
     if not _fill(counts, height * width):
         raise UserError(f"run lengths that do not fill a mask of {width} x {height} px")

@@ -29,6 +29,9 @@ AGAIN = "delete it and run snakemake again, which makes it and what was made fro
 HASHED_BYTES = 2**30
 
 
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -75,10 +78,12 @@ class Record(_Strict):
     lock_hash: str = Field(description="first 12 digits of the SHA-256 of the environment lock")
     host: Host
     started: datetime = Field(description="UTC")
-    wall_s: float = Field(ge=0, description="of the last process: a resumed run counts from there")
-    startup_s: float = Field(ge=0, description="from the start of the process to the stage")
-    cpu_s: float = Field(ge=0, description="all threads and finished child processes")
-    peak_mb: float = Field(ge=0, description="resident memory of the largest process")
+    wall_s: Amount = Field(
+        description="of the last process: a resumed run counts from there",
+    )
+    startup_s: Amount = Field(description="from the start of the process to the stage")
+    cpu_s: Amount = Field(description="all threads and finished child processes")
+    peak_mb: Amount = Field(description="resident memory of the largest process")
     energy_j: float | None = Field(description="null where the machine does not tell")
     energy_note: str = Field(description="which counters, or why none")
 

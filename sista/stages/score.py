@@ -122,6 +122,8 @@ def rows(run: AdaptRun, scores: FileScores) -> Iterator[dict[str, Any]]:
     if absent:
         raise UserError(f"{run.predictions}: its run lacks {', '.join(absent)}; run it again")
     # Paths name a variant, not its settings: the hash tells two grids that mean different things.
+    if meta["dataset"] != run.dataset:
+        raise UserError(f"{run.predictions}: is of data set {meta['dataset']}; run it again")
     if meta["settings_hash"] != run.pretrain.settings_hash:
         raise UserError(
             f"{run.predictions}: made with other settings of {run.variant} than this grid has; "

@@ -10,6 +10,9 @@ import pandas as pd
 from sista.errors import UserError
 from sista.tasks._arrays import AGAIN
 
+# Values of a box without a score.
+PLAIN = 5
+
 
 def check_labels(rows: pd.DataFrame, labels: Iterable[str]) -> None:
     """Refuse rows in which not every image has each label once.
@@ -46,6 +49,8 @@ def _boxes(cell: str, length: int, form: str) -> list[list[Any]]:
         fits = isinstance(box, list) and len(box) == length and isinstance(box[-1], str)
         if not fits or not all(is_number(v) for v in box[:-1]) or min(box[2:4]) < 0:
             raise UserError(f"a box that is no list of {form}; {AGAIN}")
+        if length > PLAIN and not 0 <= box[PLAIN - 1] <= 1:
+            raise UserError(f"a box whose score is none from 0 to 1; {AGAIN}")
     return boxes
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from sista.errors import UserError
 from sista.metrics import detection as measures
 from sista.metrics.values import Floats, Value, mean, value
+from sista.tasks._arrays import AGAIN
 from sista.tasks._base import Metric, Overlay, Subset, Task, text
 from sista.tasks._overlay import PREDICTED, TARGET, write
 from sista.tasks._rows import read_boxes
@@ -37,6 +39,9 @@ def _evaluate(subset: Subset) -> Iterator[Value]:
     predicted = read_boxes(subset.rows["predicted"], "x y w h score label")
     target = read_boxes(subset.rows["target"], "x y w h label")
     present = sorted({str(box[4]) for boxes in target for box in boxes})
+    unknown = {box[5] for boxes in predicted for box in boxes} - {*subset.labels, *present}
+    if subset.labels and unknown:
+        raise UserError(f"a box of the unknown label {min(unknown)[:50]!r}; {AGAIN}")
     found: dict[str, list[Floats]] = {}
     for label in [*subset.labels, *(n for n in present if n not in subset.labels)] or ["box"]:
         matches = measures.match(

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from tests.hostile import kinds_arrays, kinds_checkpoint, kinds_grid, kinds_json
 from tests.hostile import kinds_csv as kinds_tables
 from tests.hostile import kinds_parquet as parquet
@@ -117,6 +119,14 @@ def _cells(column: str, texts: Mapping[str, object]) -> dict[str, Damage]:
     return {f"{column}: {kind}": parquet.cell(column, value) for kind, value in texts.items()}
 
 
+def _every(column: str, texts: Mapping[str, str]) -> dict[str, Damage]:
+    """In all rows, where which of them are read is a matter of the split."""
+    return {
+        f"{column}: {kind}": parquet.typed(column, pa.string(), value)
+        for kind, value in texts.items()
+    }
+
+
 _SCORES = {
     "target 2": parquet.cell("target", 2.0),
     "target -7": parquet.cell("target", -7.0),
@@ -172,7 +182,18 @@ _VALUES = {
     "grid a path": parquet.meta(lambda known: {**known, "grid": "../../x"}),
     "title a tag": parquet.meta(lambda known: {**known, "title": "<script>alert(1)</script>"}),
 }
-_HARMLESS = ("label a tag", "variant a formula", "note of a tag", "title a tag")
+# A table is shown as it stands, its names are words and nothing is opened by them.
+_HARMLESS = (
+    *("label a tag", "note of a tag", "title a tag"),
+    *("metric unknown", "task unknown", "grid a path"),
+)
+# What nothing reads: names that are not looked up, what has a default, a run's own account.
+_UNREAD = ("initial weights of a hub", "a report encoder of a hub", "a report encoder of a folder")
+_WITHOUT = ("version missing", "facts empty", "run empty", "cpu_s infinite")
+# An encoder without words has no zero-shot predictions, and the table says why.
+_NO_WORDS = ("no tokenizer",)
+# Nothing is taken from it there.
+_NO_META = ("no metadata", "metadata empty")
 _PREPARED = {**FILE, **kinds_arrays.IMAGES}
 TARGETS: list[Target] = [
     # Stages.
@@ -185,6 +206,7 @@ TARGETS: list[Target] = [
                 "discs/manifest.parquet",
                 {**_NEEDED, **parquet.columns(_MANIFEST)},
                 (
+                    *(_NO_META if verb == "similarity" else ()),
                     "column spacing all null",
                     "column boxes all null",
                     "column mask all null",
@@ -195,19 +217,19 @@ TARGETS: list[Target] = [
             (
                 "discs/manifest.split.parquet",
                 {**_NEEDED, **parquet.columns(("subset", "draw", "image_id"))},
-                (),
+                _NO_META,
             ),
         )
     ),
     Target("pretrain", "discs/manifest.images.npy", _PREPARED, ("other order in memory",)),
     Target("adapt", "discs/manifest.images.npy", _PREPARED, ("other order in memory",)),
     Target("pretrain", "discs/manifest.vocabulary.json", {**FILE, **TEXTS, **kinds_json.ANY}),
-    Target("adapt", "discs/encoder.safetensors", _CHECKPOINT),
-    Target("adapt words", "discs/encoder.safetensors", kinds_checkpoint.TEXT),
+    Target("adapt", "discs/encoder.safetensors", _CHECKPOINT, _UNREAD),
+    Target("adapt words", "discs/encoder.safetensors", kinds_checkpoint.TEXT, _NO_WORDS),
     Target(
         "adapt regions",
         "discs/manifest.regions.parquet",
-        {**_TABLE, **parquet.columns(("image_id", "label", "mask")), **_cells("mask", _RUNS)},
+        {**_TABLE, **parquet.columns(("image_id", "label", "mask")), **_every("mask", _RUNS)},
     ),
     Target("score", "tasks/three.yaml", FILE),
     *(
@@ -232,13 +254,14 @@ TARGETS: list[Target] = [
     Target("watch", "suite.yaml", {**PLACES, **BYTES}),
     Target("show", "results/score/suite.parquet", {**_NEEDED, **_VALUES}, _HARMLESS),
     Target("compare", "results/score/suite.parquet", _TABLE),
-    Target("trace", "results/score/suite.parquet", {**_NEEDED, **_VALUES}, ("*",)),
+    Target("trace", "results/score/suite.parquet", {**_NEEDED, **_VALUES}, ("*",), ("results",)),
     Target("trace", "results/report/suite/run.json", _RECORD, ("*",)),
-    Target("verify", SUITE_RUN, _RECORD, ("wall_s infinite",), names=("run.json",)),
+    # A fault is told of what the record is of, and of what has read it.
+    Target("verify", SUITE_RUN, _RECORD, _WITHOUT, names=("predictions", "results")),
     Target("crate", "suite.yaml", {**PLACES, **BYTES}),
-    Target("crate", "results/report/suite/run.json", _RECORD, ("*",)),
-    Target("crate", SUITE_RUN, _RECORD, ("*",), names=("run.json",)),
-    Target("crate", "results/score/suite.parquet", PLACES),
+    Target("crate", "results/report/suite/run.json", _RECORD, ("*",), names=("report/suite",)),
+    Target("crate", SUITE_RUN, _RECORD, ("*",), names=("results",)),
+    Target("crate", "results/score/suite.parquet", PLACES, names=("results",)),
     Target("reproduce", "results/score/suite.parquet", {**_TABLE}),
     Target("audit split", "discs/manifest.parquet", {**_TABLE, **parquet.columns(("image_id",))}),
     Target("audit split", "discs/manifest.split.parquet", _TABLE),
