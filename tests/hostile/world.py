@@ -23,7 +23,7 @@ from tests import made_up_predictions as made
 from tests.adapted import adapted
 from tests.blobs import blobs, taught, told
 from tests.importers import made_up
-from tests.lineage.conftest import _build
+from tests.lineage import suite
 from tests.raw_trees import REPORT, TREES
 
 GRID = """title: Three tasks
@@ -45,7 +45,7 @@ def build(folder: Path) -> None:
     """Make the world in an empty folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.chdir(folder):
-        _build()
+        suite.build()
         _raw()
         _discs()
         _tasks()

@@ -86,7 +86,7 @@ class Runs:
 
 def test_code_in_a_file_is_not_run(tmp_path):
     torch.save({"state_dict": Runs()}, tmp_path / "w.pth")
-    with pytest.raises(UserError, match="asks for code"):
+    with pytest.raises(UserError, match=r"no dictionary of tensors .*builtins\.exec"):
         encoder_of_file(str(tmp_path / "w.pth"), encoder_spec("resnet_tiny"))
 
 

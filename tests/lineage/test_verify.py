@@ -74,7 +74,7 @@ def test_a_changed_raw_file_is_named_whatever_its_time(tree):
 
 
 def test_a_result_of_an_earlier_input_is_outdated(tree):
-    from tests.lineage.conftest import pretrain
+    from tests.lineage.suite import pretrain
 
     encoder = tree.find("pretrain/**/clip/resnet_tiny/**/encoder.safetensors")
     corpus = tree.results / "prepare" / "mimic_cxr@phantom" / "manifest.parquet"
