@@ -13,7 +13,15 @@ from io import TextIOWrapper
 from cyclopts import App, Group, Parameter
 
 from sista import __version__
-from sista.errors import FAULT, INTERRUPTED, PIPE_CLOSED, explained, printable, write_log
+from sista.errors import (
+    FAULT,
+    INTERRUPTED,
+    PIPE_CLOSED,
+    check_arguments,
+    explained,
+    printable,
+    write_log,
+)
 
 DEBUG = "--debug"
 
@@ -102,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # A terminal that lacks a character is no reason to lose the result.
             stream.reconfigure(errors="backslashreplace")
     try:
+        check_arguments(words)
         app([word for word in words if word != DEBUG])
     except KeyboardInterrupt:
         return INTERRUPTED

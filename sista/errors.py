@@ -20,6 +20,8 @@ MENDABLE, FAULT, INTERRUPTED, PIPE_CLOSED = 1, os.EX_SOFTWARE, 130, 141
 # Words become parts of paths, commands, tables and pages: no blank, no quote, no sign that a shell,
 # a spreadsheet, a page or an option of a command would take for its own.
 WORD = r"[A-Za-z0-9_][A-Za-z0-9._+@-]{0,99}"
+# As long as a path may be; more digits than any number that is asked for has.
+LONGEST_ARGUMENT, LONGEST_NUMBER = 4000, 50
 # NumPy's generators take no greater seed; no machine has more threads.
 MAX_SEED, MAX_THREADS = 2**32 - 1, 4096
 # What one input may hold; an environment variable of that name raises it.
@@ -145,6 +147,25 @@ def check_word(what: str, word: str) -> None:
             f"{what}: {word[:100]!r} is no word: it must begin with a letter, a digit or _, and go "
             "on with these and . + - @ (of the English alphabet, 100 characters at most)"
         )
+
+
+def check_arguments(words: Sequence[str]) -> None:
+    """Refuse words of a command line that are no name, number or path on any machine.
+
+    Raises:
+        UserError: names the word.
+    """
+    for number, word in enumerate(words, start=1):
+        told = f"word {number} of the command, {shown(word)}"
+        option, _, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if not value and option != word:
+            raise UserError(f"{told}: is empty; give a value, or leave the option out")
+        if len(word) > LONGEST_ARGUMENT or (value.isdigit() and len(value) > LONGEST_NUMBER):
+            raise UserError(f"{told}: must not have {len(word)} characters")
+        if any(unicodedata.category(char) == "Cs" for char in word):
+            raise UserError(f"{told}: is not UTF-8 text; correct it")
+        if any(unicodedata.category(char) == "Cc" and char not in "\n\t" for char in word):
+            raise UserError(f"{told}: holds control characters; correct it")
 
 
 def printable(text: object) -> str:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import math
+import os
 import unicodedata
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -110,7 +111,7 @@ def _rows(
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
-                raise UserError(f"{file} row {number}: more cells than the header has columns")
+                raise UserError(f"{file} row {number}: more cells than its header; correct it")
             values = {
                 name: cells[index].strip() if index < len(cells) else ""
                 for name, index in columns.items()
@@ -170,14 +171,21 @@ def _open(file: Path) -> io.TextIOWrapper:
     return file.open(encoding="utf-8-sig", newline="")
 
 
+def given(file: Path) -> bool:
+    """Return whether a table that may be absent is there; what is no file is told on reading it."""
+    return os.path.lexists(file)
+
+
 def _check_header(
     file: Path, header: list[str], needed: list[str], known: Collection[str] | None
 ) -> None:
     lacking = [name for name in needed if name not in header]
     unknown = [n for n in header if known is not None and n and n not in known and n not in needed]
-    if lacking or unknown:
+    twice = sorted({name for name in needed if header.count(name) > 1})
+    if lacking or unknown or twice:
         parts = [f"column {name!r} is missing" for name in lacking]
         parts += [f"column {name!r} is unknown" for name in unknown]
+        parts += [f"column {name!r} stands twice" for name in twice]
         expected = ", ".join(dict.fromkeys([*needed, *(known or [])]))
         raise UserError(
             f"{file} row 1: {'; '.join(parts)}. Expected columns: {expected}. "

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import inside, once, relative, rows
+from sista.datasets._source import given, inside, once, relative, rows
 from sista.preparation.image_record import ImageRecord
 from sista.preparation.masks import MaskFile
 from sista.text.cleaning import note
@@ -44,7 +44,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
 
     The clinical note is the text for pre-training. It is a case history, not a dictated report.
     """
-    subsets = _subsets(folder / SPLITS) if (folder / SPLITS).is_file() else {}
+    subsets = _subsets(folder / SPLITS) if given(folder / SPLITS) else {}
     seen: set[str] = set()
     for row in rows(folder / TABLE, NEEDED, prose=("clinical_notes",)):
         if row.values["modality"] != "X-ray" or row.values["view"] not in VIEWS:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sista.datasets._card import Dataset
 from sista.datasets._source import Row, checked, once, relative
+from sista.errors import UserError
 from sista.files import read_text
 from sista.preparation.image_record import ImageRecord
 
@@ -57,6 +58,8 @@ def _lines(file: Path) -> Iterator[Row]:
     """Yield the rows of a list; file names may hold blanks, so the ending finds their end."""
     lines = read_text(checked(file), "complete the download, then run again").splitlines()
     for number, line in enumerate(lines, start=1):
+        if not line.isprintable() and not line.replace("\t", "").isprintable():
+            raise UserError(f"{file} row {number}: holds control characters; download it again")
         words = line.split()
         if not words:
             continue

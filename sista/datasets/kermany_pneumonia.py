@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, inside, once, relative, rows
+from sista.datasets._source import Row, given, inside, once, relative, rows
 from sista.errors import UserError
 from sista.preparation.image_record import ImageRecord
 from sista.preparation.masks import MaskFile
@@ -35,7 +35,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
     of `split_by_patient`, else drawn.
     """
     table = folder / PATIENTS
-    return _from_table(folder, table) if table.is_file() else _from_names(folder)
+    return _from_table(folder, table) if given(table) else _from_names(folder)
 
 
 def _from_table(folder: Path, table: Path) -> Iterator[ImageRecord]:

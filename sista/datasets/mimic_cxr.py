@@ -36,6 +36,7 @@ VIEWS = ("PA", "AP")
 MOST_BYTES, MOST_REPORTS = 1 << 20, 1_000_000
 # An entry that is encrypted, or packed in an unknown way.
 NOT_READ = (RuntimeError, NotImplementedError)
+LFS = b"version https://git-lfs"
 IDS = ("subject_id", "study_id")
 
 
@@ -137,7 +138,9 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
             file = folder / f"{start}{path}"
             if file.is_file() and inside(folder, file):
                 if file.stat().st_size > MOST_BYTES:
-                    raise UserError(f"{file}: more than {MOST_BYTES >> 20} MiB, no report")
+                    raise UserError(
+                        f"{file}: more than {MOST_BYTES >> 20} MiB; get the reports again"
+                    )
                 return _checked(file.read_bytes(), str(file), row)
         raise row.error(f"its report {path} is neither in {ARCHIVE} nor a file; get the reports")
 
@@ -146,7 +149,7 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
 
 def _checked(content: bytes, file: str, row: Row) -> str | None:
     # UTF-16 and damaged files hold zero bytes; no report in UTF-8 does.
-    if b"\0" in content:
+    if b"\0" in content or content.startswith(LFS):
         raise UserError(f"{file}: not UTF-8 text (study of {row.where}); get the reports again")
     # A stray byte costs a character, not the corpus; `clean` removes the mark it leaves.
     text = content.decode("utf-8", "replace")

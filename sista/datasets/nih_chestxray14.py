@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, inside, once, relative, rows
+from sista.datasets._source import Row, given, inside, once, relative, rows
 from sista.errors import UserError
 from sista.files import read_text
 from sista.preparation.image_record import Box, ImageRecord
@@ -53,7 +53,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
     """
     table = _table(folder) or folder / TABLES[0]
     subsets = _subsets(folder)
-    boxes = _boxes(folder / BOXES) if (folder / BOXES).is_file() else {}
+    boxes = _boxes(folder / BOXES) if given(folder / BOXES) else {}
     paths = _paths(folder)
     seen: set[str] = set()
     for row in rows(table, NEEDED):

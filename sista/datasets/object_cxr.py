@@ -61,7 +61,7 @@ def _box(words: list[str], row: Row) -> Box:
     try:
         kind, *numbers = (int(float(words[0])), *(float(word) for word in words[1:]))
     except (ValueError, OverflowError) as error:
-        raise row.error("annotation holds something else than numbers") from error
+        raise row.error("annotation holds something else than numbers; correct it") from error
     expected = len(numbers) == 4 if kind in (RECTANGLE, ELLIPSE) else len(numbers) >= 6
     if kind not in (RECTANGLE, ELLIPSE, POLYGON) or len(numbers) % 2 or not expected:
         raise row.error("annotation must be `type x1 y1 x2 y2` shapes of type 0, 1 or 2")

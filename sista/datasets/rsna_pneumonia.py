@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, relative, rows
+from sista.datasets._source import Row, given, relative, rows
 from sista.errors import UserError
 from sista.preparation.image_record import Box, ImageRecord
 from sista.preparation.masks import FilledBoxes
@@ -61,7 +61,7 @@ def _box(row: Row) -> Box | None:
 
 
 def _check_classes(folder: Path, positive: dict[str, bool]) -> None:
-    if not (folder / CLASSES).is_file():
+    if not given(folder / CLASSES):
         return
     for row in rows(folder / CLASSES, ("patientId", "class"), known=()):
         name = row.text("patientId")
@@ -72,7 +72,7 @@ def _check_classes(folder: Path, positive: dict[str, bool]) -> None:
 
 def _patients(folder: Path) -> dict[str, str]:
     """Return the NIH patient of each image; images without one are their own patient."""
-    if not (folder / PATIENTS).is_file():
+    if not given(folder / PATIENTS):
         return {}
     patients: dict[str, str] = {}
     for row in rows(folder / PATIENTS, ("patientId", "nih_patient_id")):

@@ -31,6 +31,8 @@ def main(word: str, file: Path, *, out: Path, size: Pixels | None = None) -> Non
     from sista.importers._files import read_tensors
 
     card: Card = registry.find("importers", word)
+    if out.is_dir():
+        raise UserError(f"{out}: is a folder; give the file to write with --out")
     tensors = read_tensors(file)
     try:
         layout = recognise(card, tensors)

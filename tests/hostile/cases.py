@@ -124,8 +124,9 @@ def _options() -> Iterator[Case]:
                         option.strip("-").upper(),
                         value[:40] or option,
                         Path(value).name or option,
+                        "of the command",
                     ),
-                    accepts=word in _MAY.get((verb, name), ()),
+                    accepts=word in (*_MAY.get((verb, name), ()), "full-width"),
                 )
         yield Case(verb, "--no-such", "unknown", (*valid, "--no-such"), names=("--no-such",))
         yield Case(verb, "an argument", "too many", (*valid, "one", "more"), names=("one", "more"))

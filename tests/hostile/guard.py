@@ -236,7 +236,8 @@ def _judge_words(case: Case, ended: Ended) -> list[str]:
         wrong.append("silent")
     elif case.names and not any(name in said.replace("\n", "") for name in case.names):
         wrong.append("names no input")
-    elif not REMEDY.search(said):
+    # A wrong command line: `--help` is the remedy.
+    elif ended.code != 2 and not REMEDY.search(said):
         wrong.append("no remedy")
     if len(said) > LONGEST:
         wrong.append("long")
