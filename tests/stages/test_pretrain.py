@@ -246,6 +246,8 @@ def test_errors_name_the_remedy(tmp_path):
         ({"precision": "fp8"}, "unknown precision 'fp8'; valid: no, bf16, fp16"),
         ({"chunk": -1}, "chunk: -1"),
         ({"patience": -1}, "patience: -1"),
+        ({"budget": "once", "patience": 100}, "patience 100 would change nothing: the only epoch"),
+        ({"budget": "once", "chunk": 4}, "chunk 4 would change nothing: a batch has 4 pairs"),
         ({"threads": 0}, "--threads: 0"),
         ({"save_every": 0}, "--save-every: 0"),
         ({"seed": -1}, "--seed: -1"),
