@@ -118,6 +118,12 @@ def open_job(asked: Asked) -> Job:
             "give the manifest of that data set, or its word with --dataset"
         )
     split, split_meta = tables.read(asked.split, "split")
+    others = sorted({*split["dataset"]} - {asked.dataset})
+    if others:
+        raise UserError(
+            f"{asked.split}: is of data set {others[0]}, asked for {asked.dataset}; give the split "
+            "of that data set"
+        )
     asked.check_cells(split_meta)
     used, task = _task(asked, encoder, frame, meta, split)
     size, zoom = task.size, task.zoom

@@ -143,6 +143,8 @@ def _pretrain(job: _Job) -> Made | None:
             f"{job.facts['method']} is not trained: --{job.changed[0]} would have no effect"
         )
     files = job.corpus.files()
+    # Of a control too: its record names the corpus.
+    job.corpus.check(job.facts["corpus"])
     with processes(device) as ranks:
         run = job.facts | {
             "settings": job.settings,
@@ -209,7 +211,6 @@ def _train(
     from sista.engine.word_maps import write_word_maps
 
     needs, budget = objective.needs, job.budget
-    job.corpus.check(run["corpus"])
     # A damaged file is refused before hours are spent, and a state made from it is not resumed.
     read = {path.name: known(path).sha256 for path in job.corpus.files()}
     data = load_sources(job.corpus, side=image.size, needs=needs, budget=budget, text=spec.text)

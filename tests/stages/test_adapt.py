@@ -215,6 +215,15 @@ def test_wrong_words_are_answered(place, tmp_path, words, message):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_split_of_another_data_set_is_refused(tmp_path):
+    place = blobs(tmp_path, 12).parent
+    split, meta = tables.read(place / "manifest.split.parquet", "split")
+    rings = split.assign(dataset="rings@test")
+    tables.write(rings, place / "manifest.split.parquet", "split", meta)
+    with pytest.raises(UserError, match="split.parquet: is of data set rings@test, asked for blob"):
+        run(place, tmp_path / "p.parquet")
+
+
 @pytest.mark.parametrize("head", ["linear", "finetune"])
 def test_missing_images_are_named(tmp_path, head):
     place = blobs(tmp_path, 12).parent
