@@ -1,6 +1,5 @@
 """Stage `pretrain`: from a prepared corpus to an encoder."""
 
-import json
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from sista.errors import UserError, check_range
 from sista.files import atomic, digest, sha256
 from sista.grid.budgets import Budget, Precision, find_budget
 from sista.runs import provenance
+from sista.runs.json_settings import read_settings
 from sista.runs.record import Made, known, recorded
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _job(
     Raises:
         UserError: a word, a setting or a number is wrong; names the valid ones.
     """
-    given = _settings(settings)
+    given = read_settings(settings)
     registry.check_settings("methods", facts["method"], given)
     encoder_spec(facts["word"])
     check_range("--seed", facts["seed"], 0)
@@ -276,22 +276,3 @@ def _write_log(log: list[dict[str, float]], out: Path) -> None:
 
     with atomic(out.with_name("log.csv")) as temporary:
         pd.DataFrame(log).to_csv(temporary, index=False)
-
-
-def _settings(text: str) -> dict[str, Any]:
-    """Return the settings of a command line; each is named once, as in a grid."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise UserError(f"--settings: {twice[0]!r} stands twice: {text}")
-        return dict(pairs)
-
-    try:
-        value = json.loads(text, object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        raise UserError(f"--settings: not valid JSON ({error.msg}): {text}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"--settings: a JSON object is needed, not {text}")
-    return value
