@@ -234,11 +234,11 @@ def _caption(rows: pd.DataFrame, task: str) -> str:
     listed: dict[str, Any] = {
         name: ", ".join(map(str, dict.fromkeys(rows[name]))) for name in ("protocol", "corpus")
     }
-    metrics = ", ".join(find_metric(m).title for m in dict.fromkeys(rows["metric"]))
+    # Titles of metrics may hold commas.
+    metrics = "; ".join(find_metric(m).title for m in dict.fromkeys(rows["metric"]))
     sizes = rows[rows["n"] > 0].groupby("dataset", sort=False)["n"].max()
     tested = ", ".join(f"{int(n)} of {dataset}" for dataset, n in sizes.items()) or "none"
-    trained = [str(f) for f in sorted(rows["fraction"].unique()) if f]
-    fractions = f" after training on {', '.join(trained)} % of the labels" if trained else ""
+    fractions = _training(rows)
     draws, seeds = rows["draw"].nunique(), rows["seed"].nunique()
     return (
         f"{find_task(task).title}, protocol {listed['protocol']}, in percent: {metrics} on test "
@@ -247,6 +247,16 @@ def _caption(rows: pd.DataFrame, task: str) -> str:
         f"{_count(seeds, 'pre-training seed')}; {BOLD if seeds > 1 else ONE_SEED}. Pre-trained on "
         f"{listed['corpus']}, budget {_budgets(rows)}."
     )
+
+
+def _training(rows: pd.DataFrame) -> str:
+    """Return on which shares of the labels heads were trained, and which heads used none."""
+    shares = [str(f) for f in sorted(rows["fraction"].unique()) if f]
+    if not shares:
+        return ""
+    untrained = ", ".join(dict.fromkeys(rows.loc[rows["fraction"] == 0, "head"]))
+    none = f" ({untrained}: no labels)" if untrained else ""
+    return f" after training on {', '.join(shares)} % of the labels{none}"
 
 
 def _budgets(rows: pd.DataFrame) -> str:

@@ -40,9 +40,10 @@ def print_tables(main_tables: Iterable[TaskTable], page: Path) -> None:
 
 def _grid(table: TaskTable) -> Table:
     grid = Table(title=Text(table.caption), title_justify="left", title_style="")
-    grid.add_column("Method", no_wrap=True)
+    # Long words go on in the next line: two heads that are cut may read the same.
+    grid.add_column("Method", overflow="fold")
     for column in table.columns:
-        grid.add_column(f"{column.group} {column.share}", justify="right")
+        grid.add_column(f"{column.group} {column.share}", justify="right", overflow="fold")
     for block in table.blocks:
         grid.add_section()
         grid.add_row(Text(block.title, style="italic"))

@@ -6,6 +6,7 @@ import pytest
 
 from sista.report import cells
 from sista.scoring.main_rows import main_rows
+from sista.tasks.classification import OTHER_FILM
 
 
 def two_seeds(rows):
@@ -94,6 +95,18 @@ def test_two_heads_of_one_data_set_are_two_columns():
     rows = pd.concat([_rows({("a", 0, 1): 0.5}), _rows({("a", 0, 1): 0.9}, head="mlp")])
     table = cells.task_table(rows, "classification")
     assert [column.head for column in table.columns] == ["linear", "mlp"]
+
+
+def test_a_caption_tells_metrics_apart_and_who_used_no_label():
+    zero = [
+        _rows({("a", 0, 0): 0.5}, head="zero_shot", metric=m)
+        for m in ("auroc", f"auroc{OTHER_FILM}")
+    ]
+    table = cells.task_table(pd.concat([_rows({("a", 0, 10): 0.5}), *zero]), "classification")
+    assert "in percent: AUROC; AUROC, other film on test (images: 7 of d)" in table.caption
+    assert "after training on 10 % of the labels (zero_shot: no labels). Mean" in table.caption
+    assert "labels. Mean" in cells.task_table(_rows({("a", 0, 1): 1.0}), "classification").caption
+    assert "training on" not in cells.task_table(pd.concat(zero), "classification").caption
 
 
 def test_blocks_of_a_grid(scores):
