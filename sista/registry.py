@@ -283,13 +283,13 @@ def _tree(file: Path) -> ast.Module:
 @cache
 def _imports(file: Path) -> frozenset[str]:
     """Return the names of modules of the package that a file imports, at any depth of nesting."""
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(_tree(file)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(name for name in found if name.startswith("sista."))
+            modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(name for name in modules if name.startswith("sista."))
 
 
 @cache

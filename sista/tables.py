@@ -191,8 +191,8 @@ def validate(frame: pd.DataFrame, kind: str, where: str = "table") -> pd.DataFra
         return schema(kind).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases.head(5)
-        found = "; ".join(_explain(case) for case in cases.to_dict("records"))
-        raise UserError(f"{where}: not a valid {kind} table: {found}") from error
+        faults = "; ".join(_explain(case) for case in cases.to_dict("records"))
+        raise UserError(f"{where}: not a valid {kind} table: {faults}") from error
 
 
 def _explain(case: Mapping[Any, Any]) -> str:

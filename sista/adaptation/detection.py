@@ -45,8 +45,8 @@ class DetectionTask(HeadTask):
         boxes = self.native[row]
         unknown = sorted({str(box["label"]) for box in boxes} - set(self.labels))
         if unknown:
-            place = f"{self.meta['dataset']} manifest, row {self.frame.iloc[row]['row']}"
-            raise UserError(f"{place}: unknown box label {unknown[0]!r}; run prepare again")
+            where = f"{self.meta['dataset']} manifest, row {self.frame.iloc[row]['row']}"
+            raise UserError(f"{where}: unknown box label {unknown[0]!r}; run prepare again")
         native = np.array([[b["x"], b["y"], b["w"], b["h"]] for b in boxes], dtype=float)
         corners = self.geometry[row].network_boxes(native.reshape(-1, 4))
         labels = np.array([self.labels.index(str(box["label"])) for box in boxes], dtype=int)
@@ -87,10 +87,10 @@ class DetectionTask(HeadTask):
     def predict(self, model: BaseModel, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield a row for each image, also for one without a box."""
         data = model.data_preprocessor(self.batch(list(rows)))
-        found = model.bbox_head.predict(
+        detections = model.bbox_head.predict(
             model.extract_feat(data["inputs"]), data["data_samples"], rescale=False
         )
-        for instances, row in zip(found, rows, strict=True):
+        for instances, row in zip(detections, rows, strict=True):
             predicted = self._to_native(instances, row)
             target = [[b["x"], b["y"], b["w"], b["h"], b["label"]] for b in self.native[row]]
             texts = {"predicted": json.dumps(predicted), "target": json.dumps(target)}
@@ -102,8 +102,10 @@ class DetectionTask(HeadTask):
         boxes = self.geometry[row].native_boxes(corners).round(3).tolist()
         scores = instances.scores.cpu().double().numpy().tolist()
         labels = [self.labels[i] for i in instances.labels.tolist()]
-        found = zip(boxes, scores, labels, strict=True)
-        return [[*box, score, label] for box, score, label in found if box[2] > 0 and box[3] > 0]
+        detections = zip(boxes, scores, labels, strict=True)
+        return [
+            [*box, score, label] for box, score, label in detections if box[2] > 0 and box[3] > 0
+        ]
 
     def unjudged(self, rows: Sequence[int], monitor: str) -> str | None:
         """Return why these validation images cannot tell when to stop, or None."""
@@ -150,16 +152,16 @@ def coco_map(
 
     def entry(image: int, box: Sequence[Any]) -> dict[str, Any]:
         category = labels.index(box[-1])
-        place = {"image_id": image, "category_id": category, "bbox": list(box[:4])}
-        return {**place, "area": box[2] * box[3], "iscrowd": 0}
+        annotation = {"image_id": image, "category_id": category, "bbox": list(box[:4])}
+        return {**annotation, "area": box[2] * box[3], "iscrowd": 0}
 
     truth = [entry(image, box) for image, boxes in enumerate(target) for box in boxes]
-    found = [
+    detections = [
         {**entry(image, box), "score": box[4]}
         for image, boxes in enumerate(predicted)
         for box in boxes
     ]
-    if not found or not truth:
+    if not detections or not truth:
         return 0.0
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
@@ -169,7 +171,7 @@ def coco_map(
             "annotations": [{**each, "id": i + 1} for i, each in enumerate(truth)],
         }
         coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
+        evaluation = COCOeval(coco, coco.loadRes(detections), "bbox")
         evaluation.params.iouThrs = np.linspace(0.40, 0.75, 8)
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.evaluate()

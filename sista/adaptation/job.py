@@ -69,10 +69,10 @@ class Job:
         """Return what decided a head, and nothing that did not: for the record."""
         settings, head = self.settings(fraction), self.asked.head
         without = {*without_effect(settings, head), *of_encoder(self.encoder, head), "head"}
-        trained, own = asdict(settings), self.head_options(fraction)
-        found = {name: value for name, value in trained.items() if name not in without}
-        chosen = {name: value for name, value in own.items() if name not in without}
-        return found | {"head": {head: chosen}}
+        training, own = asdict(settings), self.head_options(fraction)
+        training = {name: value for name, value in training.items() if name not in without}
+        own = {name: value for name, value in own.items() if name not in without}
+        return training | {"head": {head: own}}
 
     def adapt(self, draw: int, fraction: int, folder: Path) -> Outcome:
         """Make one head and return its predictions, or None and the reason of the refusal."""
@@ -108,8 +108,8 @@ def open_job(asked: Asked) -> Job:
 
     # Before the heads import it: without its optional extras.
     load_mmengine()
-    encoder, made = load_image_encoder(asked.encoder)
-    _check_encoder(asked, encoder, str(made["budget"]))
+    encoder, metadata = load_image_encoder(asked.encoder)
+    _check_encoder(asked, encoder, str(metadata["budget"]))
     encoder.to(device).requires_grad_(False)
     frame, meta = tables.read(asked.manifest, "manifest")
     if meta.get("dataset") != asked.dataset:
@@ -127,8 +127,8 @@ def open_job(asked: Asked) -> Job:
     asked.check_cells(split_meta)
     used, task = _task(asked, encoder, frame, meta, split)
     size, zoom = task.size, task.zoom
-    run = {name: made[name] for name in FROM_ENCODER}
-    run |= {"encoder": made["word"], "dataset": asked.dataset, "release": str(meta["release"])}
+    run = {name: metadata[name] for name in FROM_ENCODER}
+    run |= {"encoder": metadata["word"], "dataset": asked.dataset, "release": str(meta["release"])}
     run |= {"split_hash": split_meta["hash"], "protocol": asked.rules.word, "head": asked.head}
     run |= {"task": asked.task, "adapts": asked.adapts, "settings_adapt": asked.changes.given}
     run |= {"code_version": provenance.code_version(), "lock_hash": provenance.lock_hash()}
@@ -190,12 +190,12 @@ def _start_torch(threads: int, device: str) -> "torch.device":
     import torch
 
     torch.set_num_threads(threads)
-    found = find_device(device)
+    chosen = find_device(device)
     # A few CUDA kernels (bilinear upsampling) have no deterministic form: warn, do not fail.
     # `use_deterministic_algorithms` would import the compiler, which costs a second.
-    torch.set_deterministic_debug_mode("error" if found.type == "cpu" else "warn")
+    torch.set_deterministic_debug_mode("error" if chosen.type == "cpu" else "warn")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return found
+    return chosen
 
 
 def _positions(used: pd.DataFrame, split: pd.DataFrame) -> dict[tuple[str, int, int], list[int]]:

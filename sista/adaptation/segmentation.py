@@ -42,8 +42,8 @@ class SegmentationTask(HeadTask):
             mask = from_json(self.frame["mask"].iloc[row])
         except Exception as error:
             # pycocotools raises many kinds of errors on bad run lengths.
-            place = f"{self.meta['dataset']} manifest, row {self.frame['row'].iloc[row]}"
-            raise UserError(f"{place}: not a mask ({error}); run prepare again") from error
+            where = f"{self.meta['dataset']} manifest, row {self.frame['row'].iloc[row]}"
+            raise UserError(f"{where}: not a mask ({error}); run prepare again") from error
         return self.geometry[row].network_mask(mask)
 
     @staticmethod
@@ -74,8 +74,8 @@ class SegmentationTask(HeadTask):
         """Yield a row for each image."""
         metas = [{"img_shape": (self.size, self.size)}] * len(rows)
         logits = model.encode_decode(self.features.inputs(rows), metas)
-        found = (logits[:, 0].sigmoid() > THRESHOLD).cpu().numpy()
-        for mask, row in zip(found, rows, strict=True):
+        masks = (logits[:, 0].sigmoid() > THRESHOLD).cpu().numpy()
+        for mask, row in zip(masks, rows, strict=True):
             texts = {"prediction": to_json(mask), "target": to_json(self.masks[row])}
             yield {**self.identity(row), "label": self.labels[0], **texts}
 

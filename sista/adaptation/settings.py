@@ -89,10 +89,10 @@ def without_effect(settings: _base.Settings, head: str) -> dict[str, str]:
         head: word of the head.
     """
     adapts = str(registry.constant("heads", head, "ADAPTS"))
-    found = settings.without_effect(training_settings(), adapts)
+    reasons = settings.without_effect(training_settings(), adapts)
     if registry.constant("heads", head, "LEVELS", None) is None:
-        found["zoom"] = "the head takes images as pre-training did"
-    return found
+        reasons["zoom"] = "the head takes images as pre-training did"
+    return reasons
 
 
 def of_encoder(encoder: "ImageEncoder", head: str) -> dict[str, str]:
@@ -103,13 +103,13 @@ def of_encoder(encoder: "ImageEncoder", head: str) -> dict[str, str]:
         head: word of the head. Its constant `FAMILIES` names the family of encoders that a setting
             is for, where it is for one alone.
     """
-    found = {}
+    reasons = {}
     for name, family in registry.constant("heads", head, "FAMILIES", {}).items():
         if family != encoder.family:
-            found[name] = f"it is for {family} encoders, and {encoder.word} is a {encoder.family}"
+            reasons[name] = f"it is for {family} encoders, and {encoder.word} is a {encoder.family}"
     if not encoder.has_batch_norms:
-        found["batch_norms"] = f"encoder {encoder.word} has no batch norm"
-    return found
+        reasons["batch_norms"] = f"encoder {encoder.word} has no batch norm"
+    return reasons
 
 
 def check_monitor(settings: _base.Settings, head: str) -> None:

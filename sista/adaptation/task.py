@@ -109,8 +109,8 @@ class HeadTask(ABC):
     def predictions(self, model: BaseModel, rows: Sequence[int]) -> pd.DataFrame:
         """Return the task's columns of the predictions table, with image and patient ids."""
         model.eval()
-        found = [row for part in _parts(rows) for row in self.predict(model, part)]
-        return pd.DataFrame(found)
+        records = [record for part in _parts(rows) for record in self.predict(model, part)]
+        return pd.DataFrame(records)
 
     def identity(self, row: int) -> dict[str, Any]:
         """Return the id columns of a row."""

@@ -86,21 +86,21 @@ class Settings:
         """
         if adapts == "untrained":
             return {name: "the head is not trained" for name in names if name != "zoom"}
-        found: dict[str, str] = {}
+        reasons: dict[str, str] = {}
         if self.iterations is not None:
             why = f"the head is trained by iterations ({self.iterations}), not by epochs"
-            found |= dict.fromkeys(("epochs", "most_steps", "patience", "monitor"), why)
+            reasons |= dict.fromkeys(("epochs", "most_steps", "patience", "monitor"), why)
             if self.iterations == 1:
-                found["cosine"] = "a single step has the full learning rate"
+                reasons["cosine"] = "a single step has the full learning rate"
         elif self.patience >= self.epochs - 1:
             why = f"training ends after {self.epochs} epochs"
             # The first epoch is the best so far, whatever decides.
             idle = ("patience", "monitor") if self.epochs == 1 else ("patience",)
-            found |= dict.fromkeys(idle, why)
+            reasons |= dict.fromkeys(idle, why)
         if adapts != "tuned":
             why = "the encoder is frozen"
-            found |= dict.fromkeys(("layer_decay", "batch_norms"), why)
-        return {name: why for name, why in found.items() if name in names}
+            reasons |= dict.fromkeys(("layer_decay", "batch_norms"), why)
+        return {name: why for name, why in reasons.items() if name in names}
 
 
 _RANGES = (
