@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from sista.adaptation.task import HeadTask
 from sista.errors import UserError
-from sista.openmmlab.detectors import DetDataSample, yolov3_detector
+from sista.openmmlab.detectors import DetDataSample
 
-__all__ = ["DetectionTask", "yolov3_detector"]
 Floats = NDArray[np.float64]
 
 
@@ -28,17 +27,10 @@ class DetectionTask(HeadTask):
     target of the training but one of the score.
     """
 
-    def __init__(
-        self,
-        frame: pd.DataFrame,
-        meta: dict[str, Any],
-        size: int,
-        zoom: float,
-        options: dict[str, Any],
-    ) -> None:
-        super().__init__(frame, meta, size, zoom, options)
-        self.native = [json.loads(text) for text in frame["boxes"]]
-        self.corners = [self._corners(row) for row in range(len(frame))]
+    def read_targets(self) -> None:
+        """Read the boxes, native and as the network sees them."""
+        self.native = [json.loads(text) for text in self.frame["boxes"]]
+        self.corners = [self._corners(row) for row in range(len(self.frame))]
         self._samples: dict[int, DetDataSample] = {}
 
     def _corners(self, row: int) -> tuple[Floats, list[int]]:

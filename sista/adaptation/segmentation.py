@@ -1,6 +1,5 @@
 """Segmentation: masks as the network sees them, and binary masks from logits."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,10 +11,9 @@ from mmengine.structures import PixelData
 
 from sista.adaptation.task import HeadTask
 from sista.errors import UserError
-from sista.openmmlab.segmentors import SegDataSample, segmentor
+from sista.openmmlab.segmentors import SegDataSample
 from sista.preparation.masks import Mask, from_json, to_json
 
-__all__ = ["SegmentationTask", "check_steps", "segmentor"]
 THRESHOLD = 0.5
 
 
@@ -25,16 +23,9 @@ class SegmentationTask(HeadTask):
     It is scored there too: what the zoom cuts away is neither trained nor scored.
     """
 
-    def __init__(
-        self,
-        frame: pd.DataFrame,
-        meta: dict[str, Any],
-        size: int,
-        zoom: float,
-        options: dict[str, Any],
-    ) -> None:
-        super().__init__(frame, meta, size, zoom, options)
-        self.masks = np.stack([self._mask(row) for row in range(len(frame))])
+    def read_targets(self) -> None:
+        """Read the masks as the network sees them."""
+        self.masks = np.stack([self._mask(row) for row in range(len(self.frame))])
         self._samples: dict[int, SegDataSample] = {}
 
     def _mask(self, row: int) -> Mask:
@@ -78,21 +69,3 @@ class SegmentationTask(HeadTask):
         for mask, row in zip(masks, rows, strict=True):
             texts = {"prediction": to_json(mask), "target": to_json(self.masks[row])}
             yield {**self.identity(row), "label": self.labels[0], **texts}
-
-
-def check_steps(steps: int, stride: int) -> None:
-    """Refuse a decoder that would go beyond the resolution of the image.
-
-    Args:
-        steps: doublings of the resolution.
-        stride: pixels a cell of the coarsest map.
-
-    Raises:
-        UserError: names the most steps.
-    """
-    most = math.ceil(math.log2(stride))
-    if steps > most:
-        raise UserError(
-            f"steps={steps}: {most} reach the resolution of the image from the encoder's map of "
-            f"stride {stride}"
-        )

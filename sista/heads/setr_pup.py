@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sista.adaptation.segmentation import check_steps, segmentor
 from sista.openmmlab.backbone import FeatureShape
+from sista.openmmlab.segmentors import check_steps, segmentor
 
 TASK = "segmentation"
 ADAPTS = "frozen"

@@ -1,5 +1,6 @@
 """mmsegmentation: a segmentor on the frozen encoder, a U-Net decoder and the loss on masks."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sista.errors import UserError
 from sista.losses.mask import focal, soft_dice
 from sista.openmmlab.loading import load_mmseg
 from sista.openmmlab.training import PassThrough
@@ -22,7 +24,7 @@ from mmseg.models.segmentors import EncoderDecoder  # noqa: E402
 from mmseg.registry import MODELS as MMSEG_MODELS  # noqa: E402
 from mmseg.structures import SegDataSample  # noqa: E402
 
-__all__ = ["MaskLoss", "SegDataSample", "UNetHead", "segmentor"]
+__all__ = ["MaskLoss", "SegDataSample", "UNetHead", "check_steps", "segmentor"]
 
 
 @MODELS.register_module()
@@ -142,3 +144,21 @@ def segmentor(
         train_cfg=ConfigDict(),
         test_cfg=ConfigDict(mode="whole"),
     )
+
+
+def check_steps(steps: int, stride: int) -> None:
+    """Refuse a decoder that would go beyond the resolution of the image.
+
+    Args:
+        steps: doublings of the resolution.
+        stride: pixels a cell of the coarsest map.
+
+    Raises:
+        UserError: names the most steps.
+    """
+    most = math.ceil(math.log2(stride))
+    if steps > most:
+        raise UserError(
+            f"steps={steps}: {most} reach the resolution of the image from the encoder's map of "
+            f"stride {stride}"
+        )
