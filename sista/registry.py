@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sista.errors import UserError, check_range
+from sista.errors import UserError, check_range, shown
 
 PACKAGE = Path(__file__).resolve().parent
 # A constant that a file must define.
@@ -79,9 +79,8 @@ def _written_out(file: Path, key: str, value: ast.expr) -> Any:
         return ast.literal_eval(value)
     except ValueError as error:
         # It is read without running the file, so nothing may be computed in it.
-        raise UserError(
-            f"{file}:{value.lineno}: {key} must be written out, not computed"
-        ) from error
+        where = f"{file}:{value.lineno}"
+        raise UserError(f"{where}: {key} must be written out, not computed") from error
 
 
 def settings(kind: str, name: str) -> dict[str, Setting]:
@@ -244,11 +243,11 @@ def check_setting(setting: Setting, value: Any) -> str | None:
         return None
     # A whole number may be too large for a float.
     if isinstance(value, float | int) and not abs(value) <= sys.float_info.max:
-        return f"{setting.name}={value!r:.20}: expected a finite number"
+        return f"{setting.name}={shown(value, 20)}: expected a finite number"
     for kind in plain:
         if isinstance(value, kind) and (not isinstance(value, bool) or kind is bool):
             return None
-    return f"{setting.name}={value!r}: expected {setting.annotation}"
+    return f"{setting.name}={shown(value)}: expected {setting.annotation}"
 
 
 def sources(kind: str, name: str) -> list[str]:
