@@ -50,6 +50,7 @@ class Classifier(BaseModel):  # type: ignore[misc]
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean cross-entropy over known labels; 0 if there is none."""
+        # NaN times a weight of 0 is NaN, so unknown targets are made 0 before they are left out.
         known = ~targets.isnan()
         if self.exclusive:
             rows = known.all(1)

@@ -93,6 +93,7 @@ class Job:
 
 def head_seed(draw: int, fraction: int) -> int:
     """Return the seed of the head that is trained on this subset of the labels."""
+    # A fraction is at most 100, so no two heads of a job share a seed.
     return 1000 * draw + fraction
 
 

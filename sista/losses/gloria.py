@@ -119,6 +119,7 @@ def gloria_similarity(
     images = images or (4 if patches.is_cpu else len(patches))
     order = sorted(range(len(counts)), key=counts.__getitem__)
     columns, scales = list[Tensor](), (attention_scale, match_scale)
+    # Sums of exponentials over patches and words: half precision has too few digits.
     with torch.autocast(patches.device.type, enabled=False):
         wide = torch.promote_types(patches.dtype, torch.float32)
         patches, words = patches.to(wide), words.to(wide)
@@ -133,6 +134,7 @@ def gloria_similarity(
     back = torch.tensor(sorted(range(len(order)), key=order.__getitem__))
     matches = torch.cat(columns, 1)[:, back.to(words.device, non_blocking=True)]
     if aggregate == "mean":
+        # Z is the logarithm of a sum, so that of the mean is a difference.
         return matches - torch.tensor(counts).to(matches, non_blocking=True).log()
     return matches
 
