@@ -119,11 +119,11 @@ def subsets(folder: str, grid: Grid, head: str) -> dict[str, list[int]]:
     """
     try:
         run = json.loads((Path(folder) / "run.json").read_text())["run"]
-        made = {name: [n for n in run[name] if type(n) is int] for name in ("draws", "fractions")}
+        there = {name: [n for n in run[name] if type(n) is int] for name in ("draws", "fractions")}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        made = {}
+        there = {}
     wanted = dict(zip(("draws", "fractions"), grid.cells(head), strict=True))
-    return {name: sorted({*asked, *made.get(name, [])}) for name, asked in wanted.items()}
+    return {name: sorted({*asked, *there.get(name, [])}) for name, asked in wanted.items()}
 
 
 def workers(dataset: str) -> int:
