@@ -134,7 +134,6 @@ def gloria_similarity(
     back = torch.tensor(sorted(range(len(order)), key=order.__getitem__))
     matches = torch.cat(columns, 1)[:, back.to(words.device, non_blocking=True)]
     if aggregate == "mean":
-        # Z is the logarithm of a sum, so that of the mean is a difference.
         return matches - torch.tensor(counts).to(matches, non_blocking=True).log()
     return matches
 
