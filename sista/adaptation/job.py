@@ -122,6 +122,8 @@ def open_job(asked: Asked) -> Job:
     used, task = _task(asked, encoder, frame, meta, split)
     size, zoom = task.size, task.zoom
     run = {name: made[name] for name in FROM_ENCODER}
+    # Of a training that can tell; a control has none.
+    run |= {"plateau": made.get("plateau")}
     run |= {"encoder": made["word"], "dataset": asked.dataset, "release": str(meta["release"])}
     run |= {"split_hash": split_meta["hash"], "protocol": asked.rules.word, "head": asked.head}
     run |= {"task": asked.task, "adapts": asked.adapts, "settings_adapt": asked.changes.given}

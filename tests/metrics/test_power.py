@@ -27,7 +27,9 @@ def simulated(generator, shape, true, difference=0.0):
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (3, 5), (5, 5), (1, 5), (1, 1)])
-@pytest.mark.parametrize("true", [(1, 0, 0, 0.1), (0.1, 1, 1, 0.3), (0, 0, 0.1, 1), (1, 1, 1, 0.02)])
+@pytest.mark.parametrize(
+    "true", [(1, 0, 0, 0.1), (0.1, 1, 1, 0.3), (0, 0, 0.1, 1), (1, 1, 1, 0.02)]
+)
 def test_the_test_sees_the_smallest_visible_difference_with_80_percent(shape, true):
     generator = np.random.default_rng(sum(shape))
     there = np.array([shape[0] > 1, shape[1] > 1, shape[0] > 1, True])

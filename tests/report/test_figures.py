@@ -42,7 +42,7 @@ def test_efficiency_curves(rows):
 
 
 def test_differences(scores, rows):
-    tests = pd.DataFrame(scores[1]["comparisons"])
+    tests = pd.DataFrame(scores[1]["comparisons"]).assign(off_plateau=False)
     tests = tests.query("task == 'classification' and baseline == 'random_init'")
     styles = figures.looks(list(rows["variant"].unique()))
     figure = figures.differences(tests, styles, "random_init")
