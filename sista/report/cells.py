@@ -267,8 +267,8 @@ def _caption(rows: pd.DataFrame, task: str) -> str:
     draws, seeds = rows["draw"].nunique(), rows["seed"].nunique()
     encoders = rows.drop_duplicates(["variant", "encoder", "corpus", "budget", "seed"])
     kinds = encoders[off_plateau(encoders)]["plateau"].value_counts()
-    left = f" Of {len(encoders)} pre-trainings {kinds.get('late', 0)} left their plateau late and "
-    left += f"{kinds.get('stuck', 0)} never: their rows are marked and not ranked."
+    left = f" Of {len(encoders)} encoders {kinds.get('late', 0)} left the plateau of pre-training "
+    left += f"late and {kinds.get('stuck', 0)} never: their rows are marked and not ranked."
     return (
         f"{find_task(task).title}, protocol {listed['protocol']}, in percent: {metrics} on test "
         f"(images: {tested}){fractions}. Mean ± standard "

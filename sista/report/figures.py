@@ -77,8 +77,9 @@ def save(figure: Figure, path: Path, suffixes: Sequence[str] = (".png", ".svg"))
 
 def _dagger(axis: Axes, x: Any, y: Any, colour: str) -> None:
     """Mark points; captions say what it means."""
+    text: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "bottom"}
     for place in zip(x, y, strict=True):
-        axis.annotate("†", place, (4, 3), textcoords="offset points", color=colour, fontsize=12)
+        axis.annotate("†", place, (0, 2), color=colour, fontsize=12, weight="bold", **text)
 
 
 def efficiency(rows: pd.DataFrame, styles: Mapping[str, Look]) -> Figure:
@@ -197,7 +198,8 @@ def _curves(axis: Axes, rows: pd.DataFrame, styles: Mapping[str, Look]) -> None:
         )
         axis.vlines(x, own["low"], own["high"], color=look.colour, linewidth=1.2, alpha=0.75)
         if off_plateau(rows[rows["variant"] == name]).any():
-            _dagger(axis, x, own["value"], look.colour)
+            # Above the interval: among the points of others it would not be seen.
+            _dagger(axis, x, own["high"].fillna(own["value"]), look.colour)
     axis.set_xticks(range(len(fractions)), [str(f) for f in fractions])
     axis.set_xlim(-0.35, len(fractions) - 0.65)
     axis.grid(visible=False, axis="x")

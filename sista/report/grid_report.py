@@ -34,7 +34,7 @@ UNTRAINED = (
 )
 DIFFERENCE = (
     "Paired differences to {baseline} on the same test patients, averaged over draws and seeds, "
-    "with 95 % bootstrap intervals over patients and seeds. Filled: Holm-corrected p < 0.05."
+    "with 95 % intervals over patients, seeds and draws. Filled: Holm-corrected p < 0.05."
 )
 OVERLAY = (
     "{head} on {encoder}, {fraction} % of the labels, first draw: test images from the smallest "

@@ -167,3 +167,19 @@ def test_the_schema_for_editors_has_not_drifted():
     file = ROOT / "workflow" / "schemas" / "grid.schema.json"
     made = json.dumps(Grid.model_json_schema(), indent=1, sort_keys=True) + "\n"
     assert file.read_text() == made, "run: sista schema --out " + str(file)
+
+
+def test_a_method_or_a_grid_says_what_is_a_control(tmp_path):
+    swapped = {"method": "sista", "swap_images": True, "control": True}
+    grid = load(tmp_path, variants={"supervised": {}, "clip": {}, "swapped": swapped})
+    assert grid.controls() == ["supervised", "swapped"]
+    # It is no setting of the method.
+    assert grid.settings_of("swapped") == ("sista", {"swap_images": True})
+    wrong = refused(tmp_path, variants={"clip": {"control": "yes"}})
+    assert "variant clip: control='yes': expected true or false" in wrong
+
+
+def test_a_grid_draws_five_subsets_unless_it_says_otherwise(tmp_path):
+    assert Grid.model_validate({k: v for k, v in BASE.items() if k != "draws"}).draws == (
+        *range(5),
+    )
