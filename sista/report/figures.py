@@ -75,11 +75,14 @@ def save(figure: Figure, path: Path, suffixes: Sequence[str] = (".png", ".svg"))
                 figure.savefig(temporary, bbox_inches="tight", metadata=metadata)
 
 
-def _dagger(axis: Axes, x: Any, y: Any, colour: str) -> None:
-    """Mark points; captions say what it means."""
-    text: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "bottom"}
+def _dagger(axis: Axes, x: Any, y: Any, colour: str, above: bool = False) -> None:
+    """Mark the ends of intervals, where no other point hides it; captions say what it means."""
+    text: dict[str, Any] = {"ha": "left", "va": "center"}
+    if above:
+        text = {"ha": "center", "va": "bottom"}
+    text |= {"textcoords": "offset points", "color": colour, "fontsize": 12, "weight": "bold"}
     for place in zip(x, y, strict=True):
-        axis.annotate("†", place, (0, 2), color=colour, fontsize=12, weight="bold", **text)
+        axis.annotate("†", place, (0, 2) if above else (3, 0), **text)
 
 
 def efficiency(rows: pd.DataFrame, styles: Mapping[str, Look]) -> Figure:
@@ -153,7 +156,7 @@ def _points(
         look = styles[name]
         axis.scatter([mean["value"]], [y], color=look.colour, marker=look.marker, s=40, zorder=3)
         if off_plateau(rows[rows["variant"] == name]).any():
-            _dagger(axis, [mean["value"]], [y], look.colour)
+            _dagger(axis, [mean["high"]], [y], look.colour)
     for marker, (metric, part) in zip(
         ("|", "x", "+", "1"), controls.groupby("metric", sort=False), strict=False
     ):
@@ -198,8 +201,7 @@ def _curves(axis: Axes, rows: pd.DataFrame, styles: Mapping[str, Look]) -> None:
         )
         axis.vlines(x, own["low"], own["high"], color=look.colour, linewidth=1.2, alpha=0.75)
         if off_plateau(rows[rows["variant"] == name]).any():
-            # Above the interval: among the points of others it would not be seen.
-            _dagger(axis, x, own["high"].fillna(own["value"]), look.colour)
+            _dagger(axis, x, own["high"].fillna(own["value"]), look.colour, above=True)
     axis.set_xticks(range(len(fractions)), [str(f) for f in fractions])
     axis.set_xlim(-0.35, len(fractions) - 0.65)
     axis.grid(visible=False, axis="x")
@@ -270,7 +272,7 @@ def _intervals(
             zorder=3,
         )
         late = own["off_plateau"].to_numpy(bool)
-        _dagger(axis, 100 * own["difference"][late], np.array(y)[late], look.colour)
+        _dagger(axis, 100 * own["high"][late], np.array(y)[late], look.colour)
         axis.scatter([], [], color=look.colour, marker=look.marker, s=34, label=name)
     axis.set_yticks(range(len(fractions)), [share_of_labels(f) for f in fractions])
     axis.set_ylim(len(fractions) - 0.5, -0.5)

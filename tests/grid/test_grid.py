@@ -183,3 +183,13 @@ def test_a_grid_draws_five_subsets_unless_it_says_otherwise(tmp_path):
     assert Grid.model_validate({k: v for k, v in BASE.items() if k != "draws"}).draws == (
         *range(5),
     )
+
+
+def test_a_variant_may_have_a_budget_of_its_own(tmp_path):
+    grid = load(tmp_path, variants={"clip": None, "longer": {"method": "clip", "budget": "quick"}})
+    runs = {run.variant: run for run in grid.pretrain_runs()}
+    assert (runs["clip"].budget, runs["longer"].budget) == ("tiny", "quick")
+    # It is no setting of the method.
+    assert runs["longer"].settings_hash == runs["clip"].settings_hash
+    assert "quick/longer/" in runs["longer"].checkpoint
+    assert "'long'" in refused(tmp_path, variants={"clip": {"budget": "long"}})

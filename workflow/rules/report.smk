@@ -9,7 +9,9 @@
 PAGE = f"results/report/{NAME}"
 BASES = read_grid(GRID)[1][1:]
 # Of the power study, for captions of grids with one seed.
-VARIANCES = [path for path in ("results/released/power/components.csv",) if Path(path).is_file()]
+VARIANCES = [
+    path for path in ("results/released/power/components.csv",) if Path(path).is_file()
+]
 TASKS = sorted({run.task for run in grid.adapt_runs()})
 
 
