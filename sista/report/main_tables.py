@@ -126,7 +126,10 @@ def _like(table: TaskTable, column: Column, study: pd.DataFrame) -> pd.DataFrame
     # Patients are part of the variance, and they are of a data set.
     rows = rows[(rows["dataset"] == column.dataset) & (rows["fraction"] == column.fraction)]
     heads = (column.head,) if column.head else {h for b in table.blocks for h in b.heads}
-    for name, words in (("head", heads), ("encoder", {b.encoder for b in table.blocks})):
+    wanted = {"head": heads, "encoder": {b.encoder for b in table.blocks}}
+    # The study also has copies of one method, which differ in less than two methods do.
+    wanted |= {"kind": {"methods"}} if "kind" in rows else {}
+    for name, words in wanted.items():
         same = rows[rows[name].isin(words)]
         rows = same if len(same) else rows
     return rows[VARIANCES]

@@ -42,8 +42,11 @@ def test_one_seed_takes_the_stored_components(rows):
     assert said.endswith("with this design (80 % power; variances from the power study).")
     # Of other encoders too where there are none of its own; of other data never.
     assert visible(table, NONE, study(encoder="other")) == said
-    both = pd.concat([study(), study([9.0] * 4, encoder="other")])
-    assert visible(table, NONE, both) == said
+    for name in ("encoder", "kind"):
+        both = pd.concat(
+            [study(kind="methods"), study([9.0] * 4, **{"kind": "methods"} | {name: "x"})]
+        )
+        assert visible(table, NONE, both) == said
     assert "is not known" in visible(table, NONE, study(dataset="another"))
 
 
