@@ -1,21 +1,19 @@
 """Read one radiograph (DICOM, PNG, JPEG) as 8-bit grey and fit it into a square."""
 
 import hashlib
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
-from numpy.typing import NDArray
-from PIL import Image
-from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from PIL import Image, UnidentifiedImageError
 
 from sista.errors import UserError
+from sista.preparation.dicom import read_dicom
 from sista.preparation.frame import Frame
+from sista.preparation.grey import Pixels, to_8_bit
 
-Pixels = NDArray[np.uint8]
+PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 
 
 @dataclass(frozen=True)
@@ -47,18 +45,23 @@ class Radiograph:
 def load(path: Path) -> Radiograph:
     """Read a radiograph.
 
-    DICOM: modality and VOI look-up are applied, MONOCHROME1 is inverted. More than 8 bits are
-    scaled from the least to the greatest value of the film. Colour becomes grey.
+    DICOM as `sista.preparation.dicom.read_dicom` says, pictures of more than 8 bits are scaled from
+    the least to the greatest value. Colour becomes grey.
 
     Raises:
-        UserError: the file is missing, truncated or not a readable image; the message names it.
+        UserError: the file is missing, truncated or no image that can be shown; the message names
+            it, and the tag of a DICOM file that is in the way.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such image; complete the download, then run again")
     try:
-        return _dicom(path) if path.suffix.lower() in (".dcm", ".dicom") else _picture(path)
+        return _dicom(path) if _is_dicom(path) else _picture(path)
     except UserError:
         raise
+    except UnidentifiedImageError as error:
+        raise UserError(
+            f"{path}: holds no picture of a known kind (PNG, JPEG, DICOM); download it again"
+        ) from error
     except Exception as error:  # decoders raise many kinds; their texts may quote the header
         raise UserError(
             f"{path}: cannot be read as an image ({type(error).__name__}): "
@@ -66,59 +69,20 @@ def load(path: Path) -> Radiograph:
         ) from error
 
 
+def _is_dicom(path: Path) -> bool:
+    """Tell by the first bytes, where they say it, else by the ending."""
+    with path.open("rb") as stream:
+        start = stream.read(132)
+    if start[128:] == b"DICM" or start.startswith(PICTURES):
+        return start[128:] == b"DICM"
+    return path.suffix.lower() in (".dcm", ".dicom")
+
+
 def _dicom(path: Path) -> Radiograph:
-    # Downloads hold headers whose values break the standard; the pixels are checked below.
-    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-        warnings.simplefilter("ignore")
-        data = pydicom.dcmread(path)
-        if "PixelData" not in data:
-            raise UserError(f"{path}: a DICOM file without pixels; it is truncated, get it again")
-        _check_complete(data, path)
-        values = data.pixel_array
-        if values.ndim != 2:
-            values = _grey(values, path)
-        # Eight bits without window or look-up are display values already and stay as stored.
-        plain = data.BitsStored == 8 and not ({"VOILUTSequence", "WindowCenter"} & set(data.dir()))
-        if not plain or "RescaleSlope" in data or "ModalityLUTSequence" in data:
-            # In this order: the window is given in units after the modality look-up (DICOM PS3.4,
-            # N.2).
-            values = apply_voi_lut(apply_modality_lut(values, data), data)
-    pixels = _to_8_bit(values)
-    # MONOCHROME1: the smallest value is white (DICOM PS3.3, C.7.6.3.1.2).
-    if data.get("PhotometricInterpretation") == "MONOCHROME1":
-        pixels = 255 - pixels
+    pixels, data = read_dicom(path)
     patient = str(data.get("PatientID", "") or "").strip()
     view = str(data.get("ViewPosition", "") or "").strip()
     return Radiograph(pixels, _spacing(data), patient or None, view or None)
-
-
-def _check_complete(data: Any, path: Path) -> None:
-    """Refuse compressed pixels that stop early: some decoders fill the rest with grey."""
-    syntax = data.file_meta.TransferSyntaxUID
-    if not syntax.is_encapsulated:
-        return
-    frames = list(pydicom.encaps.generate_frames(data.PixelData, number_of_frames=1))
-    is_jpeg = syntax in (pydicom.uid.JPEGBaseline8Bit, pydicom.uid.JPEGExtended12Bit)
-    # FF D9 ends a JPEG; DICOM may pad it to an even length behind that.
-    if is_jpeg and b"\xff\xd9" not in frames[0][-4:]:
-        raise UserError(f"{path}: the DICOM file is truncated; download it again")
-
-
-def _grey(values: NDArray[np.generic], path: Path) -> NDArray[np.generic]:
-    if values.ndim == 3 and values.shape[-1] == 3:
-        return np.asarray(Image.fromarray(values.astype(np.uint8)).convert("L"))
-    raise UserError(f"{path}: a DICOM file of several frames; a radiograph has one")
-
-
-def _to_8_bit(values: NDArray[Any]) -> Pixels:
-    if values.dtype == np.uint8:
-        return np.ascontiguousarray(values)
-    numbers = values.astype(np.float32)
-    low, high = float(numbers.min()), float(numbers.max())
-    if high <= low:
-        return np.zeros(values.shape, dtype=np.uint8)
-    scaled: Pixels = np.rint((numbers - low) * (255.0 / (high - low))).astype(np.uint8)
-    return scaled
 
 
 def _spacing(data: Any) -> float:
@@ -138,7 +102,7 @@ def _picture(path: Path) -> Radiograph:
         image.load()
         # 16 bits: Pillow's conversion to L would cut at 255 instead of scaling.
         if image.mode.startswith(("I", "F")):
-            return Radiograph(_to_8_bit(np.asarray(image)))
+            return Radiograph(to_8_bit(np.asarray(image)))
         return Radiograph(np.ascontiguousarray(np.asarray(image.convert("L"))))
 
 

@@ -165,16 +165,20 @@ def audit_split(manifest: Path, *, split: Path | None = None, lists: tuple[str, 
         audited = audit(_subsets_of(table), frame)
         audited.problems.extend(not_nested(table))
     _show(audited, str(meta.get("dataset", manifest)))
-    # A name that was not found was not compared with anything: the split is not cleared then.
-    problems = audited.problems + [
-        f"{name}: {len(entries)} of {len(entries) + found} names were not found in {manifest} (or "
-        f"fit several of its images), so their overlaps are unknown: {listed(map(first_cell, entries), 5)}"
-        for name, entries in audited.unmatched.items()
-        if entries
-        for found in [audited.sizes[name]]
-    ]
+    problems = audited.problems + _not_found(audited, manifest)
     if problems:
         raise UserError(f"{len(problems)} problem(s) in the split:\n" + "\n".join(problems))
+
+
+def _not_found(audited: Audit, manifest: Path) -> list[str]:
+    """Return one line per list with names that were compared with nothing: it is not cleared."""
+    return [
+        f"{name}: {len(entries)} of {len(entries) + audited.sizes[name]} names were not found in "
+        f"{manifest} (or fit several of its images), so their overlaps are unknown: "
+        f"{listed(map(first_cell, entries), 5)}"
+        for name, entries in audited.unmatched.items()
+        if entries
+    ]
 
 
 def _subsets_of(table: pd.DataFrame) -> dict[str, list[str]]:
