@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sista.errors import UserError
-from sista.preparation.image_record import ImageRecord
+from sista.preparation.image_record import ImageRecord, LeftOut
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,9 @@ class Dataset:
         access: how to get it.
         url: where to get it.
         citation: what to cite.
+        entries: like `read`, and yields what is left out as well; None = `read` leaves out nothing.
         counts: expected number of images per release (as read here).
+        published: number of images that a release publishes, where more than are read here.
         labels: findings of the classification task, in order.
         release_labels: `labels` of releases that have others.
         all_labels: every finding column of the manifest; empty means the same as `labels`.
@@ -49,7 +51,9 @@ class Dataset:
     url: str
     citation: str
     labels: tuple[str, ...]
+    entries: Callable[[Path], Iterator[ImageRecord | LeftOut]] | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    published: Mapping[str, int] = field(default_factory=dict)
     all_labels: tuple[str, ...] = ()
     release_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     box_labels: tuple[str, ...] = ()

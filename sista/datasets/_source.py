@@ -4,11 +4,23 @@ import csv
 import gzip
 import io
 import math
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sista.errors import UserError
+
+# Our name of a column: its names in other releases and packings of the same download.
+RENAMED = {
+    "Lung Opacity": ("Airspace Opacity",),
+    "Bbox [x": ("x", "Bbox x"),
+    "y": ("Bbox y",),
+    "w": ("Bbox w", "width"),
+    "h]": ("h", "Bbox h", "height"),
+    "OriginalImage[Width": ("OriginalImageWidth",),
+    "OriginalImagePixelSpacing[x": ("OriginalImagePixelSpacing_x",),
+}
 
 
 @dataclass(frozen=True)
@@ -55,13 +67,22 @@ class Row:
         return value
 
 
-def rows(file: Path, needed: Iterable[str], known: Collection[str] | None = None) -> Iterator[Row]:
+def rows(
+    file: Path,
+    needed: Iterable[str],
+    known: Collection[str] | None = None,
+    optional: Iterable[str] = (),
+) -> Iterator[Row]:
     """Yield the rows of a CSV file (plain or .gz); cells and header cells are stripped.
+
+    A column is also found under another spelling (capitals, blanks, marks) or under a name that a
+    release gave it (`RENAMED`).
 
     Args:
         file: the table.
         needed: columns it must have.
         known: if given, every other column is an error; nameless columns are always ignored.
+        optional: columns that it may have.
 
     Raises:
         UserError: missing file, missing or unknown column, a row longer than the header, or bytes
@@ -71,6 +92,7 @@ def rows(file: Path, needed: Iterable[str], known: Collection[str] | None = None
         with _open(file) as stream:
             reader = csv.reader(stream)
             header = [name.strip() for name in next(reader, [])]
+            header = _canonical(header, [*needed, *(known or ()), *optional])
             _check_header(file, header, list(needed), known)
             # Reversed, so that of two columns with one name the first counts.
             columns = {name: index for index, name in reversed(list(enumerate(header))) if name}
@@ -90,6 +112,25 @@ def rows(file: Path, needed: Iterable[str], known: Collection[str] | None = None
     # EOFError: a .gz file that stops before its end mark.
     except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
         raise UserError(f"{file}: not a readable CSV file; download it again") from error
+
+
+def _canonical(header: list[str], wanted: list[str]) -> list[str]:
+    """Return a header with the wanted columns under our names."""
+    spelt = [_plain(name) for name in header]
+    result = list(header)
+    for name in wanted:
+        for other in (name, *RENAMED.get(name, ())):
+            if name in result or spelt.count(_plain(other)) != 1:
+                continue
+            place = spelt.index(_plain(other))
+            # A column that is wanted under its own name is not taken away from it.
+            if result[place] == header[place] and header[place] not in wanted:
+                result[place] = name
+    return result
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _open(file: Path) -> io.TextIOWrapper:

@@ -8,6 +8,7 @@
 import json
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from sista import registry, tables
+from sista.datasets._account import files_below, read_all
 from sista.datasets._card import Dataset
 from sista.errors import UserError
 from sista.files import digest
@@ -78,9 +80,11 @@ def prepare(
     _check_words(word, out, source, min(size, draws, threads))
     dataset: Dataset = registry.find("datasets", word.partition("@")[0])
     root, release = dataset.find(source)
-    records = _records(dataset, root)
+    account = read_all(dataset, root)
+    records = account.records
     if inventory is not None:
         _check_inventory(records, dataset.word, inventory)
+    account = account.with_unnamed(files_below(root))
     out.parent.mkdir(parents=True, exist_ok=True)
     names = [out.stem + end for end in ENDINGS]
     with tempfile.TemporaryDirectory(
@@ -108,7 +112,11 @@ def prepare(
             os.replace(path, out.with_name(path.name))
     run = {"dataset": word, "size": size, "draws": draws, "split_seed": word}
     outputs = [out.with_name(name) for name in names]
+    # Last, below the progress. The phantom's sizes are its own.
+    for line in account.lines(dataset, release, published="@" not in word):
+        print(f"prepare {word}: {line}", file=sys.stderr)
     facts = {"release": release, "n": len(frame), "split_hash": split.meta["hash"]}
+    facts |= {"left_out": account.facts()}
     return Made(outputs, [inventory] if inventory else [], run, facts=facts)
 
 
@@ -120,21 +128,6 @@ def _check_words(word: str, out: Path, source: Path | None, least: int) -> None:
         raise UserError("size, draws and threads must be at least 1")
     if "@" in word and source is None:
         raise UserError(f"{word}: name the folder that `sista fetch {word}` made with --source")
-
-
-def _records(dataset: Dataset, root: Path) -> list[ImageRecord]:
-    records = list(track(dataset.read(root), f"read tables of {dataset.word}"))
-    if not records:
-        raise UserError(f"{root}: the tables of {dataset.word} name no image that can be used")
-    seen: dict[str, ImageRecord] = {}
-    for record in records:
-        if record.image_id in seen:
-            raise UserError(
-                f"{record.where}: names the same image as {seen[record.image_id].where}; "
-                "each image may stand once"
-            )
-        seen[record.image_id] = record
-    return records
 
 
 def _check_inventory(records: list[ImageRecord], word: str, inventory: Path) -> None:
