@@ -8,6 +8,11 @@ from pathlib import Path
 from sista.errors import UserError
 from sista.preparation.image_record import ImageRecord, LeftOut
 
+# Folders that may stand around a download: physionet.org/files/mimic-cxr-jpg/2.1.0.
+WRAPPERS = 4
+# A folder with more folders than this holds patients or studies, not a download.
+WIDEST = 40
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -76,7 +81,10 @@ class Dataset:
         return labels + tuple(name for name in self.all_labels if name not in labels)
 
     def locate(self, folder: Path) -> tuple[Path, str]:
-        """Return the folder that holds the download (`folder` or its `<word>`) and the release.
+        """Return the folder that holds the download and the release.
+
+        That is `folder`, its `<word>`, or the one folder below them that an archive or a download
+        tool put around the files.
 
         Raises:
             UserError: names the missing file and tells how to get the data set.
@@ -84,7 +92,25 @@ class Dataset:
         for candidate in (folder, folder / self.word):
             if candidate.is_dir() and (release := self.release(candidate)) is not None:
                 return candidate, release
+        start = folder / self.word if (folder / self.word).is_dir() else folder
+        level = [start]
+        for _ in range(WRAPPERS):
+            level = [path for parent in level for path in _folders(parent)]
+            found = [(path, self._release_below(path)) for path in level]
+            known = [(path, release) for path, release in found if release is not None]
+            if len(known) == 1:
+                return known[0]
+            if known:
+                names = ", ".join(path.relative_to(start).as_posix() for path, _ in known[:5])
+                raise UserError(f"{start}: holds {self.word} more than once: {names}; name one")
         raise UserError(self.missing(folder))
+
+    def _release_below(self, folder: Path) -> str | None:
+        try:
+            return self.release(folder)
+        except UserError:
+            # Another data set, whose table has the same name.
+            return None
 
     def find(self, source: Path | None) -> tuple[Path, str]:
         """Return folder and release of the download in `source`, by default in SISTA_DATA.
@@ -113,3 +139,11 @@ class Dataset:
             f"Get it: {self.access}, {self.url}\nLicence: {self.licence}.\n"
             f"Then set SISTA_DATA to the folder that holds {self.word}/, or pass --source."
         )
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        folders = sorted(p for p in parent.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError:
+        return []
+    return folders if len(folders) <= WIDEST else []

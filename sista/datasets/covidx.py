@@ -11,7 +11,7 @@ from sista.preparation.image_record import ImageRecord
 
 # Of several lists in one folder the first of these is read, then the latest by name.
 FIRST = ("train_COVIDx9A.txt", "train.txt")
-FOLDERS = ("", "labels")
+FOLDERS = ("", "labels/")
 THREE = ("Normal", "Pneumonia", "COVID-19")
 CLASSES: dict[str, str | None] = {
     "normal": "Normal",
@@ -42,10 +42,10 @@ def release(folder: Path) -> str | None:
 
 
 def _train_list(folder: Path) -> Path | None:
-    first = first_existing(folder, [f"{place}/{n}" for n in FIRST for place in FOLDERS])
+    first = first_existing(folder, [place + name for name in FIRST for place in FOLDERS])
     if first is not None:
         return first
-    found = [path for place in FOLDERS for path in (folder / place).glob("train[_-]*.txt")]
+    found = [path for place in FOLDERS for path in folder.glob(f"{place}train[_-]*.txt")]
     # By the number in the name: COVIDx10 is later than COVIDx9.
     return max(found, key=lambda p: ([int(n) for n in re.findall(r"\d+", p.name)], p), default=None)
 
