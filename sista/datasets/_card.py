@@ -42,6 +42,8 @@ class Dataset:
             has no validation set.
         val_cap: most images drawn so.
         box_tolerance: native pixels a box may leave the image by; it is cut at the border.
+        annotation_side: side in pixels of the square frame that boxes and run-length masks are
+            published in; None = the films' own pixels.
         credentialed: access is given to named persons only.
         redistributable: the licence lets a changed copy be passed on.
     """
@@ -68,6 +70,7 @@ class Dataset:
     val_share: float = 0.15
     val_cap: int | None = None
     box_tolerance: float = 2.0
+    annotation_side: int | None = None
     credentialed: bool = False
     redistributable: bool = False
 

@@ -173,4 +173,6 @@ nih_chestxray14 = Dataset(
     # Wang et al. split 70 / 10 / 20.
     val_share=0.125,
     redistributable=True,
+    # All films of the release are 1024 x 1024.
+    annotation_side=1024,
 )

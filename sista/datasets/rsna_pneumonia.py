@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, relative, rows
+from sista.datasets._source import Row, first_existing, relative, rows
 from sista.errors import UserError
 from sista.preparation.image_record import Box, ImageRecord, LeftOut, only_records
 from sista.preparation.masks import FilledBoxes
@@ -50,7 +50,7 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
         yield ImageRecord(
             image_id=name,
             patient_id=patients.get(name, name),
-            path=relative(folder, f"{IMAGES}/{name}.dcm", row),
+            path=_path(folder, name, row),
             where=row.where,
             labels={"Pneumonia": float(bool(image_boxes))},
             boxes=image_boxes,
@@ -59,6 +59,13 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
     for table, names in ((CLASSES, classes), (PATIENTS, patients)):
         if unknown := set(names) - set(named):
             yield LeftOut(f"images of {table}", f"not in {LABELS}", count=len(unknown))
+
+
+def _path(folder: Path, name: str, row: Row) -> str:
+    """Return the path of a film: DICOM as downloaded, or a picture made of it."""
+    usual = relative(folder, f"{IMAGES}/{name}.dcm", row)
+    found = first_existing(folder, (usual, f"{IMAGES}/{name}.png", f"{IMAGES}/{name}.jpg"))
+    return relative(folder, found.relative_to(folder).as_posix() if found else usual, row)
 
 
 def _box(row: Row) -> Box | None:
@@ -114,4 +121,6 @@ rsna_pneumonia = Dataset(
     labels=("Pneumonia",),
     box_labels=("Pneumonia",),
     mask_label="Pneumonia",
+    # All films of the release are 1024 x 1024.
+    annotation_side=1024,
 )

@@ -76,6 +76,17 @@ def fill_boxes(boxes: Iterable[Sequence[float]], height: int, width: int) -> Mas
     return mask
 
 
+def resized(mask: Mask, height: int, width: int) -> Mask:
+    """Return a mask at another size; each pixel takes the one under its centre."""
+    if mask.shape == (height, width):
+        return mask
+    lines, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.int64)
+        for new, old in zip((height, width), mask.shape, strict=True)
+    )
+    return np.ascontiguousarray(mask[np.ix_(lines, columns)])
+
+
 def to_json(mask: NDArray[np.generic]) -> str:
     """Return a mask as JSON `{"size": [h, w], "counts": "<COCO compressed RLE>"}`."""
     # pycocotools counts down the columns and takes this memory order alone.
@@ -102,16 +113,29 @@ class MaskSource(Protocol):
 
 @dataclass(frozen=True)
 class RelativeRle:
-    """Union of SIIM-ACR run-length strings of one image."""
+    """Union of SIIM-ACR run-length strings of one image.
+
+    `side` is that of the square frame they count in, None = the image itself.
+    """
 
     runs: tuple[str, ...]
+    side: int | None = None
+
+    @property
+    def end(self) -> int:
+        """Number of pixels up to the end of the last run; 0 without runs or for a bad string."""
+        ends = (
+            sum(map(int, runs.split())) for runs in self.runs if runs.replace(" ", "").isdigit()
+        )
+        return max(ends, default=0)
 
     def draw(self, root: Path, height: int, width: int) -> Mask:
         """Return the union of the runs."""
-        mask = np.zeros((height, width), dtype=np.uint8)
+        frame = (height, width) if self.side is None else (self.side, self.side)
+        mask = np.zeros(frame, dtype=np.uint8)
         for runs in self.runs:
-            mask |= decode_relative_rle(runs, height, width)
-        return mask
+            mask |= decode_relative_rle(runs, *frame)
+        return resized(mask, height, width)
 
 
 @dataclass(frozen=True)
@@ -127,7 +151,7 @@ class FilledBoxes:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A grey image of the same size, above half white inside."""
+    """A grey image of the same shape, above half white inside; of another size it is scaled."""
 
     path: str
 
@@ -135,13 +159,15 @@ class MaskFile:
         """Return the file's mask.
 
         Raises:
-            ValueError: the file cannot be read or has another size than the image.
+            ValueError: the file cannot be read or has other proportions than the image.
         """
         try:
             with Image.open(root / self.path) as image:
                 mask = (np.asarray(image.convert("L")) > 127).astype(np.uint8)
         except OSError as error:
             raise ValueError(f"mask {self.path} cannot be read") from error
-        if mask.shape != (height, width):
-            raise ValueError(f"mask {self.path} is {mask.shape[1]} x {mask.shape[0]} px")
-        return mask
+        lines, columns = mask.shape
+        # Sides are whole pixels: half a one of rounding on the smaller of the two.
+        if abs(lines * width - columns * height) > max(lines + columns, height + width) / 2:
+            raise ValueError(f"mask {self.path} is {columns} x {lines} px, of other proportions")
+        return resized(mask, height, width)

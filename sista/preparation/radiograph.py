@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 from PIL import Image, UnidentifiedImageError
 
 from sista.errors import UserError
@@ -67,6 +68,18 @@ def load(path: Path) -> Radiograph:
             f"{path}: cannot be read as an image ({type(error).__name__}): "
             "the file is truncated or damaged; download it again"
         ) from error
+
+
+def film_size(path: Path) -> tuple[int, int] | None:
+    """Return width and height by the header alone, None where it cannot be read."""
+    try:
+        if _is_dicom(path):
+            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
+            return int(data.Columns), int(data.Rows)
+        with Image.open(path) as image:
+            return image.size
+    except Exception:  # `load` explains what is wrong with the file
+        return None
 
 
 def _is_dicom(path: Path) -> bool:

@@ -5,7 +5,6 @@
 `FILE.regions.parquet`, where findings are on the films, as far as the source knows it.
 """
 
-import json
 import math
 import os
 import sys
@@ -25,11 +24,13 @@ from sista.datasets._account import files_below, read_all
 from sista.datasets._card import Dataset
 from sista.errors import UserError
 from sista.files import digest
-from sista.preparation import masks, splits
-from sista.preparation.image_record import Box, ImageRecord
+from sista.preparation import splits
+from sista.preparation.annotation_frame import in_film_frame
+from sista.preparation.annotations import boxes_to_json, mask_to_json
+from sista.preparation.image_record import ImageRecord
 from sista.preparation.labels import apply_policy
-from sista.preparation.radiograph import Radiograph, fit, load
-from sista.preparation.regions import read_regions
+from sista.preparation.radiograph import fit, load
+from sista.preparation.regions import PHANTOM_TRUTH, read_regions
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
 from sista.runs.workers import worker_pool
@@ -85,6 +86,10 @@ def prepare(
     if inventory is not None:
         _check_inventory(records, dataset.word, inventory)
     account = account.with_unnamed(files_below(root))
+    scaled = None
+    # The phantom draws films of other sizes, with annotations in their own pixels.
+    if dataset.annotation_side is not None and not (root / PHANTOM_TRUTH).is_file():
+        records, scaled = in_film_frame(records, root, dataset.annotation_side)
     out.parent.mkdir(parents=True, exist_ok=True)
     names = [out.stem + end for end in ENDINGS]
     with tempfile.TemporaryDirectory(
@@ -113,7 +118,10 @@ def prepare(
     run = {"dataset": word, "size": size, "draws": draws, "split_seed": word}
     outputs = [out.with_name(name) for name in names]
     # Last, below the progress. The phantom's sizes are its own.
-    for line in account.lines(dataset, release, published="@" not in word):
+    for line in [
+        *account.lines(dataset, release, published="@" not in word),
+        *filter(None, [scaled]),
+    ]:
         print(f"prepare {word}: {line}", file=sys.stderr)
     facts = {"release": release, "n": len(frame), "split_hash": split.meta["hash"]}
     facts |= {"left_out": account.facts()}
@@ -183,53 +191,13 @@ def _prepare(job: _Job) -> dict[str, Any]:
         "pad_x": frame.pad_x,
         "pad_y": frame.pad_y,
         "spacing": film.spacing if record.width_mm is None else record.width_mm / width,
-        "boxes": _boxes(record, film, job.tolerance),
-        "mask": _mask(record, job.root, height, width),
+        "boxes": boxes_to_json(record, width, height, job.tolerance),
+        "mask": mask_to_json(record, job.root, width, height),
         "report": record.report,
         "content_hash": film.content_hash,
         "official": record.official,
         "labels": dict(record.labels),
     }
-
-
-def _boxes(record: ImageRecord, film: Radiograph, tolerance: float) -> str | None:
-    if record.boxes is None:
-        return None
-    height, width = film.pixels.shape
-    return json.dumps([_inside(box, width, height, tolerance, record) for box in record.boxes])
-
-
-def _inside(
-    box: Box, width: int, height: int, tolerance: float, record: ImageRecord
-) -> dict[str, str | float]:
-    """Return the box cut at the border; one that leaves the image is an error."""
-    right, bottom = box.x + box.w, box.y + box.h
-    numbers_are_finite = all(math.isfinite(v) for v in (box.x, box.y, right, bottom))
-    fits = (
-        min(box.x, box.y) >= -tolerance
-        and right <= width + tolerance
-        and bottom <= height + tolerance
-    )
-    x, y = max(box.x, 0.0), max(box.y, 0.0)
-    w, h = min(right, width) - x, min(bottom, height) - y
-    if not numbers_are_finite or not fits or min(w, h) <= 0:
-        raise UserError(
-            f"{record.where}: a box ({box.x:g}, {box.y:g}, {box.w:g}, {box.h:g}) lies outside the "
-            f"{width} x {height} image {record.path} or is empty; correct or remove the row"
-        )
-    return {"label": box.label, "x": x, "y": y, "w": w, "h": h}
-
-
-def _mask(record: ImageRecord, root: Path, height: int, width: int) -> str | None:
-    if record.mask is None:
-        return None
-    try:
-        return masks.to_json(record.mask.draw(root, height, width))
-    except ValueError as error:
-        raise UserError(
-            f"{record.where}: {error}, the image {record.path} is {width} x {height} px; "
-            "correct the row or get the file again"
-        ) from error
 
 
 def _frame(rows: list[dict[str, Any]], dataset: Dataset, release: str) -> pd.DataFrame:
