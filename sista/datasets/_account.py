@@ -108,9 +108,14 @@ def read_all(dataset: Dataset, root: Path) -> Account:
     return account
 
 
-def files_below(root: Path) -> Iterator[str]:
-    """Yield the paths of all files below a folder, relative to it; hidden folders are skipped."""
-    for folder, names, files in os.walk(root):
+def files_below(root: Path, *, links: bool = False) -> Iterator[str]:
+    """Yield the paths of all files below a folder, relative to it; hidden folders are skipped.
+
+    Args:
+        root: the folder.
+        links: go into folders that are symbolic links.
+    """
+    for folder, names, files in os.walk(root, followlinks=links):
         names[:] = [name for name in names if not name.startswith(".")]
         below = Path(folder).relative_to(root).as_posix()
         yield from (name if below == "." else f"{below}/{name}" for name in files)

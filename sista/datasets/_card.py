@@ -42,6 +42,7 @@ class Dataset:
             has no validation set.
         val_cap: most images drawn so.
         box_tolerance: native pixels a box may leave the image by; it is cut at the border.
+        reads_archives: names of archives that the reader opens itself.
         annotation_side: side in pixels of the square frame that boxes and run-length masks are
             published in; None = the films' own pixels.
         credentialed: access is given to named persons only.
@@ -70,6 +71,7 @@ class Dataset:
     val_share: float = 0.15
     val_cap: int | None = None
     box_tolerance: float = 2.0
+    reads_archives: tuple[str, ...] = ()
     annotation_side: int | None = None
     credentialed: bool = False
     redistributable: bool = False
@@ -121,10 +123,22 @@ class Dataset:
         Raises:
             UserError: tells what is missing, how to get it and under which licence.
         """
+        return self.locate(self._named(source))
+
+    def start(self, source: Path | None) -> Path:
+        """Return the folder (or file) that a search for the download starts in.
+
+        Raises:
+            UserError: nothing is named.
+        """
+        folder = self._named(source)
+        return folder / self.word if (folder / self.word).is_dir() else folder
+
+    def _named(self, source: Path | None) -> Path:
         if source is not None:
-            return self.locate(source)
+            return source
         if root := os.environ.get("SISTA_DATA"):
-            return self.locate(Path(root) / self.word)
+            return Path(root) / self.word
         raise UserError(
             f"{self.word}: SISTA_DATA is not set.\n"
             + self.missing(Path("/path/to/data") / self.word)

@@ -6,6 +6,7 @@ import io
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -170,9 +171,27 @@ def relative(root: Path, path: str, row: Row) -> str:
     return pure.as_posix()
 
 
+# Folders of links, and the folder that their links lead to.
+_LINKED: dict[Path, Path] = {}
+
+
 def inside(root: Path, path: Path) -> bool:
     """Tell whether a path, with links followed, lies inside `root`."""
-    return path.resolve().is_relative_to(root.resolve())
+    end = path.resolve()
+    top = next((linked for linked in _LINKED if root.resolve().is_relative_to(linked)), None)
+    if top is not None and end.is_relative_to(_LINKED[top]):
+        return True
+    return end.is_relative_to(root.resolve() if top is None else top)
+
+
+@contextmanager
+def also_inside(view: Path, base: Path) -> Iterator[None]:
+    """Let links of the folder `view` lead into the folder `base`."""
+    _LINKED[view.resolve()] = base.resolve()
+    try:
+        yield
+    finally:
+        del _LINKED[view.resolve()]
 
 
 def once(seen: set[str], key: str, row: Row) -> None:

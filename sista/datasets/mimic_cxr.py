@@ -190,4 +190,5 @@ mimic_cxr = Dataset(
     labels=FINDINGS,
     label_policy="mixed",
     credentialed=True,
+    reads_archives=(ARCHIVE,),
 )

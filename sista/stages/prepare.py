@@ -21,6 +21,7 @@ import pandas as pd
 
 from sista import registry, tables
 from sista.datasets._account import files_below, read_all
+from sista.datasets._archives import Download, opened
 from sista.datasets._card import Dataset
 from sista.errors import UserError
 from sista.files import digest
@@ -80,17 +81,35 @@ def prepare(
     """
     _check_words(word, out, source, min(size, draws, threads))
     dataset: Dataset = registry.find("datasets", word.partition("@")[0])
-    root, release = dataset.find(source)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with opened(dataset, source, out.parent) as download:
+        facts = _write(word, dataset, download, out, size, draws, threads, inventory)
+    run = {"dataset": word, "size": size, "draws": draws, "split_seed": word}
+    outputs = [out.with_name(out.stem + end) for end in ENDINGS]
+    return Made(outputs, [inventory] if inventory else [], run, facts=facts)
+
+
+def _write(
+    word: str,
+    dataset: Dataset,
+    download: Download,
+    out: Path,
+    size: int,
+    draws: int,
+    threads: int,
+    inventory: Path | None,
+) -> dict[str, Any]:
+    """Write all files of a prepared data set, return the facts of the run."""
+    root, release = download.root, download.release
     account = read_all(dataset, root)
     records = account.records
     if inventory is not None:
-        _check_inventory(records, dataset.word, inventory)
-    account = account.with_unnamed(files_below(root))
+        _check_inventory(records, download, dataset.word, inventory)
+    account = account.with_unnamed(files_below(root, links=download.top != download.named))
     scaled = None
     # The phantom draws films of other sizes, with annotations in their own pixels.
     if dataset.annotation_side is not None and not (root / PHANTOM_TRUTH).is_file():
         records, scaled = in_film_frame(records, root, dataset.annotation_side)
-    out.parent.mkdir(parents=True, exist_ok=True)
     names = [out.stem + end for end in ENDINGS]
     with tempfile.TemporaryDirectory(
         dir=out.parent, prefix=f".{out.stem}.", suffix=".tmp"
@@ -115,17 +134,14 @@ def prepare(
         out.unlink(missing_ok=True)
         for path in (images, split_file, vocabulary, regions, manifest):
             os.replace(path, out.with_name(path.name))
-    run = {"dataset": word, "size": size, "draws": draws, "split_seed": word}
-    outputs = [out.with_name(name) for name in names]
     # Last, below the progress. The phantom's sizes are its own.
     for line in [
         *account.lines(dataset, release, published="@" not in word),
         *filter(None, [scaled]),
     ]:
-        print(f"prepare {word}: {line}", file=sys.stderr)
-    facts = {"release": release, "n": len(frame), "split_hash": split.meta["hash"]}
-    facts |= {"left_out": account.facts()}
-    return Made(outputs, [inventory] if inventory else [], run, facts=facts)
+        print(f"prepare {word}: {download.shown(line)}", file=sys.stderr)
+    facts: dict[str, Any] = {"release": release, "n": len(frame), "split_hash": split.meta["hash"]}
+    return facts | {"left_out": account.facts()}
 
 
 def _check_words(word: str, out: Path, source: Path | None, least: int) -> None:
@@ -138,11 +154,13 @@ def _check_words(word: str, out: Path, source: Path | None, least: int) -> None:
         raise UserError(f"{word}: name the folder that `sista fetch {word}` made with --source")
 
 
-def _check_inventory(records: list[ImageRecord], word: str, inventory: Path) -> None:
+def _check_inventory(
+    records: list[ImageRecord], download: Download, word: str, inventory: Path
+) -> None:
     listed, _ = tables.read(inventory, "inventory")
     known = {path.removeprefix(f"{word}/") for path in listed.path}
     for record in records:
-        if record.path not in known:
+        if download.listed_as(record.path) not in known:
             raise UserError(
                 f"{record.where}: {record.path} is not in {inventory}; "
                 "the source has changed or is not complete: run fetch again"
