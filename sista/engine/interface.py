@@ -23,6 +23,7 @@ class Needs:
         trained: False for controls whose encoder is used as it starts.
         text: report embeddings, hence a text encoder.
         words: patch and word embeddings.
+        patches: patch embeddings, also without words.
         cls_word: [CLS] counts as the first word of a report.
         attention: how much [CLS] looks at each word and patch in the encoders' last layers.
         sentences: patch and sentence embeddings.
@@ -44,6 +45,7 @@ class Needs:
         stop_words: function words count as words.
         relevant_words: `stated`: only words of sentences that state a finding count; or `all`.
         patch_stride: pixels a patch of a ResNet, 8 or 16 (a ViT has one patch size).
+        top_down: patches of a ResNet are made of the coarser maps too, see `PatchHead`.
         width: dimensions of the shared embedding space.
         head_norm: norm after the global projections; `batch` has no learned scale.
         projector: global projections: `linear`, or `mlp` with one hidden layer as wide as its
@@ -53,6 +55,7 @@ class Needs:
     trained: bool = True
     text: bool = False
     words: bool = False
+    patches: bool = False
     cls_word: bool = False
     attention: bool = False
     sentences: bool = False
@@ -72,6 +75,7 @@ class Needs:
     stop_words: bool = False
     relevant_words: str = "all"
     patch_stride: int = 16
+    top_down: bool = False
     width: int = 128
     head_norm: HeadNorm = "batch"
     projector: Projector = "linear"

@@ -9,6 +9,7 @@ from sista.encoders.image import ImageEncoder, ImageFeatures, normalise
 from sista.encoders.text import TextEncoder, TextFeatures
 from sista.engine.batches import Batch
 from sista.engine.interface import Embedded, HeadNorm, Needs
+from sista.engine.patches import PatchHead
 
 
 class PretrainModel(nn.Module):
@@ -35,9 +36,10 @@ class PretrainModel(nn.Module):
         if text is not None:
             self.text_head = _projection(text.dim, *form)
             text.requires_grad_(not needs.freeze_text)
+            if needs.words or needs.sentences or needs.patches:
+                patch = (needs.patch_stride, width, needs.top_down)
+                self.patch_head = PatchHead(image, *patch)
             if needs.words or needs.sentences:
-                channels = image.map_channels[image.patch_map(needs.patch_stride)]
-                self.patch_head = nn.Linear(channels, width)
                 self.word_head = nn.Linear(text.dim, width)
         if needs.classifier:
             self.classifier = _classifier(image.dim, classes, needs.head_norm)
@@ -122,10 +124,9 @@ class PretrainModel(nn.Module):
             attention = self.needs.attention
             text = self.text(batch.ids, batch.length, batch.chunks, attention=attention)
         e = e._replace(report=text.pooled)
-        if self.needs.words or self.needs.sentences:
-            patch_map = features.maps[self.image.patch_map(self.needs.patch_stride)]
-            patches = patch_map.flatten(2).transpose(1, 2)
-            e = e._replace(patches=self.patch_head(patches), patch_attention=features.attention)
+        if self.needs.words or self.needs.sentences or self.needs.patches:
+            patches = self.patch_head(features.maps)
+            e = e._replace(patches=patches, patch_attention=features.attention)
         if self.needs.words:
             e = e._replace(**self._words(text, batch))
         if self.needs.sentences:

@@ -101,8 +101,8 @@ def restore(path: Path, device: torch.device | None = None) -> Restored:
         if name not in ("image", "classifier"):
             module.load_state_dict(load_state(path, name))
     missing, unexpected = objective.load_state_dict(load_state(path, "objective"), strict=False)
-    # Older checkpoints have no cuts of the corpus, which only SIA uses.
-    if unexpected or set(missing) - {"threshold", "centre"}:
+    # Older checkpoints have no cuts of the corpus, and no weight that moves.
+    if unexpected or set(missing) - {"threshold", "centre", "w_report"}:
         raise UserError(f"{path}: objective does not fit: missing {missing}, unknown {unexpected}")
     model.to(device or "cpu")
     objective.to(device or "cpu")

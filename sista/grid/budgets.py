@@ -110,6 +110,16 @@ _BUDGETS = (
         tokens=96,
         temperature_rate=20.0,
     ),
+    # `quick` with half as many epochs again: a method at the compute of one that costs half more.
+    Budget(
+        "quick_longer",
+        epochs=21,
+        batch=32,
+        learning_rate=1e-3,
+        warmup=0.05,
+        tokens=96,
+        temperature_rate=20.0,
+    ),
     # What the MGCA family of papers uses, with early stopping as its linear probes have.
     Budget("paper", epochs=50, batch=144, learning_rate=2e-5, precision="bf16", patience=10),
 )

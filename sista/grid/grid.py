@@ -76,7 +76,8 @@ class Grid(_Strict):
     corpus: str = Field(description="pre-training data set, e.g. mimic_cxr@phantom")
     encoders: tuple[str, ...] = Field(min_length=1)
     variants: dict[str, dict[str, Any]] = Field(
-        description="a method, or a word with `method:` and the settings that differ from its own"
+        description="a method, or a word with `method:` and the settings that differ from its own; "
+        "`budget:` trains this one longer or shorter than the others"
     )
     seeds: tuple[int, ...] = Field((0,), description="pre-training seeds")
     draws: tuple[int, ...] = Field((0, 1, 2), description="label subset and head seeds")
@@ -154,13 +155,13 @@ class Grid(_Strict):
         """Yield one run for each variant, encoder and seed."""
         for encoder in self.encoders:
             family = encoder_spec(encoder).family
-            for variant, given in self.variants.items():
-                settings = {k: v for k, v in given.items() if k != "method"}
+            for variant in self.variants:
+                method, settings = self.settings_of(variant)
                 for seed in self.seeds:
                     yield PretrainRun(
-                        self.budget,
+                        self.budget_of(variant),
                         variant,
-                        str(given.get("method", variant)),
+                        method,
                         settings,
                         encoder,
                         family,
@@ -194,9 +195,11 @@ class Grid(_Strict):
 
     def settings_of(self, variant: str) -> tuple[str, dict[str, Any]]:
         """Return method and changed settings of a variant."""
-        given = self.variants[variant]
-        settings = {k: v for k, v in given.items() if k != "method"}
-        return str(given.get("method", variant)), settings
+        return _method(variant, self.variants[variant])
+
+    def budget_of(self, variant: str) -> str:
+        """Return the budget of a variant: its own, or the grid's."""
+        return str(self.variants[variant].get("budget", self.budget))
 
 
 def check_dataset(reference: str) -> None:
@@ -210,12 +213,18 @@ def check_dataset(reference: str) -> None:
 
 
 def _check_variant(variant: str, given: dict[str, Any]) -> None:
-    method = str(given.get("method", variant))
-    settings = {name: value for name, value in given.items() if name != "method"}
+    method, settings = _method(variant, given)
     try:
+        find_budget(str(given.get("budget", "quick")))
         registry.check_settings("methods", method, settings)
     except UserError as error:
         raise UserError(f"variant {variant}: {error}") from error
+
+
+def _method(variant: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the method of a variant and the settings that differ from the method's own."""
+    settings = {k: v for k, v in given.items() if k not in ("method", "budget")}
+    return str(given.get("method", variant)), settings
 
 
 def _explain(error: ValidationError) -> str:

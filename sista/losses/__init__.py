@@ -7,6 +7,7 @@ from sista.losses.sia import sia
 from sista.losses.sinkhorn import sinkhorn
 from sista.losses.sta import Form, sta
 from sista.losses.sta_images import Pairs, sta_batch, sta_images
+from sista.losses.sta_words import sta_words
 
 __all__ = [
     "Form",
@@ -21,4 +22,5 @@ __all__ = [
     "sta",
     "sta_batch",
     "sta_images",
+    "sta_words",
 ]

@@ -39,15 +39,22 @@ class Settings:
         stop_words: whether function words take part.
         relevant_words: `stated`: only words of sentences that state a finding take part; `all`.
         word_weights: relevance of the words: `uniform`, or the [CLS] attention of the text encoder.
+        w_intra: weight of SIA among the images alone: those whose reports differ are pushed apart,
+            SIA's mode decides about those whose reports say the same.
         image_negatives: other images (whose report lacks it) that each word is compared with;
             0 (with `w_report` 1) is the literal form, which can be solved without looking at the
             image; -1 compares all images with all reports of the batch (GLoRIA's contrast on
             sparse attention).
         eliminate_images: leave reports that say the same out of the contrast -1, as SIA does.
         w_report: weight of the contrast inside one report.
+        w_report_end: the weight goes to this one in a straight line over training; None = constant.
         w_images: weight of the contrast across images.
+        w_absent: weight of the contrast, on each image, of the words of its report with words of
+            the next `image_negatives` reports that its own lacks.
         stop_gradient: no gradient to the query through the weights.
         patch_stride: pixels a patch: a ResNet map of this stride (a ViT has one patch size).
+        patch_source: of a ResNet: `map` takes that map; `top_down` adds the coarser ones, projected
+            and enlarged (a feature pyramid), so that the token level trains the last stages too.
         swap_images: control: the token level sees the image of the study before in the batch in
             place of the own one; the negatives stay as they are.
         width: dimensions of the shared space.
@@ -56,6 +63,7 @@ class Settings:
 
     w_sia: float = 1.0
     w_sta: float = 2.0
+    w_intra: float = 0.0
     temperature: float = 0.07
     learn_temperature: bool = True
     sia_mode: Mode = "eliminate"
@@ -79,9 +87,12 @@ class Settings:
     image_negatives: int = 8
     eliminate_images: bool = True
     w_report: float = 0.0
+    w_report_end: float | None = None
     w_images: float = 1.0
+    w_absent: float = 0.0
     stop_gradient: bool = False
     patch_stride: Literal[8, 16] = 8
+    patch_source: Literal["map", "top_down"] = "map"
     swap_images: bool = False
     width: int = 128
     head_norm: HeadNorm = "batch"

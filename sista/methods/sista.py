@@ -17,6 +17,7 @@ from sista.errors import UserError
 from sista.losses.sia import false_negatives, recentred, sia
 from sista.losses.sta import Direction, Form, alignment, sta
 from sista.losses.sta_images import Pairs, Reduction, sta_batch, sta_images
+from sista.losses.sta_words import sta_words
 from sista.methods._sista_settings import Settings
 from sista.text import cut
 
@@ -26,22 +27,26 @@ RUNNING = 0.95
 # Settings that act only beside others, see `registry.check_settings`. The similarity of reports
 # serves the instance level and, with it, the contrast of all images with all reports.
 ACTS = {
-    "sia_mode temperature learn_temperature head_norm": "w_sia",
+    "sia_mode temperature learn_temperature head_norm": "w_sia or w_intra",
+    "w_intra": "sia_mode!=infonce",
     "soft_temperature": "sia_mode=soft",
     "theta_neutral": "sia_mode=attract",
     "similarity r_text recentre": (
-        "w_sia & sia_mode!=infonce or image_negatives=-1 & eliminate_images & sia_mode!=infonce"
+        "w_sia & sia_mode!=infonce or w_intra"
+        " or image_negatives=-1 & eliminate_images & sia_mode!=infonce"
     ),
     "r_text": "similarity!=labels & similarity!=rule_labels",
     "theta theta_quantile": (
         "w_sia & sia_mode=eliminate or w_sia & sia_mode=attract"
+        " or w_intra & sia_mode=eliminate or w_intra & sia_mode=attract"
         " or image_negatives=-1 & eliminate_images & sia_mode!=infonce"
     ),
     "theta": "theta_quantile=None",
     # Re-centring all similarities alike moves their quantile along.
     "recentre": ("theta_quantile=None or recentre=running or sia_mode=soft or theta_neutral!=None"),
     "local_temperature sparsify attention_temperature stop_words relevant_words": "w_sta",
-    "image_negatives w_report w_images stop_gradient patch_stride swap_images": "w_sta",
+    "image_negatives w_report w_images w_absent stop_gradient": "w_sta",
+    "patch_stride patch_source swap_images": "w_sta",
     "sigma": "w_sta & sparsify=minmax",
     "top_k": "w_sta & sparsify=topk",
     # Min-max takes a common factor of the scores out again.
@@ -51,8 +56,10 @@ ACTS = {
     "directions": "w_sta & w_report",
     "same_word": "w_sta & w_report & directions!=patch",
     "word_weights": "w_sta & w_report & directions!=patch or w_sta & w_images & image_negatives",
-    "w_images": "image_negatives",
-    "image_negatives": "w_images",
+    "w_report_end": "w_sta & w_report",
+    "w_images w_absent": "image_negatives",
+    "w_absent": "image_negatives!=-1",
+    "image_negatives": "w_images or w_absent",
     "eliminate_images": "w_images & image_negatives=-1 & sia_mode!=infonce",
 }
 
@@ -60,6 +67,7 @@ ACTS = {
 class _Sista(Objective):
     threshold: Tensor
     centre: Tensor
+    w_report: Tensor
 
     def __init__(self, settings: Settings) -> None:
         s = self.settings = settings
@@ -73,6 +81,7 @@ class _Sista(Objective):
                 relevant_words=s.relevant_words,
                 attention=s.word_weights == "cls",
                 patch_stride=s.patch_stride,
+                top_down=s.patch_source == "top_down",
                 width=s.width,
                 head_norm=s.head_norm,
             )
@@ -83,15 +92,29 @@ class _Sista(Objective):
         )
         self.register_buffer("threshold", torch.tensor(s.theta))
         self.register_buffer("centre", torch.tensor(0.0))
+        self.register_buffer("w_report", torch.tensor(float(s.w_report)))
 
     def forward(self, e: Embedded) -> dict[str, Tensor]:
         """Return both levels and their weighted sum."""
         s = self.settings
         if self.training:
             self._follow(e.similarity)
-        instance = sia(
+        instance = self._instance(e, required(e.report))
+        parts = {"loss": s.w_sia * instance, "sia": instance}
+        if s.w_intra:
+            parts["intra"] = self._instance(e, required(e.image))
+            parts["loss"] = parts["loss"] + s.w_intra * parts["intra"]
+        if s.w_sta:
+            parts |= self.tokens(e, required(e.patches).roll(1, 0) if s.swap_images else None)
+            parts["loss"] = parts["loss"] + s.w_sta * parts["sta"]
+        return parts
+
+    def _instance(self, e: Embedded, others: Tensor) -> Tensor:
+        """Return SIA of the images with the reports, or with the images themselves."""
+        s = self.settings
+        return sia(
             required(e.image),
-            required(e.report),
+            others,
             self.similarity(e),
             temperature=self.global_temperature(),
             mode=s.sia_mode,
@@ -99,11 +122,12 @@ class _Sista(Objective):
             neutral=s.theta_neutral,
             soft_temperature=s.soft_temperature,
         )
-        parts = {"loss": s.w_sia * instance, "sia": instance}
-        if s.w_sta:
-            parts |= self.tokens(e, required(e.patches).roll(1, 0) if s.swap_images else None)
-            parts["loss"] = parts["loss"] + s.w_sta * parts["sta"]
-        return parts
+
+    def after_step(self, model: torch.nn.Module, progress: float) -> None:
+        """Move the weight of the contrast inside a report along its line."""
+        s = self.settings
+        if s.w_report_end is not None:
+            self.w_report.fill_(s.w_report + progress * (s.w_report_end - s.w_report))
 
     def similarity(self, e: Embedded) -> Tensor:
         """Return the inter-report similarities, re-centred where asked; empty without any."""
@@ -157,10 +181,19 @@ class _Sista(Objective):
             parts["sta_images"] = sta_images(
                 pairs, ids, self.form, negatives=s.image_negatives, **options
             )
-        factors = {"sta_report": s.w_report, "sta_images": s.w_images}
-        total = sum(
-            (factors[name] * part for name, part in parts.items()), pairs.words.new_zeros(())
-        )
+        if s.w_absent and s.image_negatives > 0:
+            options = {"temperature": temperature, "weights": weights, "reduction": reduction}
+            parts["sta_words"] = sta_words(
+                pairs, ids, self.form, reports=s.image_negatives, **options
+            )
+        factors: dict[str, float | Tensor] = {
+            "sta_report": self.w_report,
+            "sta_images": s.w_images,
+            "sta_words": s.w_absent,
+        }
+        total = pairs.words.new_zeros(())
+        for name, part in parts.items():
+            total = total + factors[name] * part
         return {"sta": total, **parts}
 
     def token_losses(self, e: Embedded, shown: Tensor | None = None) -> dict[str, Tensor]:

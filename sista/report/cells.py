@@ -174,10 +174,10 @@ def _several_heads(rows: pd.DataFrame) -> set[tuple[str, str]]:
 
 
 def _row_names(rows: pd.DataFrame) -> pd.Series:
-    """Return the name of each row: the variant, with corpus or budget where they differ."""
+    """Return the name of each row: the variant, with corpus or budget where it has several."""
     name = rows["variant"].astype(str)
     for extra in ("corpus", "budget"):
-        if rows[extra].nunique() > 1:
+        if rows.groupby("variant")[extra].nunique().max() > 1:
             name = name + " · " + rows[extra].astype(str)
     return name
 
@@ -232,8 +232,7 @@ def _cell(rows: pd.DataFrame, column: Column) -> Cell:
 def _caption(rows: pd.DataFrame, task: str) -> str:
     """Return what the table shows: protocol, metric, sizes, draws and seeds."""
     listed: dict[str, Any] = {
-        name: ", ".join(map(str, dict.fromkeys(rows[name])))
-        for name in ("protocol", "corpus", "budget")
+        name: ", ".join(map(str, dict.fromkeys(rows[name]))) for name in ("protocol", "corpus")
     }
     metrics = ", ".join(find_metric(m).title for m in dict.fromkeys(rows["metric"]))
     sizes = rows[rows["n"] > 0].groupby("dataset", sort=False)["n"].max()
@@ -246,8 +245,16 @@ def _caption(rows: pd.DataFrame, task: str) -> str:
         f"(images: {tested}){fractions}. Mean ± standard "
         f"deviation over {_count(draws, 'draw')} of the label subset and "
         f"{_count(seeds, 'pre-training seed')}; {BOLD if seeds > 1 else ONE_SEED}. Pre-trained on "
-        f"{listed['corpus']}, budget {listed['budget']}."
+        f"{listed['corpus']}, budget {_budgets(rows)}."
     )
+
+
+def _budgets(rows: pd.DataFrame) -> str:
+    """Return the budget of most rows, and which others have another one."""
+    of = rows.groupby("variant", sort=False)["budget"].first()
+    usual = str(of.mode().iloc[0])
+    others = [f"{word} of {variant}" for variant, word in of.items() if word != usual]
+    return ", ".join([usual, *others])
 
 
 def _count(number: int, word: str) -> str:

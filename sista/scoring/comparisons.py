@@ -13,7 +13,7 @@ from sista.tasks._base import find_metric, find_task
 
 # Value and replicates [B] by (fraction, draw, seed).
 Cells = dict[tuple[int, int, int], tuple[float, Floats]]
-GROUP = ("protocol", "dataset", "task", "head", "encoder", "corpus", "budget", "metric")
+GROUP = ("protocol", "dataset", "task", "head", "encoder", "corpus", "metric")
 
 
 def comparisons(
@@ -39,7 +39,7 @@ def comparisons(
             run.head,
             run.pretrain.encoder,
         )
-        group += (run.pretrain.corpus, run.pretrain.budget, scores.main, scores.images)
+        group += (run.pretrain.corpus, scores.main, scores.images)
         metrics = groups.setdefault(group, {}).setdefault(run.pretrain.variant, {})
         _collect(metrics, run, scores)
     rows: list[dict[str, Any]] = []

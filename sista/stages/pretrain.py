@@ -81,11 +81,11 @@ def main(
     Args:
         method: word of a method; `sista list methods` shows them.
         encoder: word of an image encoder.
-        corpus: data set reference, for the record.
+        corpus: data set reference; must be the manifest's own.
         manifest: prepared corpus.
         split: its split; training and validation studies are used.
         out: encoder file to write.
-        budget: training length: tiny, quick or paper.
+        budget: training length: tiny, once, quick or paper.
         variant: name of the method with these settings; by default the method's word.
         settings: JSON object of the settings that differ from the method's defaults.
         seed: decides initial weights, order and augmentation.
@@ -196,7 +196,7 @@ def _train(
     spec = encoder_spec(run["word"])
     image, learned = _start_encoder(objective, spec)
     learned |= {"family": spec.family, "image_encoder": image.description()}
-    _check_stride(job.settings, image)
+    _check_patches(job.settings, image)
     if not objective.needs.trained:
         if ranks.first:
             _write_log([], job.out)
@@ -209,6 +209,7 @@ def _train(
     from sista.engine.word_maps import write_word_maps
 
     needs, budget = objective.needs, job.budget
+    job.corpus.check(run["corpus"])
     # A damaged file is refused before hours are spent, and a state made from it is not resumed.
     read = {path.name: known(path).sha256 for path in job.corpus.files()}
     data = load_sources(job.corpus, side=image.size, needs=needs, budget=budget, text=spec.text)
@@ -249,8 +250,8 @@ def _start_encoder(
     return ImageEncoder(spec, pretrained=needs.released_weights or start_from_weights), {}
 
 
-def _check_stride(settings: dict[str, Any], image: "ImageEncoder") -> None:
-    """Refuse another patch than that of a ViT, which has one.
+def _check_patches(settings: dict[str, Any], image: "ImageEncoder") -> None:
+    """Refuse other patches than those of a ViT, which has one map.
 
     Raises:
         UserError: names the setting.
@@ -260,6 +261,11 @@ def _check_stride(settings: dict[str, Any], image: "ImageEncoder") -> None:
         raise UserError(
             f"encoder {image.word}: its patches are {image.map_strides[0]} px, so "
             f"patch_stride={asked} has no effect; leave it out, or take a resnet"
+        )
+    if image.family == "vit" and settings.get("patch_source", "map") != "map":
+        raise UserError(
+            f"encoder {image.word}: has one map, so patch_source has no effect; leave it out, or "
+            "take a resnet"
         )
 
 

@@ -58,4 +58,7 @@ def report(
 
 def _settings(grid: Grid) -> Iterator[tuple[str, tuple[str, dict[str, Any]]]]:
     for variant in grid.variants:
-        yield variant, grid.settings_of(variant)
+        method, settings = grid.settings_of(variant)
+        budget = grid.budget_of(variant)
+        own = {"budget": budget} if budget != grid.budget else {}
+        yield variant, (method, own | settings)

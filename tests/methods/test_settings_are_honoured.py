@@ -42,7 +42,10 @@ VALUES: dict[tuple[str, str], list[Any]] = {
     ("sista", "similarity"): ["labels", "rule_labels"],
     ("sista", "theta_neutral"): [0.2],
     ("sista", "theta_quantile"): [0.5],
+    ("sista", "w_absent"): [1.0],
+    ("sista", "w_intra"): [1.0],
     ("sista", "w_report"): [1.0],
+    ("sista", "w_report_end"): [0.0],
 }
 # What a setting needs to act; alone it is refused.
 NEEDS: dict[tuple[str, str], dict[str, Any]] = {
@@ -53,6 +56,7 @@ NEEDS: dict[tuple[str, str], dict[str, Any]] = {
     ("sista", "soft_temperature"): {"sia_mode": "soft"},
     ("sista", "theta_neutral"): {"sia_mode": "attract"},
     ("sista", "top_k"): {"sparsify": "topk"},
+    ("sista", "w_report_end"): {"w_report": 1.0},
 }
 # Beside what these act on sixteen studies; alone they are allowed.
 SHOWN: dict[tuple[str, str], dict[str, Any]] = {
@@ -100,6 +104,7 @@ def first_step(method: str, data: Corpus, settings: dict[str, Any]) -> Step:
     objective.prepare(len(train))
     objective.calibrate(train.vectors)
     objective.before_epoch(lambda: trainer.embed(train), 0.5)
+    objective.after_step(model, 0.5)
     model.train()
     objective.train()
     rows = np.arange(16)
