@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scipy.stats import binom
-
 from sista.errors import UserError
 from sista.preparation.image_record import Box, ImageRecord
 from sista.preparation.masks import FilledBoxes, RelativeRle
@@ -136,6 +134,9 @@ def _is_published(places: Sequence[_Place], side: int, root: Path) -> bool:
 
 def _most_fit(places: Sequence[_Place], fitting: int, side: int) -> bool:
     """Tell whether more lie inside their resized films than annotations of the frame would."""
+    # Here: to import it takes long, and few downloads come to this.
+    from scipy.stats import binom
+
     mean = sum(place.chance(side, 0.0) for place in places) / len(places)
     # A third more: findings keep to the middle of a film.
     return bool(binom.sf(fitting - 1, len(places), min(1.0, mean * 4 / 3)) < UNLIKELY)
