@@ -70,7 +70,7 @@ def table(grid: Grid, results: Path) -> pd.DataFrame:
         for variant, cells in variants.items():
             row = dict(zip(names, key, strict=True)) | {"variant": variant}
             row |= {"mean": 100 * np.mean(list(cells.values())), "runs": len(cells)}
-            rows.append(row | _difference(cells, variants[base] if variant != base else {}))
+            rows.append(row | _difference(cells, variants.get(base, {}) if variant != base else {}))
     return pd.DataFrame(rows)
 
 
@@ -97,8 +97,7 @@ def main() -> None:
     found = table(Grid.load(given.grid), given.results)
     with atomic(given.out) as temporary:
         found.to_csv(temporary, index=False, float_format="%.3f")
-    shown = found[found["metric"].isin(found["metric"].unique())]
-    wide = shown.pivot_table(
+    wide = found.pivot_table(
         index="variant", columns=["encoder", "metric", "fraction"], values="mean", sort=False
     )
     print(wide.round(1).to_string())

@@ -51,7 +51,7 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
     """Yield what `read` does, and the films, texts and labels that are left out."""
     subsets = _subsets(folder / SPLITS) if (folder / SPLITS).is_file() else {}
     seen: set[str] = set()
-    for row in rows(folder / TABLE, NEEDED):
+    for row in rows(folder / TABLE, NEEDED, prose=("clinical_notes",)):
         modality, view = row.values["modality"], row.values["view"]
         if modality != "X-ray" or view not in VIEWS:
             shown = f"view {view or 'not told'}" if modality == "X-ray" else modality

@@ -9,8 +9,12 @@ from sista.preparation import masks
 from sista.preparation.image_record import Box, ImageRecord
 
 
-def boxes_to_json(record: ImageRecord, width: int, height: int, tolerance: float) -> str | None:
-    """Return the boxes of a film, cut at its border, None where it was not annotated.
+def boxes_to_json(
+    record: ImageRecord, width: int, height: int, tolerance: float
+) -> tuple[str | None, int]:
+    """Return the boxes of a film as JSON, each once and cut, and how many stood twice.
+
+    They are None where the film was not annotated.
 
     Args:
         record: the film.
@@ -22,8 +26,10 @@ def boxes_to_json(record: ImageRecord, width: int, height: int, tolerance: float
         UserError: a box leaves the film by more or is empty; its file and row are named.
     """
     if record.boxes is None:
-        return None
-    return json.dumps([_inside(box, width, height, tolerance, record) for box in record.boxes])
+        return None, 0
+    once = list(dict.fromkeys(record.boxes))
+    boxes = [_inside(box, width, height, tolerance, record) for box in once]
+    return json.dumps(boxes), len(record.boxes) - len(once)
 
 
 def _inside(

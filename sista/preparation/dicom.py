@@ -10,10 +10,16 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.datadict import keyword_for_tag
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
-from sista.errors import UserError
+from sista.errors import UserError, check_limit
 from sista.preparation.grey import Pixels, colour_to_grey, to_8_bit
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -48,12 +54,17 @@ def read_dicom(path: Path) -> tuple[Pixels, Any]:
             )
         _mend(data, path)
         _check_length(data, path)
+        pixels_in_all = int(data.Rows) * int(data.Columns) * int(data.SamplesPerPixel)
+        check_limit("SISTA_MAX_PIXELS", pixels_in_all, f"{path}")
         values = _decode(data, path)
         if values.ndim != 2:
             return colour_to_grey(values), data
         padding = _padding(data, values)
         values = _without_overlay(data, values)
-        pixels = to_8_bit(_displayed(values, data, path), None if padding is None else ~padding)
+        values = _displayed(values, data, path)
+        if not np.isfinite(values).all():
+            raise UserError(f"{path}: pixels that are no finite numbers; get the file again")
+        pixels = to_8_bit(values, None if padding is None else ~padding)
     # MONOCHROME1: the smallest value is white (DICOM PS3.3, C.7.6.3.1.2).
     if data.PhotometricInterpretation == "MONOCHROME1":
         pixels = 255 - pixels
@@ -71,6 +82,9 @@ def _refusal(path: Path, tag: str, reason: str) -> UserError:
 
 def _open(path: Path) -> Any:
     try:
+        # Deflated files name no size: a small one may unpack to any.
+        if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            raise UserError(f"{path}: a deflated DICOM file; store it without deflation")
         data = pydicom.dcmread(path)
     except InvalidDicomError:
         # Without preamble and mark, as some archives export them. Of any other file this makes a

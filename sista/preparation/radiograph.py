@@ -1,20 +1,27 @@
 """Read one radiograph (DICOM, PNG, JPEG) as 8-bit grey and fit it into a square."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sista.errors import UserError
+from sista.errors import UserError, check_limit
+from sista.files import check_size, reading
 from sista.preparation.dicom import read_dicom
 from sista.preparation.frame import Frame
-from sista.preparation.grey import Pixels, to_8_bit
+from sista.preparation.grey import Pixels, luma, to_8_bit
+from sista.preparation.masks import FORMATS
 
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
+COLOURS = ("RGB", "RGBA", "LA")
+# The limit on pixels is ours, and names itself.
+Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclass(frozen=True)
@@ -53,49 +60,59 @@ def load(path: Path) -> Radiograph:
         UserError: the file is missing, truncated or no image that can be shown; the message names
             it, and the tag of a DICOM file that is in the way.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such image; complete the download, then run again")
-    try:
-        return _dicom(path) if _is_dicom(path) else _picture(path)
-    except UserError:
-        raise
-    except UnidentifiedImageError as error:
-        raise UserError(
-            f"{path}: holds no picture of a known kind (PNG, JPEG, DICOM); download it again"
-        ) from error
-    except Exception as error:  # decoders raise many kinds; their texts may quote the header
-        raise UserError(
-            f"{path}: cannot be read as an image ({type(error).__name__}): "
-            "the file is truncated or damaged; download it again"
-        ) from error
+    with reading(path, "complete the download, then run again"):
+        check_size(path)
+        try:
+            return _dicom(path) if _holds_dicom(path) else _picture(path)
+        except UserError:
+            raise
+        except MemoryError as error:
+            raise UserError(f"{path}: does not fit into memory; use a larger machine") from error
+        except UnidentifiedImageError as error:
+            raise UserError(
+                f"{path}: holds no picture of a known kind (PNG, JPEG, DICOM); download it again"
+            ) from error
+        except Exception as error:  # decoders raise many kinds; their texts may quote the header
+            raise UserError(
+                f"{path}: cannot be read as an image ({type(error).__name__}): "
+                "the file is truncated or damaged; download it again"
+            ) from error
+
+
+def is_dicom(path: str) -> bool:
+    """Return whether a file is read as DICOM, by its name."""
+    return path.lower().endswith((".dcm", ".dicom"))
 
 
 def film_size(path: Path) -> tuple[int, int] | None:
     """Return width and height by the header alone, None where it cannot be read."""
     try:
-        if _is_dicom(path):
+        if _holds_dicom(path):
             data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
             return int(data.Columns), int(data.Rows)
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return image.size
     except Exception:  # `load` explains what is wrong with the file
         return None
 
 
-def _is_dicom(path: Path) -> bool:
-    """Tell by the first bytes, where they say it, else by the ending."""
+def _holds_dicom(path: Path) -> bool:
+    """Tell by the name, unless the file behind it starts as a picture."""
+    if not is_dicom(path.name):
+        return False
     with path.open("rb") as stream:
-        start = stream.read(132)
-    if start[128:] == b"DICM" or start.startswith(PICTURES):
-        return start[128:] == b"DICM"
-    return path.suffix.lower() in (".dcm", ".dicom")
+        return not stream.read(4).startswith(PICTURES)
 
 
 def _dicom(path: Path) -> Radiograph:
     pixels, data = read_dicom(path)
-    patient = str(data.get("PatientID", "") or "").strip()
-    view = str(data.get("ViewPosition", "") or "").strip()
+    patient, view = (_word(data.get(name)) for name in ("PatientID", "ViewPosition"))
     return Radiograph(pixels, _spacing(data), patient or None, view or None)
+
+
+def _word(value: object) -> str:
+    """Return a word of a header without what no name holds: control characters."""
+    return "".join(c for c in str(value or "") if c.isprintable()).strip()
 
 
 def _spacing(data: Any) -> float:
@@ -105,18 +122,36 @@ def _spacing(data: Any) -> float:
             value = float(data[name].value[0])
         except (KeyError, TypeError, ValueError, IndexError):
             continue
-        if value > 0:
+        if 0 < value < math.inf:
             return value
     return float("nan")
 
 
 def _picture(path: Path) -> Radiograph:
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
+        check_limit("SISTA_MAX_PIXELS", math.prod(image.size), f"{path}")
+        # 16 bits a colour: Pillow would keep the upper eight, which may hold nothing.
+        if image.mode in COLOURS and any("16" in str(tile[3]) for tile in image.tile):
+            return Radiograph(to_8_bit(_deep_colour(path)))
         image.load()
         # 16 bits: Pillow's conversion to L would cut at 255 instead of scaling.
         if image.mode.startswith(("I", "F")):
             return Radiograph(to_8_bit(np.asarray(image)))
         return Radiograph(np.ascontiguousarray(np.asarray(image.convert("L"))))
+
+
+def _deep_colour(path: Path) -> NDArray[Any]:
+    """Return the grey of a picture of 16 bits a colour; transparency is left out."""
+    # Here: hardly any film needs it.
+    import cv2
+
+    values = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.dtype != np.uint16:
+        raise ValueError("not decoded")
+    if values.ndim == 2 or values.shape[2] < 3:
+        return values.reshape(*values.shape[:2], -1)[..., 0]
+    # OpenCV has blue first.
+    return luma(values[..., 2::-1])
 
 
 def fit(pixels: Pixels, size: int) -> tuple[Pixels, Frame]:

@@ -5,14 +5,12 @@
 `FILE.regions.parquet`, where findings are on the films, as far as the source knows it.
 """
 
+import csv
 import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +22,19 @@ from sista.datasets._account import files_below, read_all
 from sista.datasets._archives import Download, opened
 from sista.datasets._card import Dataset
 from sista.errors import UserError
-from sista.files import digest
+from sista.files import atomic, digest
 from sista.preparation import splits
 from sista.preparation.annotation_frame import in_film_frame
-from sista.preparation.annotations import boxes_to_json, mask_to_json
+from sista.preparation.films import FilmJob, Unreadable, read_films
 from sista.preparation.image_record import ImageRecord
 from sista.preparation.labels import apply_policy
-from sista.preparation.radiograph import fit, load
 from sista.preparation.regions import PHANTOM_TRUTH, read_regions
+from sista.runs.options import Count, Draws, Pixels, Threads
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
-from sista.runs.workers import worker_pool
 from sista.text.vocabulary import train_vocabulary
 
 ENDINGS = (".images.npy", ".split.parquet", ".vocabulary.json", ".regions.parquet", ".parquet")
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What a worker needs for one image."""
-
-    row: int
-    root: Path
-    container: Path
-    offset: int
-    size: int
-    tolerance: float
-    record: ImageRecord
 
 
 @recorded("prepare")
@@ -59,10 +43,11 @@ def prepare(
     *,
     out: Path,
     source: Path | None = None,
-    size: int = 256,
-    draws: int = 5,
-    threads: int = 1,
+    size: Pixels = 256,
+    draws: Draws = 5,
+    threads: Threads = 1,
     inventory: Path | None = None,
+    leave_out: Count = 0,
 ) -> Made:
     """Read a data set into a manifest, one container of images, a split by patient, a vocabulary.
 
@@ -75,17 +60,20 @@ def prepare(
         draws: number of draws of every label fraction.
         threads: images read at the same time; the result does not depend on it.
         inventory: list of the source's files from `sista fetch`; files it lacks are an error.
+        leave_out: prepare the others where at most so many films cannot be read. These are listed
+            in FILE.quarantine.csv.
 
     Raises:
         UserError: names the file and row that is wrong; nothing is written then.
     """
-    _check_words(word, out, source, min(size, draws, threads))
-    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
+    dataset = _dataset(word, out, source, min(size, draws, threads))
     out.parent.mkdir(parents=True, exist_ok=True)
     with opened(dataset, source, out.parent) as download:
-        facts = _write(word, dataset, download, out, size, draws, threads, inventory)
+        facts, quarantine = _write(
+            word, dataset, download, out, size, draws, threads, inventory, leave_out
+        )
     run = {"dataset": word, "size": size, "draws": draws, "split_seed": word}
-    outputs = [out.with_name(out.stem + end) for end in ENDINGS]
+    outputs = [*(out.with_name(out.stem + end) for end in ENDINGS), *quarantine]
     return Made(outputs, [inventory] if inventory else [], run, facts=facts)
 
 
@@ -98,8 +86,9 @@ def _write(
     draws: int,
     threads: int,
     inventory: Path | None,
-) -> dict[str, Any]:
-    """Write all files of a prepared data set, return the facts of the run."""
+    leave_out: int,
+) -> tuple[dict[str, Any], list[Path]]:
+    """Write all files of a prepared data set, return the facts of the run and the quarantine."""
     root, release = download.root, download.release
     account = read_all(dataset, root)
     records = account.records
@@ -115,15 +104,12 @@ def _write(
         dir=out.parent, prefix=f".{out.stem}.", suffix=".tmp"
     ) as folder:
         images, split_file, vocabulary, regions, manifest = (Path(folder) / name for name in names)
-        shape = (len(records), size, size)
-        np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()
-        header = images.stat().st_size - math.prod(shape)
-        jobs = [
-            _Job(row, root, images, header + row * size**2, size, dataset.box_tolerance, record)
-            for row, record in enumerate(records)
-        ]
-        with _results(jobs, threads) as results:
-            rows = list(track(results, f"prepare {word}", len(jobs)))
+        jobs = _jobs(records, dataset, root, images, size)
+        with read_films(jobs, threads) as results:
+            films = list(track(results, f"prepare {word}", len(jobs)))
+        quarantine = _quarantine(films, out, leave_out)
+        rows = [film for film in films if not isinstance(film, Unreadable)]
+        _tell(word, rows)
         frame = _frame(rows, dataset, release)
         split = _split(frame, word, dataset, release, draws)
         tables.write(split.frame, split_file, "split", split.meta)
@@ -141,17 +127,19 @@ def _write(
     ]:
         print(f"prepare {word}: {download.shown(line)}", file=sys.stderr)
     facts: dict[str, Any] = {"release": release, "n": len(frame), "split_hash": split.meta["hash"]}
-    return facts | {"left_out": account.facts()}
+    return facts | {"left_out": account.facts()}, quarantine
 
 
-def _check_words(word: str, out: Path, source: Path | None, least: int) -> None:
-    registry.path("datasets", word.partition("@")[0])
+def _dataset(word: str, out: Path, source: Path | None, least: int) -> Dataset:
+    """Return the data set of a word, after a look at the other arguments."""
+    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
     if out.suffix != ".parquet":
         raise UserError(f"{out}: the manifest's name must end in .parquet")
     if least < 1:
         raise UserError("size, draws and threads must be at least 1")
     if "@" in word and source is None:
         raise UserError(f"{word}: name the folder that `sista fetch {word}` made with --source")
+    return dataset
 
 
 def _check_inventory(
@@ -167,55 +155,51 @@ def _check_inventory(
             )
 
 
-@contextmanager
-def _results(jobs: list[_Job], threads: int) -> Iterator[Iterator[dict[str, Any]]]:
-    """Give the prepared rows in order, computed in this process or in `threads` others."""
-    if threads == 1:
-        yield map(_prepare, jobs)
-        return
-    # Not `fork`: the progress bar and Arrow run threads, whose locks a fork would copy.
-    pool = worker_pool(threads, "forkserver", ["sista.stages.prepare"])
-    try:
-        yield pool.map(_prepare, jobs, chunksize=8)
-    except BrokenProcessPool as error:
-        raise UserError("a reading process died (memory?); run again with --threads 1") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _jobs(
+    records: list[ImageRecord], dataset: Dataset, root: Path, images: Path, size: int
+) -> list[FilmJob]:
+    """Make the container of all images and return what is to be read into it."""
+    shape = (len(records), size, size)
+    np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()
+    header = images.stat().st_size - math.prod(shape)
+    return [
+        FilmJob(row, root, images, header + row * size**2, size, dataset.box_tolerance, record)
+        for row, record in enumerate(records)
+    ]
 
 
-def _prepare(job: _Job) -> dict[str, Any]:
-    """Read one image, write its square into the container, return its manifest row."""
-    record = job.record
-    try:
-        film = load(job.root / record.path)
-    except UserError as error:
-        raise UserError(f"{error} (named in {record.where})") from error
-    height, width = film.pixels.shape
-    square, frame = fit(film.pixels, job.size)
-    # A plain write: syncing a memory map costs more than decoding the film.
-    with job.container.open("r+b") as container:
-        container.seek(job.offset)
-        container.write(square.tobytes())
-    return {
-        "image_id": record.image_id,
-        "patient_id": record.patient_id or film.patient_id or record.image_id,
-        "study_id": record.study_id,
-        "view": record.view or film.view,
-        "path": record.path,
-        "row": job.row,
-        "height": height,
-        "width": width,
-        "scale": frame.scale,
-        "pad_x": frame.pad_x,
-        "pad_y": frame.pad_y,
-        "spacing": film.spacing if record.width_mm is None else record.width_mm / width,
-        "boxes": boxes_to_json(record, width, height, job.tolerance),
-        "mask": mask_to_json(record, job.root, width, height),
-        "report": record.report,
-        "content_hash": film.content_hash,
-        "official": record.official,
-        "labels": dict(record.labels),
-    }
+def _quarantine(
+    films: Sequence[dict[str, Any] | Unreadable], out: Path, leave_out: int
+) -> list[Path]:
+    """Write the table of the films that cannot be read, and return it where there are any.
+
+    Raises:
+        UserError: there are more than may be left out, or no other ones.
+    """
+    bad = [film for film in films if isinstance(film, Unreadable)]
+    table = out.with_name(f"{out.stem}.quarantine.csv")
+    if not bad:
+        table.unlink(missing_ok=True)
+        return []
+    with atomic(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("path", "where", "reason"))
+        writer.writerows((film.path, film.where, film.reason) for film in bad)
+    if len(bad) <= leave_out and len(bad) < len(films):
+        print(f"{table}: {len(bad)} films cannot be read and are left out", file=sys.stderr)
+        return [table]
+    more = f" All {len(bad)} are listed in {table}." if len(bad) > 1 else ""
+    raise UserError(
+        f"{bad[0].reason} (named in {bad[0].where}).{more} Get them again, or prepare the others "
+        f"with --leave-out {len(bad)}"
+    )
+
+
+def _tell(word: str, rows: list[dict[str, Any]]) -> None:
+    """Say what is odd about the data and no error."""
+    doubled = sum(row.pop("doubled_boxes") for row in rows)
+    if doubled:
+        print(f"{word}: {doubled} boxes stand twice and count once", file=sys.stderr)
 
 
 def _frame(rows: list[dict[str, Any]], dataset: Dataset, release: str) -> pd.DataFrame:

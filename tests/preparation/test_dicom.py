@@ -3,6 +3,7 @@
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.datadict import dictionary_VR
 from pydicom.uid import MPEG2MPML, JPEGLSLossless
 
@@ -158,8 +159,10 @@ def test_a_file_without_preamble_or_syntax_is_read(tmp_path):
 
 
 def test_the_first_bytes_tell_the_kind_of_file(tmp_path):
-    path = dicom(tmp_path / "a.dcm", GREY)
-    np.testing.assert_array_equal(load(path.rename(tmp_path / "a.img")).pixels, GREY)
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(
+        load((tmp_path / "a.png").rename(tmp_path / "a.dcm")).pixels, GREY
+    )
     (tmp_path / "b.png").write_bytes(b"<html>Please log in</html>")
     with pytest.raises(UserError, match="no picture of a known kind"):
         load(tmp_path / "b.png")
