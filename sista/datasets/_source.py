@@ -126,6 +126,8 @@ def _rows(
         _check_header(file, header, needed, known)
         # Reversed, so that of two columns with one name the first counts.
         columns = {name: index for index, name in reversed(list(enumerate(header))) if name}
+        # Nameless columns at the end stand in headers alone (NIH's table of boxes has three).
+        named = max(columns.values(), default=-1) + 1
         for number, cells in enumerate(reader, start=2):
             if number > most:
                 check_limit("SISTA_MAX_ROWS", number, f"{file}")
@@ -141,8 +143,8 @@ def _rows(
             row = Row(file, number, values)
             empty = False
             _check_cells(row, words)
-            if len(cells) < len(header) or not ended:
-                _check_end(row, len(cells), len(header), ended)
+            if len(cells) < named or not ended:
+                _check_end(row, len(cells), named, ended)
             yield row
     if empty:
         raise UserError(f"{file}: has a header and no rows; download it again")

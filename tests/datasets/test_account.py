@@ -41,7 +41,7 @@ def test_reports_and_films_of_mimic_are_accounted_for(tmp_path, capsys):
     rows = gzip.decompress(metadata.read_bytes()).replace(film + b"PA", film)
     metadata.write_bytes(gzip.compress(rows))
     rows = gzip.decompress(labels.read_bytes()).decode().splitlines()
-    labels.write_bytes(gzip.compress("\n".join([*rows[:-1], "1,2" + "," * 14]).encode()))
+    labels.write_bytes(gzip.compress("\n".join([*rows[:-1], "1,2" + "," * 14, ""]).encode()))
     lines, facts, frame = told("mimic_cxr", root, tmp_path, capsys)
     text = "\n".join(lines)
     missing = int(frame.report.isna().sum())
