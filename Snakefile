@@ -7,7 +7,13 @@ from pathlib import Path
 from sista.grid import plan
 from sista.grid.grid import Grid
 from sista.grid.file import read_grid
-from workflow.planning import asked, collect_garbage, growing, keep_garbage
+from workflow.planning import (
+    asked,
+    collect_garbage,
+    growing,
+    keep_garbage,
+    need_of_sbatch,
+)
 
 keep_garbage()
 GRID = config.get("grid", "benchmarks/phantom.yaml")

@@ -67,6 +67,7 @@ class _Scores(_Typed):
     title: str = ""
     main_metrics: dict[str, str] = {}
     comparisons: list[dict[str, Any]] = []
+    controls: list[str] = []
     hosts: list[dict[str, Any]] = []
 
 
@@ -82,6 +83,7 @@ class _Checkpoint(_Typed):
     settings_hash: str = ""
     image_encoder: dict[str, Any] = {}
     tokenizer: str | None = None
+    plateau: str | None = None
     released: dict[str, Any] | None = None
 
 

@@ -167,6 +167,13 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "note": _text("why there is no value; null where there is one", nullable=True),
             "wall_s": _number("seconds that the head took; NaN = unknown", nullable=True),
             "peak_mb": _number("peak memory of the head's job in MB", nullable=True),
+            "plateau": _text(
+                "left, late or stuck: whether pre-training left the plateau at its start, late = "
+                "after more than 40 % of its budget; null = not trained, or it cannot be told",
+                nullable=True,
+                checks=_isin("left", "late", "stuck"),
+                required=False,  # older files lack it; reading fills it with null
+            ),
         },
         strict=True,
     ),
@@ -259,6 +266,10 @@ def read(
         columns_read = zip(table.column_names, table.columns, strict=True)
         # Text stays Python objects with None for null, whatever pandas' default string type is.
         frame = pd.DataFrame({n: c.to_numpy(zero_copy_only=False) for n, c in columns_read})
+        if not columns:
+            known = schema(kind).columns.values()
+            added = (c.name for c in known if c.nullable and not (c.required or c.regex))
+            frame = frame.assign(**{n: None for n in added if n not in frame})
         return (frame if columns else validate(frame, kind, str(path))), meta
 
 

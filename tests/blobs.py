@@ -20,15 +20,15 @@ SIDE = 96
 LABELS = ("disc", "large")
 
 
-def encoder_file(path: Path, word: str, budget: str = "quick") -> Path:
-    """Write a random encoder."""
+def encoder_file(path: Path, word: str, budget: str = "quick", **facts: object) -> Path:
+    """Write a random encoder, with more facts about it."""
     torch.manual_seed(0)
     encoder = ImageEncoder(encoder_spec(word))
     metadata = {"word": word, "family": encoder.family, "variant": "random_init"}
     metadata |= {"method": "random_init", "settings": {}, "corpus": "none"}
     metadata |= {"settings_hash": digest({"method": "random_init"})}
     metadata |= {"budget": budget, "seed": 0, "image_encoder": encoder.description()}
-    save_checkpoint(path, {"image": encoder}, metadata)
+    save_checkpoint(path, {"image": encoder}, metadata | facts)
     return path
 
 

@@ -128,7 +128,7 @@ def test_a_head_is_one_file(project, tmp_path):
     adapt(project, tmp_path / "p.parquet", head="toy_head")
     resolved = json.loads((tmp_path / "run.json").read_text())["run"]["resolved"]["100"]
     # Of the protocol, since it knows the head's task.
-    assert resolved["iterations"] == 400
+    assert resolved["iterations"] == 200
 
 
 def test_a_protocol_is_one_file(project, tmp_path):

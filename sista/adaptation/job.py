@@ -129,6 +129,8 @@ def open_job(asked: Asked) -> Job:
     used, task = _task(asked, encoder, frame, meta, split)
     size, zoom = task.size, task.zoom
     run = {name: metadata[name] for name in FROM_ENCODER}
+    # Of a training that can tell; a control has none.
+    run |= {"plateau": metadata.get("plateau")}
     run |= {"encoder": metadata["word"], "dataset": asked.dataset, "release": str(meta["release"])}
     run |= {"split_hash": split_meta["hash"], "protocol": asked.rules.word, "head": asked.head}
     run |= {"task": asked.task, "adapts": asked.adapts, "settings_adapt": asked.changes.given}

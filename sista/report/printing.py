@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sista import tables
-from sista.report.cells import TaskTable, task_table
-from sista.scoring.main_rows import shown_rows
+from sista.report.cells import TaskTable
+from sista.report.main_tables import main_tables
 
 
 def show(scores: Path) -> None:
@@ -19,18 +19,19 @@ def show(scores: Path) -> None:
         scores: its scores, e.g. results/score/phantom.parquet.
     """
     frame, meta = tables.read(scores, "scores")
-    rows = shown_rows(frame, meta["main_metrics"])
-    main_tables = [task_table(rows, task) for task in dict.fromkeys(map(str, rows["task"]))]
-    print_tables(main_tables, scores.parent.parent / "report" / scores.stem / "index.html")
+    print_tables(
+        main_tables(frame, meta).values(),
+        scores.parent.parent / "report" / scores.stem / "index.html",
+    )
 
 
-def print_tables(main_tables: Iterable[TaskTable], page: Path) -> None:
+def print_tables(shown: Iterable[TaskTable], page: Path) -> None:
     """Print the main tables and, last, where the page is."""
     console = Console(highlight=False)
     # A file has no width; 80 columns would break the rows.
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
-    for table in main_tables:
+    for table in shown:
         console.print(_grid(table))
         for note in table.footnotes:
             console.print(f"  {table.mark_of(note)}  {note}", style="dim", markup=False)

@@ -179,7 +179,7 @@ def _made(job: _Job, run: dict[str, Any], learned: dict[str, Any], read: list[Pa
         [*read, *map(Path, weights)],
         run | {"resolved": defaults | run["settings"]},
         {"pretrain": run["seed"]},
-        {name: learned.get(name) for name in ("released", "weights", "plateau_left")},
+        {name: learned.get(name) for name in ("released", "weights", "plateau", "plateau_left")},
         tidy=lambda: discard(job.out.with_name(STATE)),
     )
 
@@ -227,7 +227,7 @@ def _train(
     if ranks.first:
         write_word_maps(job.out.with_name("word_maps.npz"), trainer, data.val)
         _write_log(log, job.out)
-        learned["plateau_left"], told = plateau(log, budget.epochs)
+        learned["plateau"], learned["plateau_left"], told = plateau(log, budget.epochs)
         print(f"{job.out}: {told}", file=sys.stderr)
     learned["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None
     return learned_parts | {"objective": objective}, learned

@@ -57,5 +57,5 @@ def test_command_audits_our_split_and_foreign_lists(tmp_path, capsys):
         audit_split(tmp_path / "m.parquet", lists=lists)
     with pytest.raises(UserError, match="NAME=FILE"):
         audit_split(tmp_path / "m.parquet", lists=("train.txt",))
-    with pytest.raises(UserError, match="no such list file"):
+    with pytest.raises(UserError, match="no such file; correct --lists"):
         audit_split(tmp_path / "m.parquet", lists=("train=nowhere.txt",))

@@ -19,6 +19,7 @@ def _rows(values, **changes):
     plain = {"protocol": "quick_v1", "dataset": "d", "task": "classification", "head": "linear"}
     plain |= {"encoder": "resnet_tiny", "family": "resnet", "corpus": "c", "budget": "quick"}
     plain |= {"seed": 0, "subset": "test", "metric": "auroc", "label": "macro", "n": 7}
+    plain |= {"plateau": None}
     plain |= {"predictions": "results/adapt/p.parquet"}
     return pd.DataFrame(
         [
@@ -124,3 +125,28 @@ def test_blocks_of_a_grid(scores):
     mean = values[values["encoder"] == "vit_tiny"]["value"].mean()
     cell = table.blocks[1].rows["clip"][table.columns[1]]
     assert cell.mean == pytest.approx(mean)
+
+
+def test_a_control_is_never_the_best():
+    rows = two_seeds(_rows({("a", 0, 1): 0.5, ("b", 0, 1): 0.6, ("top", 0, 1): 0.9}))
+    table = cells.task_table(rows, "classification", {"top"})
+    marks = {name: row[table.columns[0]].best for name, row in table.blocks[0].rows.items()}
+    assert marks == {"a": False, "b": True, "top": False}
+    # One row that competes is best of nothing.
+    alone = cells.task_table(rows, "classification", {"top", "a"})
+    assert not any(row[alone.columns[0]].best for row in alone.blocks[0].rows.values())
+
+
+def test_a_row_off_its_plateau_is_marked_counted_and_not_the_best():
+    rows = two_seeds(_rows({("a", 0, 1): 0.5, ("b", 0, 1): 0.6, ("c", 0, 1): 0.9}))
+    rows.loc[(rows["variant"] == "c") & (rows["seed"] == 1), "plateau"] = "stuck"
+    rows.loc[rows["variant"] == "a", "plateau"] = "left"
+    table = cells.task_table(rows, "classification")
+    cells_of = {name: row[table.columns[0]] for name, row in table.blocks[0].rows.items()}
+    assert {name: cell.best for name, cell in cells_of.items()} == {"a": 0, "b": 1, "c": 0}
+    assert table.mark(cells_of["c"]) == "a"
+    assert table.footnotes == ("plateau of pre-training: 1 stuck of 2 seeds; not ranked",)
+    assert "Of 6 encoders 0 left the plateau of pre-training late and 1 never" in table.caption
+    fine = cells.task_table(rows.assign(plateau="left"), "classification")
+    assert "plateau" not in fine.caption
+    assert fine.footnotes == ()

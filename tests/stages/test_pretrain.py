@@ -68,6 +68,9 @@ def test_early_stopping_leaves_no_state(tmp_path):
     assert {p.name for p in out.parent.iterdir()} == names
     asked = json.loads(out.with_name("run.json").read_text())["run"]
     assert asked["resolved_budget"]["patience"] == 1
+    told = read_metadata(out)
+    assert told["plateau"] in ("left", "late", "stuck")
+    assert (told["plateau"] == "stuck") == (told["plateau_left"] is None)
 
 
 def command(out, manifest, split, *options):
