@@ -6,13 +6,15 @@ PYTHON ?= $(or $(MADE),$(shell for each in python3.13 python3.12 python3.11; do 
 	$$each -c "import ensurepip, venv" 2>/dev/null && echo $$each && break; done))
 CORES ?= all
 GRID ?= benchmarks/phantom.yaml
-NAME = $(basename $(notdir $(GRID)))
+# Not `notdir`: a folder's name may hold a blank.
+NAME = $(basename $(lastword $(subst /, ,$(GRID))))
 SCORES = results/score/$(NAME).parquet
 ROW ?= sista/resnet_tiny
 COLUMN ?= chexpert@phantom/10
 HEAD ?= linear
 UV = .uv/bin/uv
-export PATH := $(abspath $(VENV))/bin:$(PATH)
+# Not `abspath`: the checkout's name may hold a blank.
+export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 # Where the home folder cannot be written, what tools keep there lies in the checkout.
 ifneq ($(shell test -w "$$HOME" && echo yes),yes)
@@ -43,7 +45,7 @@ $(VENV)/.installed: envs/requirements.lock envs/uv.lock.txt pyproject.toml $(if 
 .PHONY: again
 
 run: env ## run a grid (GRID=benchmarks/open.yaml, CORES=2, ARGS=-n) and print its main tables
-	snakemake --cores $(CORES) --rerun-incomplete --quiet host reason --config grid=$(GRID) $(ARGS)
+	snakemake --cores $(CORES) --rerun-incomplete --quiet host reason --config "grid=$(GRID)" $(ARGS)
 	@test ! -f $(SCORES) || sista show $(SCORES)
 
 test: env ## run the test suite
@@ -72,7 +74,7 @@ release: env ## copy the scores of GRID and draw its tables and figures afresh i
 	mkdir -p results/released/$(NAME)
 	cp $(SCORES) results/released/$(NAME)/scores.parquet
 	cd results/released/$(NAME) && rm -rf figures *.csv *.tex *.html
-	sista report --grid $(GRID) --scores $(SCORES) --out results/released/$(NAME)
+	sista report --grid "$(GRID)" --scores $(SCORES) --out results/released/$(NAME)
 	cd results/released/$(NAME) && rm -f index.html run.json
 
 lock: env ## resolve pyproject.toml again into the lock (one for all Pythons)

@@ -4,6 +4,7 @@
 #   snakemake --cores all --allowed-rules report -- report_all   # the tables only
 import json
 from pathlib import Path
+from sista.errors import WORD, UserError
 from sista.grid import plan
 from sista.grid.grid import Grid
 from sista.grid.file import read_grid
@@ -16,8 +17,10 @@ from workflow.planning import (
 )
 
 keep_garbage()
-GRID = config.get("grid", "benchmarks/phantom.yaml")
+GRID = str(config.get("grid", "benchmarks/phantom.yaml"))
 NAME = Path(GRID).stem
+if set(GRID) & set("{}"):
+    raise UserError(f"{GRID}: Snakemake takes braces for wildcards; move the grid")
 
 grid = Grid.load(GRID)
 targets = plan.targets(grid, NAME)
@@ -32,15 +35,16 @@ THREADS = f"OMP_NUM_THREADS={grid.threads} MKL_NUM_THREADS={grid.threads}"
 shell.prefix(f"set -euo pipefail; export PYTHONHASHSEED=0 {THREADS}; ")
 
 
-# One folder each: without this a path could be cut up in many ways, and Snakemake tries them all.
+# Words are parts of commands. One folder each: without this a path could be cut up in many ways, and
+# Snakemake tries them all.
 wildcard_constraints:
-    protocol="[^/]+",
-    dataset="[^/]+",
-    head="[^/]+",
-    budget="[^/]+",
-    variant="[^/]+",
-    encoder="[^/]+",
-    corpus="[^/]+",
+    protocol=WORD,
+    dataset=WORD,
+    head=WORD,
+    budget=WORD,
+    variant=WORD,
+    encoder=WORD,
+    corpus=WORD,
     seed="[0-9]+",
 
 
@@ -50,7 +54,7 @@ rule all:
         lambda wildcards: rules.score.output,
         targets["report"],
     message:
-        f"{GRID}: all results are there"
+        f"{NAME}: all results are there"
 
 
 include: "workflow/rules/prepare.smk"

@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from cyclopts import App, Group, Parameter
 
 from sista import __version__
-from sista.errors import FAULT, INTERRUPTED, PIPE_CLOSED, explained, write_log
+from sista.errors import FAULT, INTERRUPTED, PIPE_CLOSED, explained, printable, write_log
 
 DEBUG = "--debug"
 
@@ -119,7 +119,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         # Soft wrap: a path stays in one piece, so it can be copied.
         Console(stderr=True).print(
-            f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
+            printable(f"error: {message}"),
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
         return code
     return 0

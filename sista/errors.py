@@ -1,4 +1,4 @@
-"""The error that is shown to users without a traceback, and the limits that name themselves.
+"""The error that is shown to users without a traceback, the limits that name themselves, and words.
 
 Exit codes of `sista`: 0 done; 1 an error that a user can mend, or a check that found something;
 2 a wrong command line; 70 a fault of this program; 75 stopped with its state saved (see
@@ -8,13 +8,18 @@ Exit codes of `sista`: 0 done; 1 an error that a user can mend, or a check that 
 import errno
 import math
 import os
+import re
 import sys
 import tempfile
 import traceback
+import unicodedata
 from collections.abc import Sequence
 
 MENDABLE, FAULT, INTERRUPTED, PIPE_CLOSED = 1, os.EX_SOFTWARE, 130, 141
 
+# Words become parts of paths, commands, tables and pages: no blank, no quote, no sign that a shell,
+# a spreadsheet, a page or an option of a command would take for its own.
+WORD = r"[A-Za-z0-9_][A-Za-z0-9._+@-]{0,99}"
 # NumPy's generators take no greater seed; no machine has more threads.
 MAX_SEED, MAX_THREADS = 2**32 - 1, 4096
 # What one input may hold; an environment variable of that name raises it.
@@ -107,12 +112,13 @@ def unreadable(path: object, error: BaseException, remedy: str) -> str:
         error: what opening or parsing it has raised.
         remedy: for a file that is missing or damaged.
     """
+    if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
+        path = os.fsdecode(error.filename)
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return f"{path}: no such file; {remedy}"
+    # Parsers raise some of their own without a number.
     if isinstance(error, OSError) and error.errno is not None:
-        if isinstance(error.filename, str | bytes):
-            path = os.fsdecode(error.filename)
         reason = (error.strerror or type(error).__name__).lower()
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            return f"{path}: no such file; {remedy}"
         if isinstance(error, PermissionError):
             return f"{path}: {reason}; give yourself the right to read it"
         return f"{path}: {reason}; {remedy}"
@@ -122,6 +128,46 @@ def unreadable(path: object, error: BaseException, remedy: str) -> str:
     if isinstance(error, MemoryError):
         return f"{path}: does not fit into memory; use a larger machine, or {remedy}"
     return f"{path}: damaged, or of another format ({type(error).__name__}); {remedy}"
+
+
+def check_word(what: str, word: str) -> None:
+    """Refuse a word that is not made of letters, digits and `. _ + - @`, or is too long.
+
+    Args:
+        what: names the word in the message.
+        word: of a grid, of a table or of a file.
+
+    Raises:
+        UserError: names the word and what it may hold.
+    """
+    if not re.fullmatch(WORD, word):
+        raise UserError(
+            f"{what}: {word[:100]!r} is no word: it must begin with a letter, a digit or _, and go "
+            "on with these and . + - @ (of the English alphabet, 100 characters at most)"
+        )
+
+
+def printable(text: object) -> str:
+    r"""Return text that moves no cursor, colours nothing and turns no line round on a terminal.
+
+    Control characters, marks of direction and halves of characters become `\x1b` and the like;
+    line ends and tabs stay.
+    """
+    text = str(text)
+    # The usual case, and fast: pictures of a page are text of a million characters.
+    if text.isprintable():
+        return text
+    return "".join(
+        char
+        if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def say(text: object) -> None:
+    """Print text as `printable` gives it: names and notes in it may be of others."""
+    print(printable(text))
 
 
 def unwritable(error: Exception) -> str | None:

@@ -5,11 +5,10 @@ import json
 import os
 import re
 import shutil
-import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sista.errors import UserError, check_limit, unreadable, unwritable
@@ -71,10 +70,7 @@ def reading(path: Path | str, remedy: str = "get it again") -> Iterator[None]:
         UserError: names the file and the remedy.
     """
     try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
-            raise UserError(f"{path}: is {kind}, not a file; {remedy}")
+        regular(path, remedy)
         yield
     except (UserError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
@@ -108,6 +104,38 @@ def write_json(path: Path | str, value: object) -> None:
     """Write `value` as readable JSON, atomically."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True, default=str) + "\n")
+
+
+def regular(path: Path | str, remedy: str = "get it again") -> Path:
+    """Return the path; what is there must be a file, since opening a pipe would wait for ever.
+
+    Raises:
+        UserError: a folder, a pipe or a device is there. Nothing at all passes: opening it fails.
+    """
+    file = Path(path)
+    if file.exists() and not file.is_file():
+        kind = "a folder" if file.is_dir() else "a pipe or device"
+        raise UserError(f"{path}: is no regular file, but {kind}; {remedy}")
+    return file
+
+
+def within(folder: Path, name: str) -> Path:
+    """Return the path of a file that a table, a record or an archive names, below its folder.
+
+    Args:
+        folder: to which the file belongs.
+        name: relative to it, with /.
+
+    Raises:
+        UserError: the name is absolute or climbs out, or a link on the way leads out.
+    """
+    pure = PurePosixPath(name)
+    if not name or "\0" in name or pure.is_absolute() or ".." in pure.parts:
+        raise UserError(f"{folder}: {name!r} leads out of this folder")
+    path = folder / pure
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{path}: a link leads out of {folder}")
+    return path
 
 
 def read_json(path: Path | str, remedy: str = "delete it and run again") -> Any:

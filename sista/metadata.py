@@ -1,15 +1,23 @@
 """The metadata of tables and checkpoints, JSON objects with known types; the types of columns."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow
+import pyarrow.parquet
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sista.errors import UserError
+from sista.errors import UserError, check_version
+from sista.files import reading
 
+META_KEY, CONTRACT_KEY = b"sista", b"sista.contract"
+# Of the contracts; raised where an older reader would misread what is written.
+VERSION = 1
+# No stage writes one of these without a row.
+NEVER_EMPTY = ("inventory", "manifest", "split", "scores")
 AGAIN = "run the stage that makes it again"
 
 
@@ -82,6 +90,7 @@ class _Checkpoint(_Typed):
     settings: dict[str, Any] = {}
     settings_hash: str = ""
     image_encoder: dict[str, Any] = {}
+    text_encoder: dict[str, Any] | None = None
     tokenizer: str | None = None
     plateau: str | None = None
     released: dict[str, Any] | None = None
@@ -147,6 +156,48 @@ class Meta(dict[str, Any]):
             raise UserError(
                 f"{self.path}: its metadata, {where}: {first['msg']}; {AGAIN}"
             ) from error
+
+
+@contextmanager
+def opened(path: Path | str, remedy: str = AGAIN) -> Iterator[pyarrow.parquet.ParquetFile]:
+    """Open one Parquet file.
+
+    By a stream: Arrow takes a folder for a data set, `key=value` in a path for a column, and `s3:`
+    at its start for an address.
+    """
+    with (
+        reading(path, remedy),
+        Path(path).open("rb") as stream,
+        pyarrow.parquet.ParquetFile(stream) as file,
+    ):
+        yield file
+
+
+def stored_metadata(kind: str, meta: Mapping[str, Any]) -> dict[bytes, str]:
+    """Return what a Parquet file of contract `kind` keeps beside its columns."""
+    text = json.dumps(dict(meta), sort_keys=True, default=str)
+    return {META_KEY: text, CONTRACT_KEY: json.dumps({"kind": kind, "version": VERSION})}
+
+
+def table_metadata(path: Path | str, kind: str, file: Any) -> Meta:
+    """Return the checked metadata of a table of contract `kind`.
+
+    Raises:
+        UserError: it has none, those of another contract or version, or other rows than they say.
+    """
+    stored = file.metadata or {}
+    contract = Meta.parsed(path, stored.get(CONTRACT_KEY, b"{}"))
+    # Tables of the first release say neither; their columns tell them apart.
+    check_version(path, contract.get("version", VERSION), VERSION)
+    if contract.get("kind", kind) != kind:
+        raise UserError(f"{path}: is a table of {contract['kind']}, not of {kind}")
+    if not file.num_rows and kind in NEVER_EMPTY:
+        raise UserError(f"{path}: has no rows; {AGAIN}")
+    meta = Meta.parsed(path, stored.get(META_KEY, b"{}"))
+    meta.check(kind.partition("_")[0])
+    if kind in NEVER_EMPTY and meta.get("n", file.num_rows) != file.num_rows and kind != "scores":
+        raise UserError(f"{path}: {file.num_rows} rows, but it was made with {meta['n']}; {AGAIN}")
+    return meta
 
 
 def check_types(path: Path | str, expected: Mapping[str, str], found: pyarrow.Schema) -> None:

@@ -4,7 +4,7 @@ A table carries one JSON dictionary of metadata in the Parquet schema (data set,
 a column holds, with its unit and the meaning of NaN, null and -1, is the column's description.
 """
 
-import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -16,16 +16,10 @@ import pyarrow
 import pyarrow.parquet
 
 from sista import registry
-from sista.errors import UserError, check_limit, check_version
-from sista.files import atomic, reading
-from sista.metadata import Meta, check_types
+from sista.errors import WORD, UserError, check_limit
+from sista.files import atomic
+from sista.metadata import AGAIN, Meta, check_types, opened, stored_metadata, table_metadata
 
-META_KEY, CONTRACT_KEY = b"sista", b"sista.contract"
-# Of the contracts; raised where an older reader would misread what is written.
-VERSION = 1
-# No stage writes one of these without a row.
-NEVER_EMPTY = ("inventory", "manifest", "split", "scores")
-AGAIN = "run the stage that makes it again"
 SUBSETS = ("train", "val", "test")
 
 
@@ -44,6 +38,18 @@ def _number(description: str, nullable: bool = False, **settings: Any) -> pa.Col
 def _integer(description: str, **settings: Any) -> pa.Column:
     return pa.Column("int64", coerce=True, description=description, **settings)
 
+
+def _stay_below(paths: "pd.Series[str]") -> "pd.Series[bool]":
+    return ~paths.str.contains(r"^/|(?:^|/)\.\.(?:/|$)|\0", regex=True).astype(bool)
+
+
+def _are_words(texts: "pd.Series[str]") -> "pd.Series[bool]":
+    # Few different ones in very many rows.
+    return texts.isin([text for text in texts.unique() if re.fullmatch(WORD, str(text))])
+
+
+_WORDS = pa.Check(_are_words, name="are_words", error="is no word (letters, digits and . _ + - @)")
+_BELOW = pa.Check(_stay_below, name="stays_below_its_folder", error="leads out of its folder")
 
 # Of all predictions; a task adds its own. A row is one of a head's answers about one image.
 _PREDICTED = {
@@ -76,12 +82,15 @@ _PROVENANCE = {
     "predictions": "path of the predictions, from the project's root",
     "predictions_sha256": "SHA-256 of that file",
 }
+# What was made elsewhere goes into paths, commands and tables; a release and a class are free text.
+_CHECKS: dict[str, pa.Check | None] = dict.fromkeys(_PROVENANCE, _WORDS)
+_CHECKS |= {"predictions": _BELOW, "release": None, "label": None}
 
 SCHEMAS: dict[str, pa.DataFrameSchema] = {
     # A row is a file of a raw data set.
     "inventory": pa.DataFrameSchema(
         {
-            "path": _text("relative to the data set's folder, with /", unique=True),
+            "path": _text("relative to the data set's folder, with /", unique=True, checks=_BELOW),
             "size": _integer("bytes", checks=pa.Check.ge(0)),
             "sha256": _text("SHA-256 of the content, 64 hex digits"),
             "mtime_ns": _integer("time of change, ns; in the cache of hashes only", required=False),
@@ -96,7 +105,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "patient_id": _text("splits are by it; the image_id where the source names nobody"),
             "study_id": _text("null where the source has none", nullable=True),
             "view": _text("projection in the source's own words; null = unknown", nullable=True),
-            "path": _text("of the raw file, as in the inventory"),
+            "path": _text("of the raw file, as in the inventory", checks=_BELOW),
             "row": _integer("place in the image container", unique=True, checks=pa.Check.ge(0)),
             "height": _integer("native pixels", checks=pa.Check.gt(0)),
             "width": _integer("native pixels", checks=pa.Check.gt(0)),
@@ -156,7 +165,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
     # A row is one metric of one head on one subset and label.
     "scores": pa.DataFrameSchema(
         {
-            **{name: _text(description) for name, description in _PROVENANCE.items()},
+            **{name: _text(text, checks=_CHECKS.get(name)) for name, text in _PROVENANCE.items()},
             "seed": _integer("of pre-training"),
             "fraction": _integer("percent of the training labels; 0 = no label was used"),
             "draw": _integer("label subset and seed of the head, from 0"),
@@ -210,10 +219,9 @@ def validate(frame: pd.DataFrame, kind: str, where: str = "table") -> pd.DataFra
 
 def _explain(case: Mapping[Any, Any]) -> str:
     """Return a failure in words; values are left out, they may be a patient's."""
-    if case["check"] == "column_in_dataframe":
-        return f"column {case['failure_case']!r} is missing"
-    if case["check"] == "column_in_schema":
-        return f"column {case['failure_case']!r} is unknown"
+    state = {"column_in_dataframe": "missing", "column_in_schema": "unknown"}.get(case["check"])
+    if state:
+        return f"column {case['failure_case']!r} is {state}"
     return f"column {case['column']!r}, row {case['index']}: {case['check']}"
 
 
@@ -224,9 +232,7 @@ def write(
     checked = validate(frame, kind, str(path))
     # Text columns are written as strings even where all values are null.
     table = pyarrow.Table.from_pandas(checked, schema=_arrow_schema(checked), preserve_index=False)
-    text = json.dumps(dict(meta or {}), sort_keys=True, default=str)
-    contract = json.dumps({"kind": kind, "version": VERSION})
-    extra = {META_KEY: text, CONTRACT_KEY: contract}
+    extra = stored_metadata(kind, meta or {})
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **extra})
     with atomic(path) as temporary:
         pyarrow.parquet.write_table(table, temporary, compression="zstd")
@@ -254,11 +260,10 @@ def read(
         UserError: the file is missing, damaged, too large, made by a newer version, or not of this
             kind.
     """
-    with reading(path, AGAIN):
-        with pyarrow.parquet.ParquetFile(path) as file:
-            meta = _meta(path, kind, file.metadata)
-            check_limit("SISTA_MAX_ROWS", file.metadata.num_rows, f"{path}")
-            table = file.read(columns=columns)
+    with opened(path) as file:
+        meta = table_metadata(path, kind, file.metadata)
+        check_limit("SISTA_MAX_ROWS", file.metadata.num_rows, f"{path}")
+        table = file.read(columns=columns)
         if len(set(table.column_names)) < len(table.column_names):
             raise UserError(f"{path}: a column stands twice; {AGAIN}")
         types = {name: str(each.dtype) for name, each in schema(kind).columns.items()}
@@ -273,28 +278,23 @@ def read(
         return (frame if columns else validate(frame, kind, str(path))), meta
 
 
+def columns_of(
+    path: Path | str, columns: list[str] | None = None, remedy: str = AGAIN
+) -> pyarrow.Table:
+    """Return columns of a Parquet file that is no table of a contract, unchecked.
+
+    Raises:
+        UserError: the file is missing, damaged or lacks a column.
+    """
+    with opened(path, remedy) as file:
+        return file.read(columns=columns)
+
+
 def read_meta(path: Path | str, kind: str) -> Meta:
     """Read only the metadata of a table of contract `kind`.
 
     Raises:
         UserError: the file is missing, damaged, made by a newer version, or not of this kind.
     """
-    with reading(path, AGAIN):
-        return _meta(path, kind, pyarrow.parquet.read_metadata(path))
-
-
-def _meta(path: Path | str, kind: str, file: Any) -> Meta:
-    """Return the checked metadata of a Parquet file."""
-    stored = file.metadata or {}
-    contract = Meta.parsed(path, stored.get(CONTRACT_KEY, b"{}"))
-    # Tables of the first release say neither; their columns tell them apart.
-    check_version(path, contract.get("version", VERSION), VERSION)
-    if contract.get("kind", kind) != kind:
-        raise UserError(f"{path}: is a table of {contract['kind']}, not of {kind}")
-    if not file.num_rows and kind in NEVER_EMPTY:
-        raise UserError(f"{path}: has no rows; {AGAIN}")
-    meta = Meta.parsed(path, stored.get(META_KEY, b"{}"))
-    meta.check(kind.partition("_")[0])
-    if kind in NEVER_EMPTY and meta.get("n", file.num_rows) != file.num_rows and kind != "scores":
-        raise UserError(f"{path}: {file.num_rows} rows, but it was made with {meta['n']}; {AGAIN}")
-    return meta
+    with opened(path) as file:
+        return table_metadata(path, kind, file.metadata)

@@ -174,7 +174,7 @@ def _train(
     begun = time.process_time()
     trainer = Watched(model, objective, plan, trial.seed, torch.device("cpu"))
     trainer.until = trial.until
-    log = trainer.fit(data.train, data.val, folder / "resume.pt")
+    log = trainer.fit(data.train, data.val, folder / "resume.safetensors")
     columns = {k: [round(line.get(k, math.nan), 4) for line in log] for k in log[-1]}
     return {
         "seconds": round(time.process_time() - begun, 1),

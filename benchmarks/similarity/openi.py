@@ -61,7 +61,9 @@ class Half:
 
 def half_of(report_id: str) -> str:
     """Return the half that a report belongs to, by a hash of its id."""
-    return HALVES[int(hashlib.md5(f"openi:{report_id}".encode()).hexdigest(), 16) % 2]
+    return HALVES[
+        int(hashlib.md5(f"openi:{report_id}".encode(), usedforsecurity=False).hexdigest(), 16) % 2
+    ]
 
 
 def load(labels: Path) -> list[Half]:

@@ -35,7 +35,7 @@ def source(container: Path) -> Source:
         for _ in range(IMAGES)
     ]
     labels = np.zeros((IMAGES, 5))
-    images = np.load(container, mmap_mode="r")
+    images = np.load(container, mmap_mode="r", allow_pickle=False)
     pairs = Pairs(pd.DataFrame({"report": texts}), images, labels, tuple("abcde"))
     table = tokenise(texts, train_vocabulary(texts), longest=112)
     return Source(pairs, table, tfidf_vectors(texts))

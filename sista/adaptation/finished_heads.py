@@ -1,15 +1,16 @@
 """The heads of an unfinished job that are finished: a killed job goes on after the last one."""
 
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet
 
-from sista.errors import UserError
-from sista.files import atomic, digest, read_json, reading, write_json
+from sista import tables
+from sista.errors import UserError, printable
+from sista.files import atomic, digest, read_json, write_json
 
 
 class FinishedHeads:
@@ -20,7 +21,12 @@ class FinishedHeads:
         stamps = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in inputs]
         key = {"run": digest(run), "inputs": digest(stamps)}
         known = self.folder / "job.json"
+        if self.folder.is_symlink():
+            # Not ours: what it leads to stays.
+            self.folder.unlink()
         if self.folder.exists() and self._read(known) != key:
+            told = f"{self.folder}: finished heads of another job, ignored; this one begins anew"
+            print(printable(told), file=sys.stderr, flush=True)
             shutil.rmtree(self.folder)
         write_json(known, key)
 
@@ -42,8 +48,7 @@ class FinishedHeads:
         if not isinstance(told, dict) or not {"reason", "seconds"} <= told.keys():
             return False
         try:
-            with reading(path):
-                pyarrow.parquet.read_metadata(path)
+            tables.columns_of(path, [])
         except UserError:
             return bool(told["reason"])
         return True
@@ -76,8 +81,7 @@ class FinishedHeads:
             if told["reason"]:
                 refused.append({"draw": draw, "fraction": fraction, "reason": told["reason"]})
             else:
-                with reading(path, "delete it and run again"):
-                    frames.append(pd.read_parquet(path))
+                frames.append(tables.columns_of(path).to_pandas())
         if not frames:
             return pd.DataFrame({name: [] for name in columns}), refused, walls
         return pd.concat(frames, ignore_index=True)[list(columns)], refused, walls

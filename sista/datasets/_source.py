@@ -195,7 +195,19 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+def checked(file: Path) -> Path:
+    """Return a table's path; it must be no link out of its folder.
+
+    Raises:
+        UserError: it is one.
+    """
+    if not inside(file.parent, file):
+        raise UserError(f"{file}: a link out of the data folder; put the table there")
+    return file
+
+
 def _open(file: Path) -> io.TextIOWrapper:
+    checked(file)
     # utf-8-sig: a byte order mark would become part of the first column's name.
     if file.suffix == ".gz":
         return io.TextIOWrapper(gzip.GzipFile(file), encoding="utf-8-sig", newline="")

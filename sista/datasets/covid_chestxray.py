@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import once, relative, rows
+from sista.datasets._source import inside, once, relative, rows
 from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.preparation.masks import MaskFile
 from sista.text.cleaning import MINIMUM_TOKENS, note
@@ -111,7 +111,7 @@ def findings(text: str) -> dict[str, float]:
 def _mask(folder: Path, name: str) -> MaskFile | None:
     for start in MASKS:
         path = f"{start}/{Path(name).stem}_mask.png"
-        if (folder / path).is_file():
+        if (folder / path).is_file() and inside(folder, folder / path):
             return MaskFile(path)
     return None
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, first_existing, once, relative
+from sista.datasets._source import Row, checked, first_existing, once, relative
 from sista.files import read_text
 from sista.preparation.image_record import ImageRecord
 
@@ -87,7 +87,7 @@ def _path(folder: Path, path: str, row: Row) -> str:
 
 def _lines(file: Path) -> Iterator[Row]:
     """Yield the rows of a list; file names may hold blanks, so the ending finds their end."""
-    lines = read_text(file, "complete the download, then run again").splitlines()
+    lines = read_text(checked(file), "complete the download, then run again").splitlines()
     for number, line in enumerate(lines, start=1):
         words = line.split()
         if not words:

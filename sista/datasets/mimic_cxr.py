@@ -32,6 +32,10 @@ ARCHIVE = "mimic-cxr-reports.zip"
 REPORT_FOLDERS = ("", "mimic-cxr-reports/", "reports/")
 SUBSETS = {"train": "train", "validate": "val", "test": "test"}
 VIEWS = ("PA", "AP")
+# Of one report, and of all; the release has 227,835.
+MOST_BYTES, MOST_REPORTS = 1 << 20, 1_000_000
+# An entry that is encrypted, or packed in an unknown way.
+NOT_READ = (RuntimeError, NotImplementedError)
 IDS = ("subject_id", "study_id")
 NO_TEXT = (
     f"the report has no impression, findings or last paragraph of at least {MINIMUM_TOKENS} words"
@@ -140,17 +144,26 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
         except zipfile.BadZipFile as error:
             raise UserError(f"{archive}: not a readable zip file; download it again") from error
         # Archives differ in the folder above `files/`.
-        members = {n[n.find("files/") :]: n for n in opened.namelist() if n.endswith(".txt")}
+        entries = opened.infolist()
+        if len(entries) > MOST_REPORTS:
+            raise UserError(f"{archive}: {len(entries)} entries, more than {MOST_REPORTS}")
+        names = (entry.filename for entry in entries)
+        members = {n[n.find("files/") :]: n for n in names if n.endswith(".txt")}
 
     def text_of(path: str, row: Row) -> str | None:
         if opened is not None and path in members:
+            # What it says is what is read at most, whatever is packed in it.
+            if opened.getinfo(members[path]).file_size > MOST_BYTES:
+                raise UserError(f"{archive}: {path} unpacks to more than {MOST_BYTES >> 20} MiB")
             try:
                 return _checked(opened.read(members[path]), f"{archive}:{path}", row, path)
-            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            except (zipfile.BadZipFile, zlib.error, EOFError, *NOT_READ) as error:
                 raise UserError(f"{archive}: damaged at {path}; download it again") from error
         for start in REPORT_FOLDERS:
             file = folder / f"{start}{path}"
             if file.is_file() and inside(folder, file):
+                if file.stat().st_size > MOST_BYTES:
+                    raise UserError(f"{file}: more than {MOST_BYTES >> 20} MiB, no report")
                 return _checked(file.read_bytes(), str(file), row, path)
         raise row.error(f"its report {path} is neither in {ARCHIVE} nor a file; get the reports")
 

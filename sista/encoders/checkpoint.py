@@ -3,20 +3,25 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import timm
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sista.encoders.image import ImageEncoder
-from sista.encoders.specs import EncoderSpec
+from sista.encoders.specs import EncoderSpec, Family
 from sista.errors import UserError, check_version
 from sista.files import atomic, reading, sha256
 from sista.metadata import Meta
 
 VERSION = 1
 AGAIN = "run pretrain again, or `sista import`"
+FAMILIES = get_args(Family)
+# Of widths, depths and sides in pixels.
+LARGEST = 10_000
 
 
 def save_checkpoint(
@@ -52,18 +57,63 @@ def load_image_encoder(path: Path) -> tuple[ImageEncoder, Meta]:
     Raises:
         UserError: the file is missing, not safetensors, or its weights do not fit.
     """
-    metadata = read_metadata(path)
-    state = load_state(path, "image")
-    # A description or shapes that do not fit end in errors of many kinds.
-    with reading(path, AGAIN):
-        encoder = ImageEncoder(EncoderSpec(**metadata["image_encoder"]))
-        missing, unexpected = encoder.load_state_dict(state, strict=False)
+    metadata, state = read_metadata(path), load_state(path, "image")
+    description = metadata["image_encoder"]
+    try:
+        spec = _described(description)
+        # First without memory: what a file describes must not be larger than what it holds.
+        with torch.device("meta"):
+            wanted = shapes(ImageEncoder(spec).state_dict())
+    except Exception as error:  # timm's models raise many kinds on what fits nothing
+        raise UserError(f"{path}: its image encoder cannot be built ({error})") from error
+    check_shapes(path, f"encoder {spec.word}", wanted, state)
+    encoder = ImageEncoder(spec)
+    encoder.load_state_dict(state)
+    return encoder.eval(), metadata
+
+
+def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor."""
+    return {key: tuple(value.shape) for key, value in state.items()}
+
+
+def check_shapes(
+    path: Path, what: str, wanted: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]
+) -> None:
+    """Refuse weights that are not those of a model.
+
+    Raises:
+        UserError: names keys that are missing, unexpected or of another shape.
+    """
+    own = shapes(state)
+    missing = sorted(key for key in wanted if own.get(key) != wanted[key])
+    unexpected = sorted(set(own) - set(wanted))
     if missing or unexpected:
         raise UserError(
-            f"{path}: weights do not fit encoder {encoder.word}: missing {missing[:3]}, "
+            f"{path}: weights do not fit {what}: missing or of another shape {missing[:3]}, "
             f"unexpected {unexpected[:3]}"
         )
-    return encoder.eval(), metadata
+
+
+def _described(description: Any) -> EncoderSpec:
+    """Return the encoder that a file describes; one that would read another file is refused."""
+    spec = EncoderSpec(**description)
+    # timm takes `hf-hub:` and `local-dir:` names as well, and arguments that name files.
+    if spec.family not in FAMILIES or not timm.is_model(spec.timm_name):
+        raise ValueError(f"unknown architecture {spec.timm_name!r}")
+    for name, value in spec.arguments.items():
+        plain = all(isinstance(each, bool | int | float | str) for each in _listed(value))
+        if name.startswith(("pretrained", "checkpoint", "cache", "features")) or not plain:
+            raise ValueError(f"argument {name!r} is not one of an architecture")
+        if any(isinstance(each, int) and abs(each) > LARGEST for each in _listed(value)):
+            raise ValueError(f"argument {name!r} is above {LARGEST}")
+    if not 0 < spec.size <= LARGEST:
+        raise ValueError(f"size {spec.size}")
+    return spec
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def load_released(template: str, word: str) -> tuple[ImageEncoder, dict[str, Any]]:

@@ -18,7 +18,9 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sista.files import digest
+from sista.errors import UserError
+from sista.files import digest, regular
+from sista.runs.arrays import read_array
 
 FOLDER = ".features"
 POOLED = "pooled.npy"
@@ -53,8 +55,11 @@ class FeatureCache:
 
     def _lock(self) -> BinaryIO:
         while True:
+            for folder in (self.folder.parent, self.folder):
+                if folder.is_symlink():
+                    raise UserError(f"{folder}: a link in the place of kept features; delete it")
             self.folder.mkdir(parents=True, exist_ok=True)
-            stream = (self.folder / "lock").open("ab")
+            stream = regular(self.folder / "lock").open("ab")
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -76,8 +81,8 @@ class FeatureCache:
         """Return pooled features and maps; maps that are not in memory are read when used."""
         # Copy on write: torch warns of arrays that cannot be written.
         mode: Literal["c"] | None = None if in_memory else "c"
-        maps = [np.load(self.folder / map_name(level), mmap_mode=mode) for level in levels]
-        return np.load(self.folder / POOLED), maps
+        maps = [read_array(self.folder / map_name(level), mode) for level in levels]
+        return read_array(self.folder / POOLED), maps
 
     @contextmanager
     def filling(self) -> Iterator[Path]:
@@ -110,6 +115,9 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> ND
 def discard(checkpoint: Path) -> None:
     """Remove the kept features of an encoder, but not those that a job holds at the moment."""
     for folder in (checkpoint.parent / FOLDER).glob("*"):
+        # A link leads to what is not ours; opening a pipe would wait for ever.
+        if folder.is_symlink() or folder.parent.is_symlink() or not (folder / "lock").is_file():
+            continue
         with suppress(OSError), (folder / "lock").open("ab") as stream:
             # Held while features are written or opened; what a job has open outlives its removal.
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,19 +1,29 @@
 """Report encoders: a small BERT with random weights, or any transformers folder or hub id."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from sista.encoders.chunks import ReportChunk
-from sista.encoders.specs import ENCODERS
 from sista.errors import UserError
 
 Pool = Literal["mean", "cls"]
 SMALL = "bert_tiny"
+# Kinds of models that a checkpoint may describe.
+RESTORED = tuple(
+    "albert bert camembert deberta deberta-v2 distilbert electra modernbert mpnet roberta "
+    "xlm-roberta".split()
+)
+# What in a transformers configuration names code, kernels or files that lie elsewhere.
+FOREIGN = frozenset(
+    "auto_map name_or_path _name_or_path attn_implementation _attn_implementation "
+    "_attn_implementation_internal experts_implementation _experts_implementation "
+    "quantization_config custom_pipelines _commit_hash".split()
+)
 
 
 class TextFeatures(NamedTuple):
@@ -145,15 +155,55 @@ def load_pretrained(name: str) -> tuple[TextEncoder, Tokenizer]:
         UserError: it cannot be loaded.
     """
     try:
-        # A name that stands in a foreign checkpoint alone must not make anyone ask the network.
-        here = {"local_files_only": name not in {spec.text for spec in ENCODERS.values()}}
-        body = AutoModel.from_pretrained(
-            name, use_safetensors=None, trust_remote_code=False, **here
-        )
-        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True, **here).backend_tokenizer
+        # A model that is no safetensors file is read without any class but torch's own tensors.
+        body = AutoModel.from_pretrained(name, weights_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            name, use_fast=True, trust_remote_code=False
+        ).backend_tokenizer
     except (OSError, ValueError) as error:
         raise UserError(
             f"text encoder {name!r} could not be loaded ({type(error).__name__}): give a folder "
             "that holds a transformers model, or download the hub id once with network access"
         ) from error
     return TextEncoder(body, pool="cls"), tokenizer
+
+
+def architecture(encoder: TextEncoder) -> dict[str, Any]:
+    """Return what `from_architecture` makes the encoder of again, as JSON values."""
+    config = encoder.body.config.to_dict()  # type: ignore[union-attr, operator]
+    return {"config": {k: v for k, v in config.items() if k not in FOREIGN}, "pool": encoder.pool}
+
+
+def from_architecture(described: Mapping[str, Any], weights: Mapping[str, Tensor]) -> TextEncoder:
+    """Return the report encoder of a checkpoint; no file is read and no network asked.
+
+    Args:
+        described: what `architecture` gave.
+        weights: of the encoder.
+
+    Raises:
+        ValueError: the description is none of a report encoder, or of another one than the weights.
+    """
+    values = {k: v for k, v in described["config"].items() if k not in FOREIGN}
+    kind = values.pop("model_type")
+    if kind not in RESTORED:
+        raise ValueError(f"model type {kind!r}; there are: {', '.join(RESTORED)}")
+    config = AutoConfig.for_model(kind, **values)
+    # A layer has several tensors.
+    if config.num_hidden_layers > len(weights):
+        raise ValueError(f"{config.num_hidden_layers} layers")
+
+    def made() -> TextEncoder:
+        body = AutoModel.from_config(config, trust_remote_code=False)
+        return TextEncoder(body, pool="cls" if described["pool"] == "cls" else "mean")
+
+    # First without memory: what a file describes must not be larger than what it holds.
+    with torch.device("meta"):
+        wanted = made().state_dict()
+    odd = set(wanted) ^ set(weights)
+    odd |= {k for k in set(wanted) & set(weights) if wanted[k].shape != weights[k].shape}
+    if odd:
+        raise ValueError(f"weights of another form: {sorted(odd)[:3]}")
+    encoder = made()
+    encoder.load_state_dict(dict(weights))
+    return encoder

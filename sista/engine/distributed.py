@@ -4,6 +4,7 @@ Each process embeds its share of the contrastive batch, then every process compu
 So any objective sees all negatives, and needs no distributed form of its own.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,12 +84,18 @@ class Ranks:
         return bool(box[0])
 
     def from_first(self, value: T) -> T:
-        """Return the value that the first process has."""
+        """Return the value that the first process has: None, numbers and texts by their names."""
         if self.count == 1:
             return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0, group=self.host)
-        return box[0]
+        # As JSON, which keeps a number's bits: torch would send a pickle.
+        text = json.dumps(value).encode()
+        size = torch.tensor([len(text)])
+        dist.broadcast(size, src=0, group=self.host)
+        # What the others have is overwritten.
+        data = torch.frombuffer(bytearray(text.ljust(int(size))[: int(size)]), dtype=torch.uint8)
+        dist.broadcast(data, src=0, group=self.host)
+        told: T = json.loads(data.numpy().tobytes())
+        return told
 
 
 @contextmanager
@@ -165,9 +172,9 @@ class SynchronisedNorm(nn.BatchNorm2d):
         return out.to(images.dtype)
 
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
+        assert self.running_mean is not None  # noqa: S101 (tells mypy)
+        assert self.running_var is not None  # noqa: S101 (tells mypy)
+        assert self.num_batches_tracked is not None  # noqa: S101 (tells mypy)
         self.num_batches_tracked.add_(1)
         share = 0.1 if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, share)

@@ -109,7 +109,8 @@ class Trainer:
                 self._train_epoch(train, labels, epoch, Saving(state, signals, save_every))
                 self._end_epoch(epoch, self._steps(train), self._validated(val, val_labels), state)
                 self._stop_where_asked(state, signals)
-        if self.budget.patience and self.ranks.first:
+        # Without any finite loss no epoch was kept as the best one.
+        if self.budget.patience and self.ranks.first and math.isfinite(self.progress.best):
             state.take_best(self.device)
         return self.progress.log
 
@@ -213,7 +214,7 @@ class Trainer:
             # First the weights, then the state: killed between the two, the epoch is trained again
             # and writes the same weights.
             if self.budget.patience and better:
-                state.keep_best("model", "objective")
+                state.keep_best()
             state.save(progress)
 
     def _stop_where_asked(self, state: StateFile, signals: StopSignals) -> None:

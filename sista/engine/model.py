@@ -119,7 +119,7 @@ class PretrainModel(nn.Module):
         return e
 
     def _report(self, e: Embedded, features: ImageFeatures, batch: Batch) -> Embedded:
-        assert self.text is not None
+        assert self.text is not None  # noqa: S101 (tells mypy)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.needs.freeze_text):
             attention = self.needs.attention
             text = self.text(batch.ids, batch.length, batch.chunks, attention=attention)

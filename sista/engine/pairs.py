@@ -87,7 +87,7 @@ def load_pairs(corpus: Corpus, *, subset: str, size: int, text: bool, limit: int
     frame = frame.head(limit) if limit else frame
     if frame.empty:
         raise UserError(f"{corpus.manifest}: no {subset} study{' with a report' if text else ''}")
-    return pairs_of(frame, meta, corpus.manifest.with_name(meta["images"]), size)
+    return pairs_of(frame, meta, corpus.images, size)
 
 
 def pairs_of(frame: pd.DataFrame, meta: Mapping[str, Any], container: Path, size: int) -> Pairs:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from sista import registry
 from sista.encoders.checkpoint import load_image_encoder, load_state
-from sista.encoders.text import SMALL, TextEncoder, load_pretrained, small_bert
+from sista.encoders.text import SMALL, TextEncoder, from_architecture, small_bert
 from sista.engine.batches import Batch, token_batch
 from sista.engine.interface import Embedded, Objective
 from sista.engine.model import PretrainModel
@@ -96,7 +96,9 @@ def restore(path: Path, device: torch.device | None = None) -> Restored:
     objective: Objective = registry.find("methods", metadata["method"])(**metadata["settings"])
     tokenizer = Tokenizer.from_str(metadata["tokenizer"])
     # Of no labels: nobody asks a restored model for finding logits.
-    model = PretrainModel(image, _text(image.spec.text, tokenizer, metadata), objective.needs, 0)
+    model = PretrainModel(
+        image, _text(path, image.spec.text, tokenizer, metadata), objective.needs, 0
+    )
     for name, module in model.named_children():
         if name not in ("image", "classifier"):
             module.load_state_dict(load_state(path, name))
@@ -109,10 +111,20 @@ def restore(path: Path, device: torch.device | None = None) -> Restored:
     return Restored(model.eval(), objective.eval(), tokenizer, metadata)
 
 
-def _text(name: str, tokenizer: Tokenizer, metadata: dict[str, Any]) -> TextEncoder:
-    if name != SMALL:
-        return load_pretrained(name)[0]
-    return small_bert(tokenizer.get_vocab_size(), find_budget(metadata["budget"]).tokens)
+def _text(path: Path, name: str, tokenizer: Tokenizer, metadata: dict[str, Any]) -> TextEncoder:
+    """Return the report encoder that a checkpoint describes; its name is not looked up anywhere."""
+    if name == SMALL:
+        return small_bert(tokenizer.get_vocab_size(), find_budget(metadata["budget"]).tokens)
+    described = metadata.get("text_encoder")
+    if described is None:
+        raise UserError(
+            f"{path}: does not describe its report encoder, since it is of an older version; "
+            "pre-train again"
+        )
+    try:
+        return from_architecture(described, load_state(path, "text"))
+    except Exception as error:  # models raise many kinds on what fits nothing
+        raise UserError(f"{path}: its report encoder cannot be built ({error})") from error
 
 
 def _joined(parts: list[torch.Tensor | None]) -> torch.Tensor | None:

@@ -8,22 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sista.files import atomic
-
-
-class Stateful(Protocol):
-    """What has a state: modules, optimisers, scalers."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
-        """Take over a state."""
+from sista.errors import UserError
+from sista.runs.saved_state import Stateful, read_state, write_state
 
 
 @dataclass
@@ -68,39 +59,30 @@ class StateFile:
         """Write how far the run has come, atomically."""
         # One tensor a part, not one a step: an epoch may have thousands of steps.
         facts = {**vars(progress), "history": _columns(progress.history)}
-        self._write(self.path, facts, list(self.parts))
+        write_state(self.path, self.identity, facts, self.parts)
 
     def load(self, device: torch.device) -> Progress:
         """Take the state over and return how far it was; a fresh start where there is none."""
-        facts = self._read(self.path, device)
-        if facts is None:
-            return Progress()
-        return Progress(**{**facts, "history": _rows(facts["history"])})
+        return read_state(self.path, self.identity, self.parts, device, _progress) or Progress()
 
-    def keep_best(self, *names: str) -> None:
-        """Write the weights of these parts as the best ones."""
-        self._write(self.best, {}, names)
+    def keep_best(self) -> None:
+        """Write the weights of all modules as the best ones."""
+        write_state(self.best, self.identity, {}, self._modules())
 
     def take_best(self, device: torch.device) -> None:
-        """Take the best weights over, where there are any."""
-        self._read(self.best, device)
+        """Take the best weights over.
 
-    def _write(self, path: Path, facts: dict[str, Any], names: list[str] | tuple[str, ...]) -> None:
-        states = {name: self.parts[name].state_dict() for name in names}
-        with atomic(path) as temporary:
-            torch.save({"identity": self.identity, "facts": facts, "states": states}, temporary)
+        Raises:
+            UserError: they are not there any more, or not those of this run.
+        """
+        if read_state(self.best, self.identity, self._modules(), device, bool) is None:
+            raise UserError(
+                f"{self.best}: the weights of the best epoch are gone or damaged; delete "
+                f"{self.path} and run again"
+            )
 
-    def _read(self, path: Path, device: torch.device) -> dict[str, Any] | None:
-        if not path.is_file():
-            return None
-        # Tensors and plain values only: a state file never runs code.
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        if state["identity"] != self.identity:
-            return None
-        for name, value in state["states"].items():
-            self.parts[name].load_state_dict(value)
-        facts: dict[str, Any] = state["facts"]
-        return facts
+    def _modules(self) -> dict[str, Stateful]:
+        return {name: part for name, part in self.parts.items() if isinstance(part, nn.Module)}
 
 
 def discard(path: Path) -> None:
@@ -167,6 +149,20 @@ def means(history: list[dict[str, Tensor]]) -> dict[str, float]:
 
 def _best(path: Path) -> Path:
     return path.with_suffix(f".best{path.suffix}")
+
+
+def _progress(facts: dict[str, Any]) -> Progress:
+    """Return the facts of a state as progress; refuse what is none."""
+    progress = Progress(**{**facts, "history": _rows(facts["history"])})
+    fresh = vars(Progress())
+    if any(type(value) is not type(fresh[name]) for name, value in vars(progress).items()):
+        raise TypeError("not the types of progress")
+    if min(progress.epoch, progress.step, progress.stale) < 0:
+        raise ValueError("fewer than no steps")
+    # A run that starts anew has no step, and its epoch has none either.
+    if len(progress.history) != progress.step or len(progress.log) != progress.epoch:
+        raise ValueError("not as many entries as steps and epochs")
+    return progress
 
 
 def _columns(history: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from sista.errors import UserError, shown
+from sista.errors import UserError, check_word, shown
 from sista.files import reading
 
 BASE = "base"
@@ -21,15 +21,20 @@ def read_grid(path: Path | str) -> tuple[dict[str, Any], list[Path]]:
     whole. A base may have a base.
 
     Args:
-        path: of the grid; a base is named relative to the file that names it.
+        path: of the grid; a base is named relative to the file that names it, and lies in
+            the folder of the grid or in the current one.
 
     Raises:
-        UserError: a file is missing or not a YAML mapping, or bases go round in a circle.
+        UserError: a file is missing, not a YAML mapping, outside of these folders or its name is no
+            word, or bases go round in a circle.
     """
     files: list[Path] = []
     values: dict[str, Any] = {}
     current = Path(path)
+    roots = [folder.resolve() for folder in (current.parent, Path())]
     while True:
+        # Results are named by it.
+        check_word(f"{current}: the name of a grid", current.stem)
         read = _mapping(current, files)
         files.append(current)
         values = {**read, **values}
@@ -39,6 +44,8 @@ def read_grid(path: Path | str) -> tuple[dict[str, Any], list[Path]]:
         if not isinstance(base, str) or not base or "\0" in base:
             raise UserError(f"{current}: base must be the path of a grid, not {shown(base)}")
         current = current.parent / base
+        if not any(current.resolve().is_relative_to(root) for root in roots):
+            raise UserError(f"{files[-1]}: its base {base!r} lies outside of the grid's folder")
         if current.resolve() in {file.resolve() for file in files}:
             way = " → ".join(file.as_posix() for file in [*files, current])
             raise UserError(f"{path}: its bases go round in a circle: {way}")
@@ -57,7 +64,7 @@ def _mapping(path: Path, children: list[Path]) -> dict[str, Any]:
             raise UserError(f"{asked}: more than {MOST_BYTES >> 10} KiB; that is no grid")
         text = path.read_text(encoding="utf-8-sig")
         try:
-            values = yaml.load(text, Loader=_PlainLoader)
+            values = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 (a SafeLoader)
         except yaml.YAMLError as error:
             raise UserError(f"{asked}: not valid YAML: {error}") from error
         except ValueError as error:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sista import registry
 from sista.encoders.specs import encoder_spec
-from sista.errors import MAX_SEED, MAX_THREADS, UserError, check_limit, shown
+from sista.errors import MAX_SEED, MAX_THREADS, UserError, check_limit, check_word, shown
 from sista.grid.budgets import find_budget
 from sista.grid.file import BASE, read_grid
 from sista.grid.runs import AdaptRun, PretrainRun
@@ -248,6 +248,7 @@ def check_dataset(reference: str) -> None:
 
 
 def _check_variant(variant: str, given: dict[str, Any]) -> None:
+    check_word("variants", variant)
     method, settings = _method(variant, given)
     try:
         if not isinstance(given.get("control", False), bool):

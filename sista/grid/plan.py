@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from sista import registry
@@ -24,6 +23,7 @@ PREPARED = (
     "manifest.vocabulary.json",
     "manifest.regions.parquet",
 )
+CELLS = ("draws", "fractions")
 STAGES = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
 
 
@@ -117,13 +117,15 @@ def subsets(folder: str, grid: Grid, head: str) -> dict[str, list[int]]:
         grid: what is wanted.
         head: word of the head.
     """
+    record = Path(folder) / "run.json"
     try:
-        run = json.loads((Path(folder) / "run.json").read_text())["run"]
-        there = {name: [n for n in run[name] if type(n) is int] for name in ("draws", "fractions")}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        there = {}
-    wanted = dict(zip(("draws", "fractions"), grid.cells(head), strict=True))
-    return {name: sorted({*asked, *there.get(name, [])}) for name, asked in wanted.items()}
+        # A pipe of that name would stop the plan.
+        made = json.loads(record.read_text())["run"] if record.is_file() else {}
+        there = {name: [n for n in made.get(name, ()) if type(n) is int] for name in CELLS}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        there = {name: [] for name in CELLS}
+    wanted = zip(CELLS, grid.cells(head), strict=True)
+    return {name: sorted({*asked, *there[name]}) for name, asked in wanted}
 
 
 def workers(dataset: str) -> int:
@@ -140,14 +142,17 @@ def workers(dataset: str) -> int:
     return min(8, max(1, PRESETS[origin].studies.get(name, 0) // 100))
 
 
-def options(**values: Any) -> str:
-    """Return options of a command line, quoted for the shell; a list is several words."""
-    # Settings are JSON, with quotes and blanks that the shell would take for its own.
+def options(**values: Any) -> list[str]:
+    """Return options as words of a command line; a list is several words.
+
+    A rule's command quotes each (`:q`): settings are JSON, whose quotes and blanks the shell would
+    take for its own.
+    """
     words = []
     for name, value in values.items():
         many = value if isinstance(value, list | tuple) else [value]
-        words += [f"--{name}", *(quote(str(each)) for each in many)]
-    return " ".join(words)
+        words += [f"--{name}", *(str(each) for each in many)]
+    return words
 
 
 def deleted(targets: Mapping[str, list[str]]) -> list[str]:

@@ -3,7 +3,6 @@
 import pickle
 import warnings
 import zipfile
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,78 +19,15 @@ MAX_BYTES = 16 << 30
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 REMEDY = (
     "if you trust where it comes from, load it once in a container, save only its weights with "
-    "safetensors.torch.save_file and import that file"
-)
-
-
-class _Inert:
-    """Stands for a settings object of a checkpoint: takes whatever the pickle hands it, keeps none.
-
-    The class that the pickle names is not imported.
-    """
-
-    def __new__(cls, *_arguments: object, **_keywords: object) -> "_Inert":
-        return super().__new__(cls)
-
-    def __init__(self, *_arguments: object, **_keywords: object) -> None:
-        pass
-
-    def __setstate__(self, _state: object) -> None:
-        pass
-
-
-class _InertMapping:
-    """The same for classes that the pickle fills key by key, which torch allows in few types."""
-
-    def __new__(cls, *_arguments: object, **_keywords: object) -> Any:
-        return OrderedDict()
-
-
-# Kinds of settings, paths and scores that Lightning, MAE and OmegaConf put beside the weights.
-_INERT = (
-    "argparse.Namespace",
-    "builtins.dict",
-    "builtins.list",
-    "builtins.float",
-    "builtins.int",
-    "builtins.str",
-    "builtins.bool",
-    "builtins.object",
-    "collections.deque",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    "numpy.dtype",
-    "omegaconf.base.ContainerMetadata",
-    "omegaconf.base.Metadata",
-    "omegaconf.base.SCMode",
-    "omegaconf.dictconfig.DictConfig",
-    "omegaconf.listconfig.ListConfig",
-    "omegaconf.nodes.AnyNode",
-    "omegaconf.nodes.BooleanNode",
-    "omegaconf.nodes.FloatNode",
-    "omegaconf.nodes.IntegerNode",
-    "omegaconf.nodes.StringNode",
-    "pathlib.PosixPath",
-    "pathlib.WindowsPath",
-    "pathlib._local.PosixPath",  # as Python 3.13 names it
-    "pathlib._local.WindowsPath",
-    "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
-    "pytorch_lightning.callbacks.lr_monitor.LearningRateMonitor",
-    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
-    "typing.Any",
-)
-_INERT_MAPPINGS = (
-    "collections.defaultdict",
-    "lightning_fabric.utilities.data.AttributeDict",
-    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "safetensors.torch.save_file(state_dict, FILE) and import that file"
 )
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a weights file by key, without wrappers and without `module.`.
 
-    safetensors, or a file of `torch.save` read with `weights_only`: a pickle may only make
-    tensors, containers and the inert stand-ins of a fixed list of settings classes.
+    safetensors, or a file of `torch.save` read with `weights_only` and without any further class:
+    settings objects that training code has put beside the weights are refused too.
 
     Raises:
         UserError: there is no such file, it is too large, of another format, damaged, or asks for
@@ -163,10 +99,11 @@ def _is_data(name: str) -> bool:
 
 
 def _read_pickle(path: Path) -> Any:
-    allowed: list[Any] = [(_named(_Inert), name) for name in _INERT]
-    allowed += [(_named(_InertMapping), name) for name in _INERT_MAPPINGS]
+    # Another library of this process may have allowed its own classes.
+    if torch.serialization.get_safe_globals():
+        torch.serialization.clear_safe_globals()
     try:
-        with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+        with warnings.catch_warnings():
             # Of pickle protocols; what cannot be read ends in an error all the same.
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -182,11 +119,6 @@ def _read_pickle(path: Path) -> Any:
         raise UserError(f"{path}: damaged, or not a file of torch.save ({error})") from error
 
 
-def _named(base: type) -> type:
-    """Return a class of its own, so that two names of a pickle stay two classes."""
-    return type(base.__name__, (base,), {})
-
-
 def _wanted(path: Path) -> str:
     """Return what a pickle would have called, read without running it."""
     try:
@@ -194,8 +126,7 @@ def _wanted(path: Path) -> str:
     except Exception:
         # Only files of the zip format can be looked through; the caller then quotes the error.
         return ""
-    known = {*_INERT, *_INERT_MAPPINGS}
-    return ", ".join(sorted(name for name in called if name not in known)[:5])
+    return ", ".join(sorted(called)[:5])
 
 
 def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:

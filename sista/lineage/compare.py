@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from sista import tables
+from sista.errors import say
 
 # Differ between two equal runs, or name what they were made with.
 MADE_WITH = ("code_version", "lock_hash", "device")
@@ -30,19 +31,19 @@ def compare(a: Path, b: Path, *, shared: bool = False) -> None:
     for name in MADE_WITH:
         values = [", ".join(sorted(map(str, table[name].unique()))) for table in (first, second)]
         if values[0] != values[1]:
-            print(f"{name}: {values[0]} and {values[1]}")
+            say(f"{name}: {values[0]} and {values[1]}")
     differences = list(differing(first, second))
     if shared:
         alone = [line for line in differences if line.endswith(ALONE)]
         differences = [line for line in differences if not line.endswith(ALONE)]
-        print(f"{len(first)} and {len(second)} rows, {len(alone)} of them in one table only")
+        say(f"{len(first)} and {len(second)} rows, {len(alone)} of them in one table only")
     for line in differences[:50]:
-        print(line)
+        say(line)
     if len(differences) > 50:
-        print(f"... and {len(differences) - 50} more")
+        say(f"... and {len(differences) - 50} more")
     if differences:
         raise SystemExit(1)
-    print(f"{a} and {b}: equal values")
+    say(f"{a} and {b}: equal values")
 
 
 def differing(first: pd.DataFrame, second: pd.DataFrame) -> Iterator[str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sista import __version__
-from sista.errors import UserError
-from sista.files import write_json
+from sista.errors import UserError, say
+from sista.files import within, write_json
 from sista.grid.file import read_grid
 from sista.grid.grid import Grid
 from sista.runs.ancestry import Link, follow, resolve, walk
@@ -51,26 +51,44 @@ def crate(*, grid: Path, out: Path, results: Path = Path("results")) -> None:
         raise UserError(f"{page.parent}: has no record; run `sista report` again")
     if report.run.get("sheets") != "phantom":
         raise UserError(f"{page}: shows real films; run `sista report` again without --sheets all")
-    copied = dict(_copied(links, grid, page))
+    copied = dict(_copied(links, grid, page, results))
     for path, name in copied.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, out / name)
     title = compared.title or grid.stem
     write_json(out / METADATA, document(title, links, copied, report))
-    print(f"{out}: RO-Crate 1.1 with {len(copied)} files")
+    say(f"{out}: RO-Crate 1.1 with {len(copied)} files")
 
 
-def _copied(links: dict[Path, Link], grid: Path, page: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the files that are passed on and their names in the crate."""
+def _copied(
+    links: dict[Path, Link], grid: Path, page: Path, results: Path
+) -> Iterator[tuple[Path, str]]:
+    """Yield the files that are passed on and their names in the crate.
+
+    Of what the records name only files below the folder of results, with links followed.
+
+    Raises:
+        UserError: a record names another file for the page, or one that is not there.
+    """
     for file in read_grid(grid)[1]:
         yield file, f"grid/{file.name}"
     for name in links[page].record.outputs if links[page].record else ():  # type: ignore[union-attr]
-        yield page.parent / name, f"report/{name}"
+        file = within(page.parent, name)
+        if not file.is_file():
+            raise UserError(f"{file}: no regular file; run `sista report` again")
+        yield file, f"report/{name}"
     for path, link in links.items():
-        if path.parent.name == "score":
+        if path.parent == results / "score" and _own(path, results):
             yield path, f"score/{path.name}"
-        if link.record_path is not None:
-            yield link.record_path, f"records/{link.record_path.as_posix().lstrip('./')}"
+        if link.record_path is not None and _own(link.record_path, results):
+            name = link.record_path.relative_to(results).as_posix()
+            yield link.record_path, f"records/results/{name}"
+
+
+def _own(path: Path, results: Path) -> bool:
+    """Return whether a path is a file of the results, with links followed too."""
+    own = path.is_relative_to(results) and path.is_file()
+    return own and path.resolve().is_relative_to(results.resolve())
 
 
 def document(

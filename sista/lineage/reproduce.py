@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from sista import tables
-from sista.errors import UserError
+from sista.errors import UserError, check_word, say
 from sista.grid import plan
 from sista.grid.grid import Grid
 from sista.lineage.address import Address, find
@@ -61,7 +61,7 @@ def reproduce(
         new_scores = _run(one, files, run_folder, cores or os.cpu_count() or 1)
         again, meta = tables.read(new_scores, "scores")
     same, why = same_kind(address, {"hosts": meta.get("hosts")}, again.iloc[0].to_dict())
-    print(f"{scores}: {address.text}\n{why}")
+    say(f"{scores}: {address.text}\n{why}")
     worst = _compare(address, again, 0.0 if same and tolerance is None else tolerance)
     if worst:
         raise SystemExit(1)
@@ -168,7 +168,7 @@ def _run(grid: Mapping[str, Any], files: Iterable[Path], folder: Path, cores: in
     copy_project(folder, files)
     (folder / f"{NAME}.yaml").write_text(yaml.safe_dump(dict(grid), sort_keys=False))
     command = ["snakemake", "--cores", str(cores), "--quiet", "host", "reason", "--config"]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 (no shell; checked words)
         [*command, f"grid={NAME}.yaml", "--", "score_all"],
         cwd=folder,
         env=environment(),
@@ -213,6 +213,8 @@ def same_code(row: Mapping[Any, Any]) -> bool:
     version = str(row["code_version"])
     if version == provenance.code_version():
         return True
+    # git would take a leading dash for an option, and some of those write files.
+    check_word("code_version", version)
     files = [
         *plan.code("fetch", datasets=row["corpus"]),
         *plan.code("fetch", datasets=row["dataset"]),
@@ -225,7 +227,8 @@ def same_code(row: Mapping[Any, Any]) -> bool:
     # Exits with 1 where a file differs, with 128 where git does not know the commit.
     command = ["git", "-C", str(provenance.ROOT), "diff", "--quiet", version, "--"]
     try:
-        return subprocess.run([*command, *files], capture_output=True).returncode == 0
+        done = subprocess.run([*command, *files], capture_output=True)  # noqa: S603 (as above)
+        return done.returncode == 0
     except OSError:
         return False
 
@@ -250,6 +253,6 @@ def _compare(address: Address, again: Any, tolerance: float | None) -> list[str]
         both_missing = value != value and old["value"] != old["value"]
         good = both_missing or abs(value - old["value"]) <= allowed
         text = f"draw {old['draw']}, seed {old['seed']}: {old['value']!r} and now {value!r}"
-        print(f"{'ok ' if good else 'NOT'} {text} (allowed {allowed:.4f})")
+        say(f"{'ok ' if good else 'NOT'} {text} (allowed {allowed:.4f})")
         wrong += [] if good else [text]
     return wrong

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from sista.errors import say
 from sista.lineage.address import find
-from sista.runs.ancestry import Link, follow, hash_of
+from sista.runs.ancestry import Link, follow, hash_of, result_path
 
 
 def trace(
@@ -26,17 +27,17 @@ def trace(
         results: folder of all results.
     """
     address = find(table, row, column, head)
-    print(f"{table}: {address.text}")
-    print(f"scores      {address.scores}  sha256 {hash_of(address.scores)}")
+    say(f"{table}: {address.text}")
+    say(f"scores      {address.scores}  sha256 {hash_of(address.scores)}")
     for predictions, part in address.rows.groupby("predictions", sort=False):
         for one in part.to_dict("records"):
-            print(f"  value     {one['value']!r}  draw {one['draw']}, seed {one['seed']}")
+            say(f"  value     {one['value']!r}  draw {one['draw']}, seed {one['seed']}")
         first = part.iloc[0]
-        print(
+        say(
             f"  made by   code {first['code_version']}, lock {first['lock_hash']}, settings "
             f"{first['settings_hash']}, split {first['split_hash']}"
         )
-        path = results / Path(str(predictions)).relative_to("results")
+        path = result_path(str(predictions), results)
         _print(follow(path), 1, str(first["predictions_sha256"]), set())
 
 
@@ -47,19 +48,19 @@ def _print(link: Link, depth: int, expected: str | None, seen: set[Path]) -> Non
     if expected and link.sha256 and link.sha256 != expected:
         state = "made again since"
     indent = "  " * depth
-    print(f"{indent}{link.path}\n{indent}  sha256 {known}  ({state})")
+    say(f"{indent}{link.path}\n{indent}  sha256 {known}  ({state})")
     record = link.record
     # A file that several runs read is followed once.
     if record is None or link.path in seen:
         return
     seen.add(link.path)
     told = f"by {record.stage}, {record.started:%Y-%m-%d %H:%M} UTC, code {record.code_version}"
-    print(f"{indent}  {told}, lock {record.lock_hash}, {record.wall_s:.1f} s: {link.record_path}")
+    say(f"{indent}  {told}, lock {record.lock_hash}, {record.wall_s:.1f} s: {link.record_path}")
     if record.seeds:
-        print(f"{indent}  seeds {', '.join(f'{k}: {v}' for k, v in record.seeds.items())}")
+        say(f"{indent}  seeds {', '.join(f'{k}: {v}' for k, v in record.seeds.items())}")
     if record.stage == "fetch":
         facts = record.facts
-        print(
+        say(
             f"{indent}  raw data {record.run['dataset']}, release {facts['release']}, "
             f"{facts['n']} files\n{indent}  raw sha256 {facts['raw_sha256']}"
         )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sista import registry, tables
 from sista.datasets._card import Dataset
-from sista.errors import UserError
-from sista.files import LEFTOVER, sha256
+from sista.errors import UserError, say
+from sista.files import LEFTOVER, sha256, within
 from sista.runs.ancestry import hash_of, resolve
 from sista.runs.progress import track
 from sista.runs.record import AGAIN, Record, read_record, record_of
@@ -54,8 +54,8 @@ def verify(*, results: Path = Path("results"), raw: bool = False) -> None:
         raise UserError(f"{results}: holds no record of a run, so there is nothing to verify")
     findings = list(check(results, records, raw))
     for each in findings:
-        print(f"{each.kind}: {each.path}: {each.text}\n    remedy: {each.remedy}")
-    print(f"{results}: {len(records)} records checked, {len(findings)} findings")
+        say(f"{each.kind}: {each.path}: {each.text}\n    remedy: {each.remedy}")
+    say(f"{results}: {len(records)} records checked, {len(findings)} findings")
     if findings:
         raise SystemExit(1)
 
@@ -147,7 +147,11 @@ def _raw(path: Path, record: Record, results: Path, everything: bool) -> Iterato
         yield Finding("altered", with_times, str(error), "delete it")
         return
     for row in listed.to_dict("records"):
-        file = root / str(row["path"])
+        try:
+            file = within(root, str(row["path"]))
+        except UserError as error:
+            yield Finding("raw data", listing, str(error), again)
+            continue
         if not file.is_file():
             yield Finding("raw data", file, "is gone", again)
             continue

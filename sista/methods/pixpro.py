@@ -38,7 +38,7 @@ class _PixPro(Objective):
 
     def after_step(self, model: nn.Module, progress: float) -> None:
         """Move the momentum encoder; the momentum grows to 1 along a cosine."""
-        assert isinstance(model, PretrainModel)
+        assert isinstance(model, PretrainModel)  # noqa: S101 (tells mypy)
         momentum = 1 - (1 - self.momentum) * (math.cos(math.pi * progress) + 1) / 2
         model.target.follow(model.image, model.pixel_head, momentum)
 

@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sista.errors import printable
 from sista.grid.grid import Grid
 from sista.monitor.survey import STATES, Job, last_line, seconds_left, survey
 from sista.runs.options import Seconds
@@ -80,12 +81,16 @@ def line(jobs: list[Job], with_time: bool = True) -> str:
     running = [job for job in jobs if job.state == "running"]
     names = ", ".join(_name(job) for job in running[:3])
     text = " · ".join(parts) + (f" · now: {names}" if names else "")
-    return f"{text} · left: {_left(list(seconds_left(jobs).values()))}" if with_time else text
+    return printable(
+        f"{text} · left: {_left(list(seconds_left(jobs).values()))}" if with_time else text
+    )
 
 
 def view(jobs: list[Job], title: str) -> Group:
     """Return counts by stage with the time left, then what runs and what failed."""
-    table = Table("stage", *STATES, "left", title=title, title_justify="left", box=None)
+    table = Table(
+        "stage", *STATES, "left", title=Text(printable(title)), title_justify="left", box=None
+    )
     left = seconds_left(jobs)
     for stage, seconds in left.items():
         own = [job for job in jobs if job.stage == stage]
@@ -97,14 +102,14 @@ def view(jobs: list[Job], title: str) -> Group:
         for job in own[:SHOWN]:
             time_text = f" {_duration(job.seconds)}" if job.seconds is not None else ""
             tail = last_line(job.log)
-            lines.append(Text(f"{state}: {_name(job)}{time_text} · {tail}", style=style))
+            lines.append(Text(printable(f"{state}: {_name(job)}{time_text} · {tail}"), style=style))
             if state == "failed":
-                lines.append(Text(f"    log: {job.log}"))
+                lines.append(Text(printable(f"    log: {job.log}")))
         if len(own) > SHOWN:
             lines.append(Text(f"... and {len(own) - SHOWN} more {state}"))
     first = next((job for job in jobs if job.state == "to do"), None)
     if first is not None:
-        lines.append(Text(f"next to do: {first.path}"))
+        lines.append(Text(printable(f"next to do: {first.path}")))
     return Group(table, *lines)
 
 

@@ -1,6 +1,5 @@
 """The state of every job of a grid, from what lies in `results`; asks no scheduler."""
 
-import json
 import math
 import time
 from collections import defaultdict
@@ -9,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sista.errors import UserError
+from sista.files import read_json, regular
 from sista.grid import plan
 from sista.grid.grid import Grid
 from sista.runs.heartbeat import state_of
@@ -74,9 +75,9 @@ def _job(stage: str, path: Path, kind: tuple[str, ...]) -> Job:
 def _seconds(stage: str, path: Path) -> float | None:
     beside = path.with_name(f"{path.stem}.run.json" if stage == "score" else "run.json")
     try:
-        record = json.loads(beside.read_text())
+        record = read_json(beside)
         seconds = float(record["wall_s"]) + float(record["startup_s"])
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (UserError, ValueError, KeyError, TypeError, OverflowError):
         return None
     return seconds if 0 <= seconds < math.inf else None
 
@@ -117,10 +118,10 @@ def last_line(log: Path) -> str:
 
 def _tail(log: Path) -> Iterator[str]:
     try:
-        with log.open("rb") as stream:
+        with regular(log).open("rb") as stream:
             stream.seek(max(0, log.stat().st_size - TAIL_BYTES))
             text = stream.read().decode(errors="replace")
-    except OSError:
+    except (OSError, UserError):
         return
     # A progress bar returns to the start of its line instead of ending it.
     for line in text.replace("\r", "\n").splitlines():

@@ -1,9 +1,8 @@
 """One head trained on mmengine's Runner: by iterations, or by epochs with early stopping."""
 
-import copy
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,18 +10,21 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
-from mmengine.hooks import CheckpointHook, Hook, ParamSchedulerHook
-from mmengine.logging import HistoryBuffer, MessageHub, MMLogger
+from mmengine.hooks import Hook, ParamSchedulerHook
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.optim import CosineAnnealingLR, OptimWrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 
+from sista.files import digest
+from sista.openmmlab.hooks import EarlyStopping, KeptState
 from sista.openmmlab.loading import quiet
 from sista.protocols._base import Settings
 
 Batch = dict[str, Any]
+STATE = "state.safetensors"
 
 
 @dataclass
@@ -113,70 +115,16 @@ class LeanRunner(Runner):  # type: ignore[misc]
     def dump_config(self) -> None:
         """Write nothing."""
 
+    def load_or_resume(self) -> None:
+        """Go on from a state of ours; mmengine's checkpoints, which are pickles, are not read."""
+        for hook in self.hooks:
+            if isinstance(hook, KeptState):
+                hook.take_over(self)
+
     def forget(self) -> None:
         """Drop the run from mmengine's global tables."""
         for kept in (MMLogger, MessageHub, DefaultScope):
             kept._instance_dict.pop(self._experiment_name, None)
-
-
-class EarlyStopping(Hook):  # type: ignore[misc]
-    """Judge every epoch on the validation split; stop without progress; end on the best weights.
-
-    The state and torch's random state travel in the Runner's checkpoints, so a resumed run gives
-    the same numbers.
-    """
-
-    priority = "NORMAL"
-
-    def __init__(self, judge: Callable[[nn.Module], float], patience: int) -> None:
-        self.judge = judge
-        self.patience = patience
-        self.state: dict[str, Any] = {"best": float("inf"), "waited": 0, "weights": None}
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Compare the value of this epoch (lower is better) with the best one."""
-        value = self.judge(runner.model)
-        if value < self.state["best"] or self.state["weights"] is None:
-            weights = copy.deepcopy(runner.model.state_dict())
-            self.state.update(best=value, waited=0, weights=weights)
-        else:
-            self.state["waited"] += 1
-        runner.train_loop.stop_training = self.state["waited"] >= self.patience
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Add what a resumed run needs for the same numbers."""
-        passes = runner.train_dataloader.passes
-        checkpoint["early_stopping"] = {
-            **self.state,
-            "random": torch.get_rng_state(),
-            "passes": passes,
-        }
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Take it up again."""
-        self.state = dict(checkpoint["early_stopping"])
-        torch.set_rng_state(self.state.pop("random"))
-        runner.train_dataloader.passes = self.state.pop("passes")
-        runner.train_loop.stop_training = self.state["waited"] >= self.patience
-
-    def after_train(self, runner: Runner) -> None:
-        """Load the best weights."""
-        if self.state["weights"] is not None:
-            runner.model.load_state_dict(self.state["weights"])
-
-
-def allow_resume() -> None:
-    """Let `torch.load` read the few classes in mmengine's checkpoints, with its safety on.
-
-    torch 2.6 and later refuse any class that is not listed; mmengine 0.10.7 stores its message
-    hub.
-    """
-    import numpy as np
-    from numpy._core import multiarray
-
-    arrays = (np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar)
-    types = (type(np.dtype(name)) for name in ("float64", "float32", "int64"))
-    torch.serialization.add_safe_globals([HistoryBuffer, *arrays, *types, getattr])
 
 
 def train_head(
@@ -197,8 +145,8 @@ def train_head(
         make: turns rows into a batch (`inputs`, `data_samples`).
         settings: of the protocol: optimiser and length.
         seed: of initial weights and order.
-        folder: for checkpoints of a training by epochs; resumed from if there is one, removed at
-            the end.
+        folder: for the state of a training by epochs; resumed from if there is one, removed at the
+            end.
         judge: validation value of the model, lower is better; needed for training by epochs.
     """
     by_epochs = settings.iterations is None
@@ -208,8 +156,11 @@ def train_head(
     if by_epochs:
         if judge is None:
             raise ValueError("training by epochs needs a judge")
-        allow_resume()
-        hooks += [EarlyStopping(judge, settings.patience), CheckpointHook(1, max_keep_ckpts=1)]
+        stopping = EarlyStopping(judge, settings.patience)
+        hooks += [
+            stopping,
+            KeptState(folder / STATE, _identity(model, rows, settings, seed), stopping),
+        ]
     with quiet():
         runner = _runner(model, batches, settings, hooks, seed, folder)
         try:
@@ -218,6 +169,12 @@ def train_head(
             runner.forget()
     shutil.rmtree(folder, ignore_errors=True)
     return model.eval()
+
+
+def _identity(model: BaseModel, rows: Sequence[int], settings: Settings, seed: int) -> str:
+    """Name what decides a training, as far as it is known here."""
+    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+    return digest([shapes, list(rows), asdict(settings), seed])
 
 
 def _runner(
@@ -249,7 +206,6 @@ def _runner(
         optim_wrapper=OptimWrapper(optimizer, clip_grad=clip),
         param_scheduler=schedule,
         custom_hooks=hooks,
-        resume=(folder / "last_checkpoint").is_file(),
         randomness={"seed": seed},
         experiment_name=str(folder),
         cfg=Config(),

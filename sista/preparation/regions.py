@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sista.files import reading
+from sista import tables
 
 # What the phantom leaves beside its raw layout; a test holds it against `sista.phantom.truth`.
 PHANTOM_TRUTH = "phantom_truth.parquet"
@@ -25,7 +25,7 @@ def read_regions(root: Path, images: "pd.Series[str]") -> pd.DataFrame:
     # The table exists all the same: a rule of the workflow has the same outputs for every data set.
     if not source.is_file():
         return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
-    with reading(source, "run fetch again"):
-        truth = pd.read_parquet(source, columns=["image_id", "finding", "mask"])
+    wanted = ["image_id", "finding", "mask"]
+    truth: pd.DataFrame = tables.columns_of(source, wanted, "run fetch again").to_pandas()
     truth = truth[truth["image_id"].isin(set(images))].rename(columns={"finding": "label"})
     return truth[list(COLUMNS)].reset_index(drop=True)

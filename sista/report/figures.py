@@ -26,6 +26,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
+    # A dollar sign in a word starts no formula.
+    "text.parse_math": False,
     "axes.titlesize": 10.5,
     "axes.spines.top": False,
     "axes.spines.right": False,

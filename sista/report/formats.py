@@ -7,31 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from sista.report.cells import NOT_AVAILABLE, Cell, TaskTable
+from sista.report.escaping import csv_text, latex_text, markdown_code, markdown_text
 from sista.report.runs import RUN_COLUMNS, RunRow
 from sista.report.templates import render
 from sista.tasks._base import find_task
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "·": r"$\cdot$",
-    "×": r"$\times$",
-    "–": "--",
-    "→": r"$\to$",
-    "≥": r"$\geq$",
-    "≤": r"$\leq$",
-    "<": r"$<$",
-    ">": r"$>$",
-}
 
 
 def to_csv(table: TaskTable) -> str:
@@ -43,16 +22,16 @@ def to_csv(table: TaskTable) -> str:
         head = f" {column.head}" if column.head else ""
         name = f"{column.protocol} {column.dataset}{head} {column.metric} {column.fraction}%"
         header += [name, f"{name} std"]
-    writer.writerow([*header, "notes"])
+    writer.writerow(map(csv_text, [*header, "notes"]))
     for block in table.blocks:
         for name, cells in block.rows.items():
-            line = [block.encoder, "+".join(block.heads), name]
+            line = [csv_text(text) for text in (block.encoder, "+".join(block.heads), name)]
             for column in table.columns:
                 cell = cells[column]
                 line += [_number(cell, cell.mean) or NOT_AVAILABLE, _number(cell, cell.std)]
             noted = [(column, cells[column].note) for column in table.columns]
             notes = [f"{c.dataset} {c.fraction}%: {note}" for c, note in noted if note]
-            writer.writerow([*line, "; ".join(notes)])
+            writer.writerow([*line, csv_text("; ".join(notes))])
     return stream.getvalue()
 
 
@@ -63,20 +42,22 @@ def _number(cell: Cell, value: float) -> str:
 
 def to_markdown(table: TaskTable) -> str:
     """Return a pipe table with aligned columns, the caption above and the footnotes below."""
-    header = ["Method", *(f"{c.group} {c.share}" for c in table.columns)]
+    header = ["Method", *(markdown_text(f"{c.group} {c.share}") for c in table.columns)]
     body: list[list[str]] = []
     for block in table.blocks:
-        body.append([f"*{block.title}*", *("" for _ in table.columns)])
+        body.append([f"*{markdown_text(block.title)}*", *("" for _ in table.columns)])
         for name, cells in block.rows.items():
-            body.append([f"`{name}`", *(_markdown(table, cells[c]) for c in table.columns)])
+            body.append([markdown_code(name), *(_markdown(table, cells[c]) for c in table.columns)])
     widths = [max(len(row[k]) for row in [header, *body]) for k in range(len(header))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [
         "| " + " | ".join(_pad(text, width, k) for k, (text, width) in enumerate(cells)) + " |"
         for cells in (list(zip(row, widths, strict=True)) for row in [header, rule, *body])
     ]
-    notes = [f"- {table.mark_of(note)}: {note}" for note in table.footnotes]
-    return "\n".join([table.caption, "", *lines, "", *notes, *([""] if notes else [])])
+    notes = [f"- {table.mark_of(note)}: {markdown_text(note)}" for note in table.footnotes]
+    return "\n".join(
+        [markdown_text(table.caption), "", *lines, "", *notes, *([""] if notes else [])]
+    )
 
 
 def _pad(text: str, width: int, column: int) -> str:
@@ -88,11 +69,6 @@ def _markdown(table: TaskTable, cell: Cell) -> str:
     return f"{text} ({table.mark(cell)})" if cell.note else text
 
 
-def latex_escape(text: str) -> str:
-    """Return text with all characters that LaTeX treats specially made literal."""
-    return "".join(_LATEX.get(character, character) for character in text)
-
-
 def to_latex(table: TaskTable) -> str:
     r"""Return a document with the table in booktabs style; it compiles by itself.
 
@@ -100,22 +76,22 @@ def to_latex(table: TaskTable) -> str:
     """
     groups = table.groups()
     width = len(table.columns)
-    head = " & ".join(rf"\multicolumn{{{n}}}{{c}}{{{latex_escape(g)}}}" for g, n in groups)
+    head = " & ".join(rf"\multicolumn{{{n}}}{{c}}{{{latex_text(g)}}}" for g, n in groups)
     # The first column is the method's.
     rules, start = [], 2
     for _, n in groups:
         rules.append(rf"\cmidrule(lr){{{start}-{start + n - 1}}}")
         start += n
-    fractions = " & ".join(latex_escape(c.share).replace(" ", r"\,") for c in table.columns)
+    fractions = " & ".join(latex_text(c.share).replace(" ", r"\,") for c in table.columns)
     lines = [rf"& {head} \\", " ".join(rules), rf"Method & {fractions} \\"]
     for block in table.blocks:
-        title = latex_escape(block.title)
+        title = latex_text(block.title)
         lines += [r"\midrule", rf"\multicolumn{{{width + 1}}}{{l}}{{\emph{{{title}}}}} \\"]
         for name, cells in block.rows.items():
             values = " & ".join(_latex(table, cells[column]) for column in table.columns)
-            lines.append(rf"\texttt{{{latex_escape(name)}}} & {values} \\")
+            lines.append(rf"\texttt{{{latex_text(name)}}} & {values} \\")
     notes = [
-        rf"\textsuperscript{{{table.mark_of(note)}}} {latex_escape(note)}."
+        rf"\textsuperscript{{{table.mark_of(note)}}} {latex_text(note)}."
         for note in table.footnotes
     ]
     return "\n".join(
@@ -127,8 +103,8 @@ def to_latex(table: TaskTable) -> str:
             r"\begin{document}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{latex_escape(table.caption)}}}",
-            rf"\label{{tab:{table.task}}}",
+            rf"\caption{{{latex_text(table.caption)}}}",
+            rf"\label{{tab:{find_task(table.task).word}}}",
             # Shrinks what is too wide and leaves the rest.
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{l{'r' * width}}}",
@@ -145,7 +121,7 @@ def to_latex(table: TaskTable) -> str:
 
 
 def _latex(table: TaskTable, cell: Cell) -> str:
-    text = latex_escape(cell.text)
+    text = latex_text(cell.text)
     text = rf"\textbf{{{text}}}" if cell.best else text
     return rf"{text}\textsuperscript{{{table.mark(cell)}}}" if cell.note else text
 

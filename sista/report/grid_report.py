@@ -11,6 +11,7 @@ from sista.grid.runs import AdaptRun
 from sista.report import figures, formats, page, sheets
 from sista.report.cells import run_anchor
 from sista.report.curves import learning_curves
+from sista.report.escaping import csv_frame
 from sista.report.main_tables import main_tables
 from sista.report.ranks import rank_figure, ranking
 from sista.report.runs import RUN_COLUMNS, run_rows
@@ -101,7 +102,7 @@ class Report:
                 with atomic(self.out / f"{task}.{suffix}") as temporary:
                     temporary.write_text(text)
         with atomic(self.out / "comparisons.csv") as temporary:
-            self.comparisons.to_csv(temporary, index=False, lineterminator="\n")
+            csv_frame(self.comparisons).to_csv(temporary, index=False, lineterminator="\n")
 
     def whole_page(self, title: str, grid: Path, settings: dict[str, Any]) -> str:
         """Draw the figures and return the page."""

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sista import tables
+from sista.errors import printable
 from sista.report.cells import TaskTable
 from sista.report.main_tables import main_tables
 
@@ -34,20 +35,21 @@ def print_tables(shown: Iterable[TaskTable], page: Path) -> None:
     for table in shown:
         console.print(_grid(table))
         for note in table.footnotes:
-            console.print(f"  {table.mark_of(note)}  {note}", style="dim", markup=False)
+            console.print(printable(f"  {table.mark_of(note)}  {note}"), style="dim", markup=False)
         console.print()
-    console.print(f"HTML report: {page}", soft_wrap=True, markup=False)
+    console.print(printable(f"HTML report: {page}"), soft_wrap=True, markup=False)
 
 
 def _grid(table: TaskTable) -> Table:
-    grid = Table(title=Text(table.caption), title_justify="left", title_style="")
+    grid = Table(title=Text(printable(table.caption)), title_justify="left", title_style="")
     # Long words go on in the next line: two heads that are cut may read the same.
     grid.add_column("Method", overflow="fold")
     for column in table.columns:
-        grid.add_column(f"{column.group} {column.share}", justify="right", overflow="fold")
+        head = Text(printable(f"{column.group} {column.share}"))
+        grid.add_column(head, justify="right", overflow="fold")
     for block in table.blocks:
         grid.add_section()
-        grid.add_row(Text(block.title, style="italic"))
+        grid.add_row(Text(printable(block.title), style="italic"))
         for name, cells in block.rows.items():
             texts = [
                 Text(
@@ -56,5 +58,5 @@ def _grid(table: TaskTable) -> Table:
                 )
                 for c in table.columns
             ]
-            grid.add_row(Text(name), *texts)
+            grid.add_row(Text(printable(name)), *texts)
     return grid

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from sista.report.cells import run_anchor
-from sista.runs.ancestry import below_of, raw_data
+from sista.runs.ancestry import below_of, raw_data, result_path
 
 RUN_COLUMNS = (
     "Variant",
@@ -53,18 +53,18 @@ def run_rows(scores: pd.DataFrame, results: Path = Path("results")) -> list[RunR
         values = [str(first[name]) for name in names]
         values += [f"{seconds:.1f}", peak, str(first["code_version"]), str(path)]
         values += [str(first["predictions_sha256"])[:12]]
-        sources = _made_from(results, Path(str(path)).relative_to("results"))
+        sources = _made_from(results, result_path(str(path), results))
         values += [sources.get(name, "") for name in ("encoder", "raw", "record")]
         listed.append(RunRow(run_anchor(str(path)), tuple(values)))
     return listed
 
 
-def _made_from(results: Path, predictions: Path) -> Mapping[str, str]:
+def _made_from(results: Path, path: Path) -> Mapping[str, str]:
     """Return hashes of the encoder and of the raw data, and the place of the record.
 
     The place is told from `results` on, wherever that folder is: a page may be passed on.
     """
-    link = below_of(results / predictions)
+    link = below_of(path)
     if link is None or link.record_path is None:
         return {}
     encoders = [each.sha256 or "" for each in link.below if each.path.suffix == ".safetensors"]

@@ -19,11 +19,14 @@ from sista.errors import UserError
 from sista.files import reading
 from sista.preparation.frame import Frame
 from sista.report.figures import STYLE
+from sista.runs.arrays import read_arrays
 from sista.runs.container import read_container
 from sista.tasks._base import Overlay, find_task
 
 PREFERRED = ("random_init", "clip", "sista", "supervised")
 IMAGES = 4
+# Of maps of a few films; they are packed.
+MOST_BYTES = 256 << 20
 WORDS = 5
 FILLERS = {"the", "and", "with", "for", "are", "was", "there", "has", "have", "been", "this"}
 
@@ -126,12 +129,13 @@ def word_sheet(path: Path) -> Figure | None:
     Raises:
         UserError: an array is missing or of a wrong shape.
     """
-    with reading(path, "pre-train again"), np.load(path, allow_pickle=False) as stored:
-        lacking = {"images", "words", "weights", "valid"} - set(stored.files)
-        if lacking:
-            raise UserError(f"{path}: lacks {', '.join(sorted(lacking))}; pre-train again")
-        images, words = stored["images"], stored["words"]
-        weights, valid = stored["weights"], stored["valid"]
+    with reading(path, "pre-train again"):
+        stored = read_arrays(path, MOST_BYTES)
+    lacking = {"images", "words", "weights", "valid"} - set(stored)
+    if lacking:
+        raise UserError(f"{path}: lacks {', '.join(sorted(lacking))}; pre-train again")
+    images, words = stored["images"], stored["words"]
+    weights, valid = stored["weights"], stored["valid"]
     if images.ndim == 4:
         images = images[:, 0]
     if words.shape != valid.shape or weights.shape[:2] != words.shape:

@@ -4,6 +4,14 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from sista.errors import printable
+
+
+def _readable(value: Any) -> Any:
+    """Return text without control characters; what a macro gives is a page's text already."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache
@@ -11,6 +19,7 @@ def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("sista.report", "html"),
         autoescape=True,
+        finalize=_readable,
         # A misspelt name is an error, not a gap in the page.
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,13 +1,16 @@
 """The chain of a result: from a file over the runs' records down to the hash of the raw data."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from sista.errors import UserError
-from sista.files import sha256
+from sista.files import sha256, within
 from sista.runs.record import FileFact, Record, read_record, record_of
+
+# Of the chain from a page down to the raw data, with room.
+LONGEST = 100
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,33 @@ def follow(path: Path, recorded: FileFact | None = None) -> Link:
     """Return a file with all that it was made from.
 
     Raises:
-        UserError: a record on the way cannot be read.
+        UserError: a record on the way cannot be read, or a file is made from itself.
     """
+    return _follow(path, recorded, {}, ())
+
+
+def _follow(
+    path: Path, recorded: FileFact | None, known: dict[Path, Link], way: tuple[Path, ...]
+) -> Link:
+    """Return a file with all that it was made from; each file's record is read once."""
+    if path in way or len(way) > LONGEST:
+        raise UserError(f"{path}: its records go round in a circle; delete it and run again")
+    if path in known:
+        return replace(known[path], recorded=recorded)
+    link = known[path] = _link(path, recorded, known, (*way, path))
+    return link
+
+
+def _link(
+    path: Path, recorded: FileFact | None, known: dict[Path, Link], way: tuple[Path, ...]
+) -> Link:
     beside = record_of(path)
     record = read_record(beside) if beside else None
     output = record.outputs.get(path.name) if record else None
     if beside is None or record is None or output is None:
         return Link(path, recorded, None, None, None, ())
-    below = [follow(resolve(beside, name), fact) for name, fact in record.inputs.items()]
+    inputs = ((resolve(beside, name), fact) for name, fact in record.inputs.items())
+    below = [_follow(source, fact, known, way) for source, fact in inputs]
     return Link(path, recorded, output, record, beside, tuple(below))
 
 
@@ -100,6 +122,22 @@ def raw_data(link: Link) -> dict[str, str]:
         if each.record is not None and each.record.stage == "fetch":
             hashes[str(each.record.run["dataset"])] = str(each.record.facts["raw_sha256"])
     return hashes
+
+
+def result_path(name: str, results: Path) -> Path:
+    """Return where a result lies that a table names from the project's root on.
+
+    Args:
+        name: `results/...`, as in a scores table.
+        results: folder of all results.
+
+    Raises:
+        UserError: the name leads elsewhere.
+    """
+    first, _, rest = name.partition("/")
+    if first != "results":
+        raise UserError(f"{name!r}: names no file in the folder of results")
+    return within(results, rest)
 
 
 def below_of(path: Path) -> Link | None:

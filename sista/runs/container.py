@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sista.errors import UserError
 from sista.files import reading
+from sista.runs.arrays import read_array
 
 AGAIN = "run prepare again"
 
@@ -22,7 +23,7 @@ def read_container(path: Path, last: int) -> NDArray[np.uint8]:
         UserError: it is missing, damaged, of another shape or too short.
     """
     with reading(path, AGAIN):
-        images: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+        images: NDArray[np.uint8] = read_array(path, "r")
     if images.ndim != 3 or images.dtype != np.uint8 or images.shape[1] != images.shape[2]:
         told = f"{images.dtype} of shape {images.shape}"
         raise UserError(f"{path}: {told} in place of square images of 8 bits; {AGAIN}")

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from sista.errors import UserError
+from sista.errors import UserError, printable
 from sista.files import read_json, write_json
 from sista.runs.energy import EnergyMeter
 
@@ -114,7 +114,7 @@ def _wait_for(out: Path) -> None:
             return
         told = f"{out}: {_waited_for(other, near)}"
         if told != said:
-            print(told, file=sys.stderr, flush=True)
+            print(printable(told), file=sys.stderr, flush=True)
             said = told
         time.sleep(WAIT_SECONDS if near else FAR_WAIT_SECONDS)
 

@@ -13,6 +13,12 @@ from sista.files import digest, sha256
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(ROOT), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 (no shell; fixed words)
+    return done.stdout.strip()
+
+
 @cache
 def code_version() -> str:
     """Return the git commit of the code; where files differ from it, a hash of the code follows.
@@ -21,13 +27,10 @@ def code_version() -> str:
     """
     try:
         # A copy without its own repository inside another one would get that one's commit.
-        top = ["git", "-C", str(ROOT), "rev-parse", "--show-toplevel"]
-        found = subprocess.run(top, capture_output=True, text=True, check=True).stdout.strip()
-        if Path(found).resolve() != ROOT:
+        if Path(_git("rev-parse", "--show-toplevel")).resolve() != ROOT:
             return f"unknown+{_content()}"
         # A fixed length: git's own choice grows with the repository.
-        run = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+"]
-        commit = subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
+        commit = _git("describe", "--always", "--abbrev=12", "--dirty=+")
     except (OSError, subprocess.CalledProcessError):
         commit = "unknown+"
     return f"{commit}{_content()}" if commit.endswith("+") else commit

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal, ParamSpec
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, ParamSpec
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from sista.errors import UserError, check_version, unwritable
 from sista.files import LEFTOVER, read_json, sha256, write_json
@@ -31,6 +31,14 @@ HASHED_BYTES = 2**30
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _below(names: dict[str, "FileFact"]) -> dict[str, "FileFact"]:
+    for name in names:
+        path = PurePosixPath(name)
+        if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in name:
+            raise ValueError(f"{name!r} lies outside of the record's folder")
+    return names
 
 
 class FileFact(_Strict):
@@ -60,7 +68,9 @@ class Record(_Strict):
     seeds: dict[str, int] = Field(description="every random stream by name")
     facts: dict[str, Any] = Field(description="what the stage found out, e.g. refused fractions")
     inputs: dict[str, FileFact] = Field(description="by path, relative to the record's folder")
-    outputs: dict[str, FileFact] = Field(description="by path, relative to the record's folder")
+    outputs: Annotated[dict[str, FileFact], AfterValidator(_below)] = Field(
+        description="by path, relative to the record's folder and below it"
+    )
     code_version: str = Field(description="git commit; + and a hash where files differ from it")
     lock_hash: str = Field(description="first 12 digits of the SHA-256 of the environment lock")
     host: Host

@@ -4,9 +4,6 @@ import fcntl
 import hashlib
 import json
 import os
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,15 +19,13 @@ from sista import registry, tables
 from sista.errors import UserError
 from sista.files import LEFTOVER, atomic, digest, sha256
 from sista.metrics.values import OVERALL, Value
+from sista.runs.arrays import read_arrays
 from sista.scoring.evaluate import evaluate
 from sista.tasks._base import find_task
 
 Floats = NDArray[np.float64]
 # What reading a damaged archive raises.
-DAMAGED = (
-    *(OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError),
-    *(struct.error, zipfile.BadZipFile, zlib.error),
-)
+DAMAGED = (OSError, ValueError, KeyError, TypeError)
 _KEPT = ("meta", "main", "values", "images")
 
 
@@ -201,11 +196,10 @@ def _held(folder: Path, how: int) -> Iterator[None]:
 def _load(path: Path, content: str) -> FileScores | None:
     """Return kept scores; None where there are none or the file is damaged, it is written anew."""
     try:
-        # With an open file: numpy leaves one open where it is no archive.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            known = json.loads(str(stored["scores"]))
-            names = {name: name.split(",") for name in stored.files if "," in name}
-            replicates = {(m, int(f), int(d)): stored[name] for name, (m, f, d) in names.items()}
+        stored = read_arrays(path)
+        known = json.loads(str(stored["scores"]))
+        names = {name: name.split(",") for name in stored if "," in name}
+        replicates = {(m, int(f), int(d)): stored[name] for name, (m, f, d) in names.items()}
         return FileScores(content, replicates=replicates, **known)
     except DAMAGED:
         return None

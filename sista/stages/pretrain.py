@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sista.engine.interface import Objective
 
 
-STATE = "resume.pt"
+STATE = "resume.safetensors"
 
 
 @dataclass(frozen=True)
@@ -205,6 +205,7 @@ def _train(
             _write_log([], job.out)
         return {"image": image}, learned
     # Text encoders and word statistics cost seconds to import; a control needs none.
+    from sista.encoders.text import SMALL, architecture
     from sista.engine.health import plateau
     from sista.engine.loop import Trainer
     from sista.engine.model import PretrainModel
@@ -229,6 +230,8 @@ def _train(
         _write_log(log, job.out)
         learned["plateau"], learned["plateau_left"], told = plateau(log, budget.epochs)
         print(f"{job.out}: {told}", file=sys.stderr)
+    if model.text is not None and spec.text != SMALL:
+        learned["text_encoder"] = architecture(model.text)
     learned["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None
     return learned_parts | {"objective": objective}, learned
 

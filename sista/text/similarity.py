@@ -35,7 +35,10 @@ def tfidf_vectors(
     chosen = [findings_text(r) for r in every] if text == "cleaned" else every
     # scikit-learn's own pattern drops words of one letter.
     vectoriser = TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", dtype=np.float32
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        token_pattern=r"(?u)\b\w+\b",  # noqa: S106 (a pattern)
+        dtype=np.float32,
     )
     if corpus is None:
         return vectoriser.fit_transform(chosen)

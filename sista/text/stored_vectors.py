@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 import warnings
-import zipfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +20,7 @@ from scipy import sparse
 
 from sista import registry
 from sista.files import atomic, sha256
+from sista.runs.arrays import read_arrays
 from sista.text.report_encoders import LABELS, RULE_LABELS, TFIDF, encode, looks_at
 from sista.text.similarity import Matrix, ReportText
 from sista.text.transformer import weights_hash
@@ -79,14 +79,17 @@ def _name(encoder: str, content: object) -> str:
 
 def _read(file: Path) -> Matrix | None:
     try:
-        with file.open("rb") as stream, np.load(stream) as stored:
-            if "rows" in stored:
-                return np.asarray(stored["rows"])
-            parts = tuple(stored[name] for name in ("data", "indices", "indptr"))
-            return sparse.csr_matrix(parts, shape=tuple(stored["shape"]))
+        stored = read_arrays(file)
+        if "rows" in stored:
+            return stored["rows"]
+        parts = tuple(stored[name] for name in ("data", "indices", "indptr"))
+        made = sparse.csr_matrix(parts, shape=tuple(stored["shape"]))
+        # What multiplies them believes the indices.
+        made.check_format(full_check=True)
+        return made
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError):
         # A broken file is written anew.
         return None
 

@@ -71,8 +71,8 @@ def transformer_vectors(word: str, texts: Sequence[str]) -> NDArray[np.float32]:
 
     name, pool = parse(word)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModel.from_pretrained(name, trust_remote_code=False).eval()
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        model = AutoModel.from_pretrained(name, weights_only=True, trust_remote_code=False).eval()
     except (OSError, ValueError) as error:
         raise UserError(
             f"report encoder {word!r} could not be loaded ({type(error).__name__}): take tfidf, "

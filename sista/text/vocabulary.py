@@ -22,7 +22,7 @@ from tokenizers import (
 )
 
 from sista.errors import UserError
-from sista.files import reading
+from sista.files import reading, within
 from sista.text.cleaning import sentence_ends
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -84,7 +84,7 @@ def train_vocabulary(texts: Sequence[str], size: int = 4000) -> Tokenizer:
 
 def bert_tokenizer(vocabulary: Mapping[str, int]) -> Tokenizer:
     """Return BERT's uncased tokenizer with a vocabulary: piece -> number."""
-    tokenizer = Tokenizer(models.WordPiece(dict(vocabulary), unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.WordPiece(dict(vocabulary), unk_token="[UNK]"))  # noqa: S106 (a token)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return with_special_tokens(tokenizer)
@@ -102,7 +102,7 @@ def load_vocabulary(manifest: Path, meta: Mapping[str, Any]) -> Tokenizer:
     """
     if "vocabulary" not in meta:
         raise UserError(f"{manifest}: names no vocabulary; run prepare again")
-    file = manifest.with_name(str(meta["vocabulary"]))
+    file = within(manifest.parent, str(meta["vocabulary"]))
     with reading(file, "run prepare again"):
         return Tokenizer.from_str(file.read_text(encoding="utf-8"))
 

@@ -42,7 +42,8 @@ def interpreter(base: Path) -> Iterator[Path]:
 def unpack_pip(folder: Path) -> str:
     """Unpack the pip that this CPython carries into a prefix and return its version."""
     wheel = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
-    zipfile.ZipFile(wheel).extractall(folder / "lib" / f"python{SHORT}" / "site-packages")
+    packages = folder / "lib" / f"python{SHORT}" / "site-packages"
+    zipfile.ZipFile(wheel).extractall(packages)  # noqa: S202 (it came with this Python)
     command = folder / "bin" / "pip"
     command.parent.mkdir()
     command.write_text(PIP)

@@ -49,10 +49,13 @@ def test_a_run_that_diverges_stops_and_saves_nothing_of_it(tmp_path, save_every)
 
     made.step = broken
     with pytest.raises(UserError, match=r"the loss became nan at step 4 \(epoch 2"):
-        made.fit(source, source, tmp_path / "resume.pt", "one", save_every)
+        made.fit(source, source, tmp_path / "resume.safetensors", "one", save_every)
     # The state is that of the last good step.
     again, _ = trainer("clip", "resnet")
-    assert again.state_file(tmp_path / "resume.pt", "one").load(torch.device("cpu")).epoch == 1
+    assert (
+        again.state_file(tmp_path / "resume.safetensors", "one").load(torch.device("cpu")).epoch
+        == 1
+    )
     assert all(p.isfinite().all() for p in again.model.parameters())
 
 

@@ -56,8 +56,8 @@ def assert_same_bits(one, other):
 def test_a_run_killed_at_any_step_ends_with_the_same_bits(tmp_path, stop_after):
     whole = fit(tmp_path / "whole.pt", "sista", "resnet")
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path / "resume.pt", "sista", "resnet", stop_after=stop_after)
-    resumed = fit(tmp_path / "resume.pt", "sista", "resnet")
+        fit(tmp_path / "resume.safetensors", "sista", "resnet", stop_after=stop_after)
+    resumed = fit(tmp_path / "resume.safetensors", "sista", "resnet")
     assert resumed[2] == STEPS - stop_after
     assert_same_bits(whole, resumed)
 
@@ -67,8 +67,8 @@ def test_every_method_resumes_in_the_middle_of_an_epoch(tmp_path, method):
     encoder = ("vit", "resnet")[METHODS.index(method) % 2]
     whole = fit(tmp_path / "whole.pt", method, encoder)
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path / "resume.pt", method, encoder, stop_after=4)
-    assert_same_bits(whole, fit(tmp_path / "resume.pt", method, encoder))
+        fit(tmp_path / "resume.safetensors", method, encoder, stop_after=4)
+    assert_same_bits(whole, fit(tmp_path / "resume.safetensors", method, encoder))
 
 
 @pytest.mark.parametrize(

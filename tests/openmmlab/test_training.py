@@ -8,7 +8,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import nn
 
-from sista.openmmlab.training import PassThrough, ShuffledBatches, train_head
+from sista.openmmlab.training import STATE, PassThrough, ShuffledBatches, train_head
 from sista.protocols._base import Settings
 
 DATA = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
@@ -112,7 +112,7 @@ def test_resumed_training_gives_the_same_bits(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train(BY_EPOCHS, tmp_path / "part", killed)
-    assert (tmp_path / "part" / "last_checkpoint").is_file()
+    assert (tmp_path / "part" / STATE).is_file()
     resumed = train(BY_EPOCHS, tmp_path / "part")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from sista.report import cells, formats
+from sista.report.escaping import latex_text
 from sista.scoring.main_rows import main_rows
 
 
@@ -59,7 +60,7 @@ def test_latex_words_are_escaped(table):
     [("a_b", r"a\_b"), ("5 %", r"5 \%"), ("a\\b", r"a\textbackslash{}b"), ("{x}", r"\{x\}")],
 )
 def test_latex_escape(plain, escaped):
-    assert formats.latex_escape(plain) == escaped
+    assert latex_text(plain) == escaped
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

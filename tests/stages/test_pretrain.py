@@ -56,10 +56,10 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch, encoder):
         patch.setattr(loop.Trainer, "step", killed)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "killed", manifest, split, **again)
-    assert {p.name for p in (tmp_path / "killed").iterdir()} == {"resume.pt"}
+    assert {p.name for p in (tmp_path / "killed").iterdir()} == {"resume.safetensors"}
     resumed = run(tmp_path / "killed", manifest, split, **again)
     assert sha256(whole) == sha256(resumed), f"killed after {last} steps"
-    assert not (tmp_path / "killed" / "resume.pt").exists()
+    assert not (tmp_path / "killed" / "resume.safetensors").exists()
 
 
 def test_early_stopping_leaves_no_state(tmp_path):
@@ -91,7 +91,7 @@ def test_a_process_that_is_told_to_stop_goes_on_from_there(tmp_path, number):
     out = tmp_path / "run" / "encoder.safetensors"
     line = (sys.executable, *command(out, *data))
     started = subprocess.Popen(line, cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL)
-    while not out.with_name("resume.pt").is_file():
+    while not out.with_name("resume.safetensors").is_file():
         assert started.poll() is None
         time.sleep(0.01)
     started.send_signal(number)
@@ -133,7 +133,7 @@ def test_the_state_of_other_settings_is_not_resumed(tmp_path, monkeypatch):
         patch.setattr(checkpoint, "save_checkpoint", full)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "other", manifest, split, settings='{"theta": 0.5, "w_sta": 0.0}')
-    assert (tmp_path / "other" / "resume.pt").is_file()
+    assert (tmp_path / "other" / "resume.safetensors").is_file()
     assert sha256(run(tmp_path / "other", manifest, split)) == sha256(whole)
 
 
@@ -143,7 +143,7 @@ def test_a_damaged_input_is_refused_at_once_and_its_state_is_not_resumed(
 ):
     manifest, split = corpus(tmp_path)
     whole = run(tmp_path / "whole", manifest, split)
-    state = tmp_path / "other" / "resume.pt"
+    state = tmp_path / "other" / "resume.safetensors"
     file = manifest.with_suffix(suffix)
     good = file.read_bytes()
     # A digit in the place of another: still a film, still a vocabulary.

@@ -45,6 +45,6 @@ rule adapt:
         "adapt {wildcards.variant} {wildcards.encoder} with {wildcards.head} to {wildcards.dataset},"
         " seed {wildcards.seed}"
     shell:
-        "python -m sista adapt {params.options} --manifest {input.manifest}"
-        " --split {input.split} --encoder {input.encoder} --out {output.predictions}"
-        " 2>&1 | tee {log}"
+        "python -m sista adapt {params.options:q} --manifest {input.manifest:q}"
+        " --split {input.split:q} --encoder {input.encoder:q} --out {output.predictions:q}"
+        " 2>&1 | tee {log:q}"

@@ -27,8 +27,8 @@ rule fetch:
     message:
         "fetch {wildcards.dataset}"
     shell:
-        "python -m sista fetch {wildcards.dataset} --out {output.inventory} --threads {threads}"
-        " 2>&1 | tee {log}"
+        "python -m sista fetch {wildcards.dataset:q} --out {output.inventory:q}"
+        " --threads {threads:q} 2>&1 | tee {log:q}"
 
 
 rule prepare:
@@ -51,16 +51,17 @@ rule prepare:
     params:
         # Real data is found below SISTA_DATA by the command itself.
         source=lambda wildcards: (
-            f"--source results/fetch/{wildcards.dataset}/raw"
+            ["--source", f"results/fetch/{wildcards.dataset}/raw"]
             if "@" in wildcards.dataset
-            else ""
+            else []
         ),
         code=lambda wildcards: plan.code_hash("prepare", datasets=wildcards.dataset),
     message:
         "prepare {wildcards.dataset}"
     shell:
-        "python -m sista prepare {wildcards.dataset} {params.source}"
-        " --inventory {input.inventory} --out {output.manifest} --threads {threads} 2>&1 | tee {log}"
+        "python -m sista prepare {wildcards.dataset:q} {params.source:q}"
+        " --inventory {input.inventory:q} --out {output.manifest:q} --threads {threads:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule prepare_all:

@@ -56,10 +56,10 @@ rule pretrain:
     shell:
         # Only the training itself hears these signals: it saves its state, then ends.
         "trap '' TERM USR1; "
-        "run='python'; [ {resources.gpu} -le 1 ] ||"
-        " run='python -m torch.distributed.run --standalone --nproc-per-node {resources.gpu}'; "
-        "$run -m sista pretrain {params.options} --manifest {input.manifest}"
-        " --split {input.split} --out {output.encoder} 2>&1 | tee {log}"
+        "gpus={resources.gpu:q}; run='python'; [ \"$gpus\" -le 1 ] ||"
+        ' run="python -m torch.distributed.run --standalone --nproc-per-node $gpus"; '
+        "$run -m sista pretrain {params.options:q} --manifest {input.manifest:q}"
+        " --split {input.split:q} --out {output.encoder:q} 2>&1 | tee {log:q}"
 
 
 # Two minutes before the time limit: profiles/slurm/batch.sh.

@@ -37,8 +37,8 @@ rule score:
     message:
         f"score {NAME}"
     shell:
-        "python -m sista score --grid {input.grid} --out {output.scores} --threads {threads}"
-        " --discard-features 2>&1 | tee {log}"
+        "python -m sista score --grid {input.grid:q} --out {output.scores:q} --threads {threads:q}"
+        " --discard-features 2>&1 | tee {log:q}"
 
 
 rule score_all:
@@ -88,9 +88,9 @@ rule report:
     message:
         f"report {NAME}"
     shell:
-        "mkdir -p {output.figures}; "
-        "python -m sista report --grid {input.grid} --scores {input.scores} --out {params.folder}"
-        " 2>&1 | tee {log}"
+        "mkdir -p {output.figures:q}; "
+        "python -m sista report --grid {input.grid:q} --scores {input.scores:q}"
+        " --out {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule report_all:
