@@ -10,6 +10,7 @@ import pandas as pd
 
 from sista import registry, tables
 from sista.adaptation.asked import Asked
+from sista.adaptation.resplit import resplit
 from sista.adaptation.settings import of_encoder, without_effect
 from sista.engine.machine import check_machine, find_device
 from sista.errors import UserError
@@ -119,6 +120,10 @@ def open_job(asked: Asked) -> Job:
         )
     split, split_meta = tables.read(asked.split, "split")
     asked.check_cells(split_meta)
+    rule = asked.rules.split_rule(asked.task, asked.dataset)
+    if rule is not None:
+        made_split = resplit(frame, meta, split, split_meta, rule)
+        split, split_meta = made_split.frame, made_split.meta
     used, task = _task(asked, encoder, frame, meta, split)
     size, zoom = task.size, task.zoom
     run = {name: made[name] for name in FROM_ENCODER}
