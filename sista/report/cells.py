@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sista import registry
 from sista.files import digest
 from sista.tasks._base import find_metric, find_task
 
@@ -245,8 +246,18 @@ def _caption(rows: pd.DataFrame, task: str) -> str:
         f"(images: {tested}){fractions}. Mean ± standard "
         f"deviation over {_count(draws, 'draw')} of the label subset and "
         f"{_count(seeds, 'pre-training seed')}; {BOLD if seeds > 1 else ONE_SEED}. Pre-trained on "
-        f"{listed['corpus']}, budget {_budgets(rows)}."
+        f"{listed['corpus']}, budget {_budgets(rows)}.{_differences(rows, task)}"
     )
+
+
+def _differences(rows: pd.DataFrame, task: str) -> str:
+    """Return how the protocols differ from those they are named after, as sentences."""
+    texts, known = [], registry.names("protocols")
+    # Scores may be of a protocol that this version does not have.
+    for word in dict.fromkeys(rows["protocol"]):
+        differs = registry.find("protocols", word).differs.get(task, ()) if word in known else ()
+        texts += [f" {word} differs from its source: {'; '.join(differs)}."] if differs else []
+    return "".join(texts)
 
 
 def _budgets(rows: pd.DataFrame) -> str:
