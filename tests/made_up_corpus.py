@@ -45,6 +45,7 @@ def corpus(
         }
     )
     meta = {
+        "dataset": "made",
         "labels": ["Effusion"],
         "images": "manifest.images.npy",
         "vocabulary": "manifest.vocabulary.json",

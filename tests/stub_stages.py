@@ -39,7 +39,8 @@ if verb in ("pretrain", "adapt"):
     text += LARGE
 if verb == "report":
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("index", "classification", "segmentation", "detection"):
+    tasks = [path.stem for path in (Path(__file__).parent / "tasks").glob("[!_]*.py")]
+    for name in ("index", *tasks):
         for ending in ("html", "csv", "md", "tex"):
             (out / f"{name}.{ending}").write_text(text)
 else:

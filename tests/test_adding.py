@@ -124,7 +124,7 @@ def test_a_protocol_is_one_file(project, tmp_path):
 
 def test_a_method_is_one_file(project, tmp_path):
     manifest, split = corpus(tmp_path)
-    words = {"method": "toy_method", "encoder": "resnet_tiny", "corpus": "c", "budget": "tiny"}
+    words = {"method": "toy_method", "encoder": "resnet_tiny", "corpus": "made", "budget": "tiny"}
     words |= {"manifest": manifest, "split": split, "out": tmp_path / "run/encoder.safetensors"}
     words |= {"settings": '{"weight": 2.0}'}
     sista(project, "pretrain", *(w for k, v in words.items() for w in (f"--{k}", v)))

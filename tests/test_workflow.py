@@ -3,12 +3,15 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 
+from sista import registry
 from sista.grid import plan
 from sista.grid.grid import Grid
 from sista.monitor.survey import survey
@@ -55,6 +58,14 @@ def done(project: Project) -> Project:
     (project.folder / "stub.yaml").write_text(GRID)
     project.snakemake("stub.yaml")
     return project
+
+
+def test_the_stubs_write_the_tables_of_every_task(done):
+    """Of any grid: `make bench` runs the phantom's with them."""
+    out = done.folder / "every"
+    command = [sys.executable, "-m", "sista", "report", "--out", str(out)]
+    subprocess.run(command, cwd=done.folder, check=True)
+    assert {path.stem for path in out.iterdir()} == {"index", *registry.names("tasks")}
 
 
 def edited(file: Path) -> str:

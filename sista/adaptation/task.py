@@ -1,4 +1,4 @@
-"""What the three kinds of adaptation share: which images, batches, validation loss, predictions."""
+"""What all heads share: which images, batches, validation loss, predictions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence

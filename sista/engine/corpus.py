@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from sista import tables
 from sista.errors import UserError
 
 
@@ -39,3 +40,19 @@ class Corpus:
                 raise UserError(f"{path}: no such file; run prepare first")
         beside = (path for path in (self.images, self.vocabulary) if path.is_file())
         return [self.manifest, self.split, *beside]
+
+    def check(self, word: str) -> None:
+        """Refuse a manifest of another data set: its word would be recorded for what was not read.
+
+        Args:
+            word: reference of the data set.
+
+        Raises:
+            UserError: names both.
+        """
+        own = tables.read_meta(self.manifest).get("dataset")
+        if own != word:
+            raise UserError(
+                f"{self.manifest}: is of data set {own}, asked for {word}; give the manifest of "
+                "that data set, or its word with --corpus"
+            )

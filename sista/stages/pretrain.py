@@ -81,11 +81,11 @@ def main(
     Args:
         method: word of a method; `sista list methods` shows them.
         encoder: word of an image encoder.
-        corpus: data set reference, for the record.
+        corpus: data set reference; must be the manifest's own.
         manifest: prepared corpus.
         split: its split; training and validation studies are used.
         out: encoder file to write.
-        budget: training length: tiny, quick or paper.
+        budget: training length: tiny, once, quick or paper.
         variant: name of the method with these settings; by default the method's word.
         settings: JSON object of the settings that differ from the method's defaults.
         seed: decides initial weights, order and augmentation.
@@ -209,6 +209,7 @@ def _train(
     from sista.engine.word_maps import write_word_maps
 
     needs, budget = objective.needs, job.budget
+    job.corpus.check(run["corpus"])
     # A damaged file is refused before hours are spent, and a state made from it is not resumed.
     read = {path.name: known(path).sha256 for path in job.corpus.files()}
     data = load_sources(job.corpus, side=image.size, needs=needs, budget=budget, text=spec.text)

@@ -167,3 +167,13 @@ def test_the_schema_for_editors_has_not_drifted():
     file = ROOT / "workflow" / "schemas" / "grid.schema.json"
     made = json.dumps(Grid.model_json_schema(), indent=1, sort_keys=True) + "\n"
     assert file.read_text() == made, "run: sista schema --out " + str(file)
+
+
+def test_a_variant_may_have_a_budget_of_its_own(tmp_path):
+    grid = load(tmp_path, variants={"clip": None, "longer": {"method": "clip", "budget": "quick"}})
+    runs = {run.variant: run for run in grid.pretrain_runs()}
+    assert (runs["clip"].budget, runs["longer"].budget) == ("tiny", "quick")
+    # It is no setting of the method.
+    assert runs["longer"].settings_hash == runs["clip"].settings_hash
+    assert "quick/longer/" in runs["longer"].checkpoint
+    assert "'long'" in refused(tmp_path, variants={"clip": {"budget": "long"}})

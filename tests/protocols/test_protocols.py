@@ -29,11 +29,22 @@ def test_exceptions_by_data_set_and_fraction():
 
 
 def test_a_protocol_speaks_before_the_head_and_the_head_before_the_task():
-    own = quick_v1.settings_for("classification", "finetune", "chexpert", 100)
+    silent = {k: v for k, v in quick_v1.settings.items() if k != "finetune"}
+    bare = replace(quick_v1, settings=silent)
+    own = bare.settings_for("classification", "finetune", "chexpert", 100)
     assert (own.learning_rate, own.layer_decay) == (5e-4, 0.75)
-    named = replace(quick_v1, settings={**quick_v1.settings, "finetune": replace(own, batch=7)})
-    assert named.settings_for("classification", "finetune", "chexpert", 100).batch == 7
-    assert quick_v1.settings_for("classification", "linear", "chexpert", 100).iterations == 400
+    named = quick_v1.settings_for("classification", "finetune", "chexpert", 100)
+    assert (named.learning_rate, named.iterations) == (2e-3, 50)
+    assert quick_v1.settings_for("classification", "linear", "chexpert", 100).iterations == 200
+
+
+def test_few_films_come_in_smaller_batches_under_quick_v1():
+    def batch(task, head, fraction):
+        return quick_v1.settings_for(task, head, "rsna_pneumonia@phantom", fraction).batch
+
+    for task, head in (("segmentation", "unet"), ("detection", "yolov3")):
+        assert [batch(task, head, fraction) for fraction in (1, 10, 100)] == [8, 8, 16]
+    assert batch("classification", "linear", 1) == 48
 
 
 def test_chexpert_counts_five_labels():

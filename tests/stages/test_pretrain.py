@@ -224,6 +224,8 @@ def test_errors_name_the_remedy(tmp_path):
         run(tmp_path / "a", *data, settings="{")
     with pytest.raises(UserError, match=r"unknown method 'clop'; valid: .*clip"):
         run(tmp_path / "a", *data, method="clop")
+    with pytest.raises(UserError, match="is of data set made, asked for chexpert"):
+        run(tmp_path / "a", *data, corpus="chexpert")
     assert not (tmp_path / "a").exists()
 
 
