@@ -4,13 +4,18 @@
 may be of another clone, so the workflow's rules do not use it.
 """
 
+import os
 import sys
+import traceback
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from cyclopts import App, Group, Parameter
 
 from sista import __version__
-from sista.errors import UserError
+from sista.errors import FAULT, INTERRUPTED, PIPE_CLOSED, explained, write_log
+
+DEBUG = "--debug"
 
 _STAGES = Group.create_ordered("Stages, in the order of flow")
 _RELEASED = Group.create_ordered("Weights released by others")
@@ -20,6 +25,9 @@ _LOOK = Group.create_ordered("Looking, changing nothing")
 app = App(
     name="sista",
     help="SISTA-Bench: reproducible benchmarks of medical vision-language pre-training.",
+    help_epilogue="Exit codes: 0 done; 1 an error that you can mend, or a check that found "
+    "something; 2 a wrong command line; 70 a fault of this program, with a log file; 75 stopped, "
+    "the same command goes on; 130 Ctrl-C. With `--debug` errors show their traceback.",
     version=__version__,
     help_format="markdown",
     # `--draws 0 1 2` as well as `--draws 0 --draws 1 --draws 2`; no `--no-...` twins.
@@ -83,17 +91,37 @@ for _parent, _group, _verbs in (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb and return the exit code; an error that a user can mend has no traceback."""
+    """Run a verb and return the exit code, see `sista.errors`.
+
+    An error that a user can mend is one line; of any other one the traceback goes into a log file.
+    `--debug`, anywhere on the command line, shows the traceback of both.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that lacks a character is no reason to lose the result.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(arguments)
-    except UserError as error:
+        app([word for word in words if word != DEBUG])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # `sista list | head`: the reader has enough. Nothing may be flushed into the pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return PIPE_CLOSED
+    except Exception as error:
+        message, code = explained(error)
+        if DEBUG in words:
+            traceback.print_exception(error)
+        elif code == FAULT:
+            message += f"\n{write_log(error, words)}"
         from rich.console import Console
 
         # Soft wrap: a path stays in one piece, so it can be copied.
         Console(stderr=True).print(
-            f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+            f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
         )
-        return 1
+        return code
     return 0
 
 

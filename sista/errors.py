@@ -1,7 +1,30 @@
-"""The error that is shown to users without a traceback."""
+"""The error that is shown to users without a traceback, and the limits that name themselves.
+
+Exit codes of `sista`: 0 done; 1 an error that a user can mend, or a check that found something;
+2 a wrong command line; 70 a fault of this program; 75 stopped with its state saved (see
+`sista.engine.state`); 130 and 141 ended by Ctrl-C and by a closed pipe.
+"""
 
 import errno
 import math
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+
+MENDABLE, FAULT, INTERRUPTED, PIPE_CLOSED = 1, os.EX_SOFTWARE, 130, 141
+
+# NumPy's generators take no greater seed; no machine has more threads.
+MAX_SEED, MAX_THREADS = 2**32 - 1, 4096
+# What one input may hold; an environment variable of that name raises it.
+LIMITS = {
+    "SISTA_MAX_PIXELS": (2**28, "pixels of one image"),
+    "SISTA_MAX_BYTES": (2**32, "bytes of one file that is read into memory"),
+    "SISTA_MAX_ROWS": (20_000_000, "rows of one table"),
+    "SISTA_MAX_RUNS": (1_000_000, "runs of a grid"),
+    "SISTA_MAX_SECONDS": (300, "seconds to decode one film"),
+}
 
 
 class UserError(Exception):
@@ -14,11 +37,91 @@ def check_range(name: str, value: float | None, low: float, high: float = math.i
     Raises:
         UserError: names value and range.
     """
-    # Written so that NaN, which is in no order with anything, is refused too.
-    if value is None or (low <= value <= high and math.isfinite(value)):
+    # Written so that NaN, which is in no order with anything, is refused too; a whole number may be
+    # too large for a float.
+    if value is None or (low <= value <= high and abs(value) < sys.float_info.max):
         return
     upper = f" and at most {high:g}" if math.isfinite(high) else ""
-    raise UserError(f"{name}: {value:g}, but it must be a number of at least {low:g}{upper}")
+    told = f"{value:g}" if isinstance(value, float) else shown(value)
+    raise UserError(f"{name}: {told}, but it must be a number of at least {low:g}{upper}")
+
+
+def shown(value: object, most: int = 60) -> str:
+    """Return a value as an error message quotes it: cut, whatever it is."""
+    try:
+        text = repr(value)
+    # Python refuses to write numbers of thousands of digits, and nests no deeper than its stack.
+    except (ValueError, RecursionError):
+        text = f"a {type(value).__name__} too long to show"
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def limit(name: str) -> int:
+    """Return a limit: a key of `LIMITS`, as the environment sets it.
+
+    Raises:
+        UserError: the variable holds no whole number above 0.
+    """
+    text = os.environ.get(name, "")
+    if not text:
+        return LIMITS[name][0]
+    if not (text.isascii() and text.isdigit() and int(text[:20]) > 0 and len(text) < 20):
+        raise UserError(f"{name}: must be a whole number above 0 ({LIMITS[name][1]})")
+    return int(text)
+
+
+def check_limit(name: str, count: float, where: str) -> None:
+    """Refuse what is larger than a limit.
+
+    Raises:
+        UserError: names the size, the limit and how to raise it.
+    """
+    most = limit(name)
+    if count > most:
+        raise UserError(
+            f"{where}: {count:.0f} {LIMITS[name][1]}, more than the {most} allowed; where it is "
+            f"meant, set {name} to a greater number"
+        )
+
+
+def check_version(path: object, found: object, known: int) -> None:
+    """Refuse what a newer version of this project has made.
+
+    Raises:
+        UserError: names the file and the remedy.
+    """
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise UserError(f"{path}: its version is no whole number; make the file again")
+    if found > known:
+        raise UserError(
+            f"{path}: made by a newer version of this project (contract {found}, this one knows "
+            f"{known}): update"
+        )
+
+
+def unreadable(path: object, error: BaseException, remedy: str) -> str:
+    """Return in one line why a file cannot be read, and what to do.
+
+    Args:
+        path: of the file that was asked for; the error may name another one.
+        error: what opening or parsing it has raised.
+        remedy: for a file that is missing or damaged.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error.filename, str | bytes):
+            path = os.fsdecode(error.filename)
+        reason = (error.strerror or type(error).__name__).lower()
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return f"{path}: no such file; {remedy}"
+        if isinstance(error, PermissionError):
+            return f"{path}: {reason}; give yourself the right to read it"
+        return f"{path}: {reason}; {remedy}"
+    if isinstance(error, UnicodeError):
+        place = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
+        return f"{path}: not UTF-8 text{place}; save it as UTF-8, or {remedy}"
+    if isinstance(error, MemoryError):
+        return f"{path}: does not fit into memory; use a larger machine, or {remedy}"
+    return f"{path}: damaged, or of another format ({type(error).__name__}); {remedy}"
 
 
 def unwritable(error: Exception) -> str | None:
@@ -33,3 +136,35 @@ def unwritable(error: Exception) -> str | None:
     if number in (errno.EROFS, errno.EACCES, errno.EPERM) or "Read-only file system" in text:
         return "cannot be written; give write permission to the folder of results and run again"
     return None
+
+
+def explained(error: Exception) -> tuple[str, int]:
+    """Return the message and the exit code of an error that ends a verb."""
+    if isinstance(error, UserError):
+        return str(error), MENDABLE
+    if isinstance(error, MemoryError):
+        return "out of memory; use a larger machine, or fewer --threads", MENDABLE
+    reason = unwritable(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "file"
+        if reason and not isinstance(error, PermissionError):
+            return f"{path}: {reason}", MENDABLE
+        return unreadable(path, error, "check the path and its rights"), MENDABLE
+    if reason:
+        return reason, MENDABLE
+    return f"a fault of this program ({type(error).__name__})", FAULT
+
+
+def write_log(error: Exception, words: Sequence[str]) -> str:
+    """Write the traceback into a log file of its own; return what to do with it."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        handle, name = tempfile.mkstemp(prefix="sista-fault-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(f"sista {' '.join(words)}\n{text}")
+    except OSError:
+        return f"(the log could not be written)\n{text}"
+    return (
+        f"log: {name}\nto report it, open an issue of the repository with this log; take out "
+        "what is private first, file names and values of your data may stand in it"
+    )

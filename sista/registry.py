@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sista.errors import UserError, check_range
+from sista.errors import UserError, check_range, shown
 
 PACKAGE = Path(__file__).resolve().parent
 # A constant that a file must define.
@@ -241,11 +241,11 @@ def check_setting(setting: Setting, value: Any) -> str | None:
         return None
     # A whole number may be too large for a float.
     if isinstance(value, float | int) and not abs(value) <= sys.float_info.max:
-        return f"{setting.name}={value!r:.20}: expected a finite number"
+        return f"{setting.name}={shown(value, 20)}: expected a finite number"
     for kind in plain:
         if isinstance(value, kind) and (not isinstance(value, bool) or kind is bool):
             return None
-    return f"{setting.name}={value!r}: expected {setting.annotation}"
+    return f"{setting.name}={shown(value)}: expected {setting.annotation}"
 
 
 def sources(kind: str, name: str) -> list[str]:

@@ -16,10 +16,16 @@ import pyarrow
 import pyarrow.parquet
 
 from sista import registry
-from sista.errors import UserError
-from sista.files import atomic
+from sista.errors import UserError, check_limit, check_version
+from sista.files import atomic, reading
+from sista.metadata import Meta, check_types
 
-META_KEY = b"sista"
+META_KEY, CONTRACT_KEY = b"sista", b"sista.contract"
+# Of the contracts; raised where an older reader would misread what is written.
+VERSION = 1
+# No stage writes one of these without a row.
+NEVER_EMPTY = ("inventory", "manifest", "split", "scores")
+AGAIN = "run the stage that makes it again"
 SUBSETS = ("train", "val", "test")
 
 
@@ -212,7 +218,9 @@ def write(
     # Text columns are written as strings even where all values are null.
     table = pyarrow.Table.from_pandas(checked, schema=_arrow_schema(checked), preserve_index=False)
     text = json.dumps(dict(meta or {}), sort_keys=True, default=str)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), META_KEY: text})
+    contract = json.dumps({"kind": kind, "version": VERSION})
+    extra = {META_KEY: text, CONTRACT_KEY: contract}
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **extra})
     with atomic(path) as temporary:
         pyarrow.parquet.write_table(table, temporary, compression="zstd")
 
@@ -227,7 +235,7 @@ def _arrow_schema(frame: pd.DataFrame) -> pyarrow.Schema:
 
 def read(
     path: Path | str, kind: str, columns: list[str] | None = None
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+) -> tuple[pd.DataFrame, Meta]:
     """Read a table of contract `kind` and its metadata.
 
     Args:
@@ -236,33 +244,46 @@ def read(
         columns: read only these columns (the table is then not validated).
 
     Raises:
-        UserError: the file is missing, not Parquet, or not of this kind.
+        UserError: the file is missing, damaged, too large, made by a newer version, or not of this
+            kind.
     """
-    try:
-        table = pyarrow.parquet.read_table(path, columns=columns)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; run the stage that makes it first") from error
-    except pyarrow.ArrowInvalid as error:
-        raise UserError(f"{path}: not a Parquet file; delete it and run again") from error
-    metadata = table.schema.metadata or {}
-    meta = json.loads(metadata.get(META_KEY, b"{}"))
-    columns_read = zip(table.column_names, table.columns, strict=True)
-    # Text stays Python objects with None for null, whatever pandas' default string type is.
-    frame = pd.DataFrame({n: c.to_numpy(zero_copy_only=False) for n, c in columns_read})
-    return (frame if columns else validate(frame, kind, str(path))), meta
+    with reading(path, AGAIN):
+        with pyarrow.parquet.ParquetFile(path) as file:
+            meta = _meta(path, kind, file.metadata)
+            check_limit("SISTA_MAX_ROWS", file.metadata.num_rows, f"{path}")
+            table = file.read(columns=columns)
+        if len(set(table.column_names)) < len(table.column_names):
+            raise UserError(f"{path}: a column stands twice; {AGAIN}")
+        types = {name: str(each.dtype) for name, each in schema(kind).columns.items()}
+        check_types(path, types, table.schema)
+        columns_read = zip(table.column_names, table.columns, strict=True)
+        # Text stays Python objects with None for null, whatever pandas' default string type is.
+        frame = pd.DataFrame({n: c.to_numpy(zero_copy_only=False) for n, c in columns_read})
+        return (frame if columns else validate(frame, kind, str(path))), meta
 
 
-def read_meta(path: Path | str) -> dict[str, Any]:
-    """Read only the metadata of a table.
+def read_meta(path: Path | str, kind: str) -> Meta:
+    """Read only the metadata of a table of contract `kind`.
 
     Raises:
-        UserError: the file is missing or not Parquet.
+        UserError: the file is missing, damaged, made by a newer version, or not of this kind.
     """
-    try:
-        metadata = pyarrow.parquet.read_schema(path).metadata or {}
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; run the stage that makes it first") from error
-    except pyarrow.ArrowInvalid as error:
-        raise UserError(f"{path}: not a Parquet file; delete it and run again") from error
-    meta: dict[str, Any] = json.loads(metadata.get(META_KEY, b"{}"))
+    with reading(path, AGAIN):
+        return _meta(path, kind, pyarrow.parquet.read_metadata(path))
+
+
+def _meta(path: Path | str, kind: str, file: Any) -> Meta:
+    """Return the checked metadata of a Parquet file."""
+    stored = file.metadata or {}
+    contract = Meta.parsed(path, stored.get(CONTRACT_KEY, b"{}"))
+    # Tables of the first release say neither; their columns tell them apart.
+    check_version(path, contract.get("version", VERSION), VERSION)
+    if contract.get("kind", kind) != kind:
+        raise UserError(f"{path}: is a table of {contract['kind']}, not of {kind}")
+    if not file.num_rows and kind in NEVER_EMPTY:
+        raise UserError(f"{path}: has no rows; {AGAIN}")
+    meta = Meta.parsed(path, stored.get(META_KEY, b"{}"))
+    meta.check(kind.partition("_")[0])
+    if kind in NEVER_EMPTY and meta.get("n", file.num_rows) != file.num_rows and kind != "scores":
+        raise UserError(f"{path}: {file.num_rows} rows, but it was made with {meta['n']}; {AGAIN}")
     return meta

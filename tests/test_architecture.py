@@ -28,7 +28,7 @@ FLOORS = (
     "text losses metrics",
     "runs",
     "tables",
-    "registry",
+    "metadata registry",
     "files",
     "errors",
 )

@@ -64,5 +64,5 @@ def test_missing_and_broken_files_are_named(tmp_path):
     with pytest.raises(UserError, match=r"s\.parquet: no such file; run the stage"):
         tables.read(tmp_path / "s.parquet", "split")
     (tmp_path / "s.parquet").write_bytes(b"PAR1half")
-    with pytest.raises(UserError, match=r"s\.parquet: not a Parquet file; delete it"):
+    with pytest.raises(UserError, match=r"s\.parquet: damaged, or of another format"):
         tables.read(tmp_path / "s.parquet", "split")

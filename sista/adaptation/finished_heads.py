@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet
 
-from sista.files import atomic, digest, read_json, write_json
+from sista.errors import UserError
+from sista.files import atomic, digest, read_json, reading, write_json
 
 
 class FinishedHeads:
@@ -18,16 +20,33 @@ class FinishedHeads:
         stamps = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in inputs]
         key = {"run": digest(run), "inputs": digest(stamps)}
         known = self.folder / "job.json"
-        if known.is_file() and read_json(known) != key:
+        if self.folder.exists() and self._read(known) != key:
             shutil.rmtree(self.folder)
         write_json(known, key)
+
+    @staticmethod
+    def _read(path: Path) -> Any:
+        """Return what a file of the folder says, None where it is damaged or not there."""
+        try:
+            return read_json(path)
+        except UserError:
+            return None
 
     def _path(self, draw: int, fraction: int) -> Path:
         return self.folder / f"draw{draw}_{fraction}.parquet"
 
     def has(self, draw: int, fraction: int) -> bool:
-        """Return whether this head is finished."""
-        return self._path(draw, fraction).with_suffix(".json").is_file()
+        """Return whether this head is finished; one whose files are damaged is made again."""
+        path = self._path(draw, fraction)
+        told = self._read(path.with_suffix(".json"))
+        if not isinstance(told, dict) or not {"reason", "seconds"} <= told.keys():
+            return False
+        try:
+            with reading(path):
+                pyarrow.parquet.read_metadata(path)
+        except UserError:
+            return bool(told["reason"])
+        return True
 
     def put(
         self,
@@ -57,7 +76,8 @@ class FinishedHeads:
             if told["reason"]:
                 refused.append({"draw": draw, "fraction": fraction, "reason": told["reason"]})
             else:
-                frames.append(pd.read_parquet(path))
+                with reading(path, "delete it and run again"):
+                    frames.append(pd.read_parquet(path))
         if not frames:
             return pd.DataFrame({name: [] for name in columns}), refused, walls
         return pd.concat(frames, ignore_index=True)[list(columns)], refused, walls

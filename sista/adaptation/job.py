@@ -119,6 +119,11 @@ def open_job(asked: Asked) -> Job:
             "give the manifest of that data set, or its word with --dataset"
         )
     split, split_meta = tables.read(asked.split, "split")
+    if split_meta.get("dataset", asked.dataset) != asked.dataset:
+        raise UserError(
+            f"{asked.split}: is of data set {split_meta['dataset']}, asked for {asked.dataset}; "
+            "give the split of that data set with --split"
+        )
     asked.check_cells(split_meta)
     rule = asked.rules.split_rule(asked.task, asked.dataset)
     if rule is not None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.model import BaseModel
 from timm.optim import param_groups_layer_decay
@@ -18,6 +17,7 @@ from sista.encoders.image import ImageEncoder
 from sista.errors import UserError
 from sista.openmmlab.training import PassThrough
 from sista.protocols._base import Settings
+from sista.runs.container import read_container
 from sista.runs.record import known
 
 
@@ -41,8 +41,8 @@ class ImageStore:
         self.levels: tuple[int, ...] = ()
         self.maps = None
         self.device, self._encoder = job.device, job.encoder
-        self._images = np.load(container, mmap_mode="r")
         self._rows = [int(row) for row in job.task.frame["row"]]
+        self._images = read_container(container, max(self._rows))
         self._sides = (job.task.size, round(job.task.size * zoom))
 
     def inputs(self, positions: Sequence[int]) -> Tensor:

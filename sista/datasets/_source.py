@@ -4,11 +4,14 @@ import csv
 import gzip
 import io
 import math
+import unicodedata
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sista.errors import UserError
+from sista.errors import UserError, check_limit, limit
+from sista.files import reading
 
 
 @dataclass(frozen=True)
@@ -55,41 +58,97 @@ class Row:
         return value
 
 
-def rows(file: Path, needed: Iterable[str], known: Collection[str] | None = None) -> Iterator[Row]:
+def rows(
+    file: Path,
+    needed: Iterable[str],
+    known: Collection[str] | None = None,
+    prose: Collection[str] = (),
+) -> Iterator[Row]:
     """Yield the rows of a CSV file (plain or .gz); cells and header cells are stripped.
 
     Args:
         file: the table.
         needed: columns it must have.
         known: if given, every other column is an error; nameless columns are always ignored.
+        prose: columns whose cells may hold line breaks.
 
     Raises:
-        UserError: missing file, missing or unknown column, a row longer than the header, or bytes
-            that are no text.
+        UserError: missing file, missing or unknown column, no row, a row longer or shorter than the
+            header, a file that stops inside a row, or bytes that are no text.
     """
-    try:
-        with _open(file) as stream:
-            reader = csv.reader(stream)
-            header = [name.strip() for name in next(reader, [])]
-            _check_header(file, header, list(needed), known)
-            # Reversed, so that of two columns with one name the first counts.
-            columns = {name: index for index, name in reversed(list(enumerate(header))) if name}
-            for number, cells in enumerate(reader, start=2):
-                # Spreadsheets leave lines of empty cells at the end.
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
-                    raise UserError(f"{file} row {number}: more cells than the header has columns")
-                values = {
-                    name: cells[index].strip() if index < len(cells) else ""
-                    for name, index in columns.items()
-                }
-                yield Row(file, number, values)
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: no such file; complete the download, then run again") from error
-    # EOFError: a .gz file that stops before its end mark.
-    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
-        raise UserError(f"{file}: not a readable CSV file; download it again") from error
+    with reading(file, "complete the download, then run again"):
+        try:
+            yield from _rows(file, list(needed), known, prose)
+        # EOFError: a .gz file that stops before its end mark.
+        except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise UserError(f"{file}: not a readable CSV file; download it again") from error
+
+
+def _rows(
+    file: Path, needed: list[str], known: Collection[str] | None, prose: Collection[str]
+) -> Iterator[Row]:
+    most, empty, ended = limit("SISTA_MAX_ROWS"), True, True
+    words = [name for name in needed if name not in prose]
+    with _open(file) as stream:
+
+        def lines() -> Iterator[str]:
+            nonlocal ended
+            for line in stream:
+                ended = line.endswith(("\n", "\r"))
+                yield line
+
+        # Strict: a quote that is never closed would swallow the rows behind it.
+        reader = csv.reader(lines(), strict=True)
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(file, header, needed, known)
+        # Reversed, so that of two columns with one name the first counts.
+        columns = {name: index for index, name in reversed(list(enumerate(header))) if name}
+        for number, cells in enumerate(reader, start=2):
+            if number > most:
+                check_limit("SISTA_MAX_ROWS", number, f"{file}")
+            # Spreadsheets leave lines of empty cells at the end.
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
+                raise UserError(f"{file} row {number}: more cells than the header has columns")
+            values = {
+                name: cells[index].strip() if index < len(cells) else ""
+                for name, index in columns.items()
+            }
+            row = Row(file, number, values)
+            empty = False
+            _check_cells(row, words)
+            if len(cells) < len(header) or not ended:
+                _check_end(row, len(cells), len(header), ended)
+            yield row
+    if empty:
+        raise UserError(f"{file}: has a header and no rows; download it again")
+
+
+def _check_cells(row: Row, needed: list[str]) -> None:
+    """Refuse what no cell of a table holds: it would end in names, tables and terminals."""
+    for name in needed:
+        text = row.values[name]
+        if not text.isprintable() and any(unicodedata.category(c) == "Cc" for c in text):
+            raise row.error(
+                f"column {name!r} holds a line break or control character: a quote before it is "
+                "not closed, or the file is damaged; download it again"
+            )
+
+
+def _check_end(row: Row, cells: int, columns: int, ended: bool) -> None:
+    """Refuse a row that was cut.
+
+    Raises:
+        UserError: it has too few cells, or no line end.
+    """
+    if cells < columns:
+        raise row.error(f"{cells} cells, fewer than the {columns} columns; download the file again")
+    if not ended:
+        raise row.error(
+            "the file stops without a line end, so it may be cut; download it again, or add the "
+            "line end where it is whole"
+        )
 
 
 def _open(file: Path) -> io.TextIOWrapper:

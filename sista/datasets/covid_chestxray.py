@@ -46,7 +46,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
     """
     subsets = _subsets(folder / SPLITS) if (folder / SPLITS).is_file() else {}
     seen: set[str] = set()
-    for row in rows(folder / TABLE, NEEDED):
+    for row in rows(folder / TABLE, NEEDED, prose=("clinical_notes",)):
         if row.values["modality"] != "X-ray" or row.values["view"] not in VIEWS:
             continue
         name = row.text("filename")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sista.datasets._card import Dataset
 from sista.datasets._source import Row, once, relative
-from sista.errors import UserError
+from sista.files import read_text
 from sista.preparation.image_record import ImageRecord
 
 LISTS = {
@@ -55,12 +55,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
 
 def _lines(file: Path) -> Iterator[Row]:
     """Yield the rows of a list; file names may hold blanks, so the ending finds their end."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: no such file; complete the download, then run again") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not a readable text file; download it again") from error
+    lines = read_text(file, "complete the download, then run again").splitlines()
     for number, line in enumerate(lines, start=1):
         words = line.split()
         if not words:

@@ -132,6 +132,9 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
 
 
 def _checked(content: bytes, file: str, row: Row) -> str | None:
+    # UTF-16 and damaged files hold zero bytes; no report in UTF-8 does.
+    if b"\0" in content:
+        raise UserError(f"{file}: not UTF-8 text (study of {row.where}); get the reports again")
     # A stray byte costs a character, not the corpus; `clean` removes the mark it leaves.
     text = content.decode("utf-8", "replace")
     if not text.strip():

@@ -6,6 +6,7 @@ from pathlib import Path
 from sista.datasets._card import Dataset
 from sista.datasets._source import Row, inside, once, relative, rows
 from sista.errors import UserError
+from sista.files import read_text
 from sista.preparation.image_record import Box, ImageRecord
 
 FINDINGS = (
@@ -94,7 +95,7 @@ def _subsets(folder: Path) -> dict[str, str]:
         file = folder / name
         if not file.is_file() or not inside(folder, file):
             continue
-        for number, line in enumerate(file.read_text().splitlines(), start=1):
+        for number, line in enumerate(read_text(file).splitlines(), start=1):
             film = line.strip()
             if subsets.get(film, subset) != subset:
                 raise UserError(f"{file} row {number}: this film is also in the other list")

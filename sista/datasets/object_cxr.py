@@ -1,5 +1,6 @@
 """Object-CXR (JF Healthcare, MIDL 2020): foreign objects as rectangles, ellipses and polygons."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +21,8 @@ def release(folder: Path) -> str | None:
 
 def _is_ours(folder: Path) -> bool:
     # Other data sets (CheXpert) have a `train.csv` too; the first column tells them apart.
-    with (folder / "train.csv").open(encoding="utf-8-sig") as stream:
-        return stream.readline().lower().startswith("image")
+    with (folder / "train.csv").open("rb") as stream:
+        return stream.readline(200).removeprefix(BOM_UTF8).lower().startswith(b"image")
 
 
 def read(folder: Path) -> Iterator[ImageRecord]:

@@ -5,14 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec
-from sista.errors import UserError
-from sista.files import atomic, sha256
+from sista.errors import UserError, check_version
+from sista.files import atomic, reading, sha256
+from sista.metadata import Meta
+
+VERSION = 1
+AGAIN = "run pretrain again, or `sista import`"
 
 
 def save_checkpoint(
@@ -25,12 +29,12 @@ def save_checkpoint(
             # safetensors takes neither shared memory nor other strides (channels last).
             state[f"{name}.{key}"] = value.detach().cpu().contiguous().clone()
     # One key: safetensors writes several in random order, and equal runs shall give equal files.
-    text = json.dumps(dict(metadata), sort_keys=True, default=str)
+    text = json.dumps({**metadata, "version": VERSION}, sort_keys=True, default=str)
     with atomic(path) as temporary:
         save_file(state, temporary, metadata={"sista": text})
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> Meta:
     """Return the metadata of a checkpoint without reading its weights."""
     return _open(path, weights=False)[1]
 
@@ -42,16 +46,18 @@ def load_state(path: Path, module: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
-def load_image_encoder(path: Path) -> tuple[ImageEncoder, dict[str, Any]]:
+def load_image_encoder(path: Path) -> tuple[ImageEncoder, Meta]:
     """Return the image encoder of a checkpoint in eval mode, and the metadata.
 
     Raises:
         UserError: the file is missing, not safetensors, or its weights do not fit.
     """
     metadata = read_metadata(path)
-    description = dict(metadata["image_encoder"])
-    encoder = ImageEncoder(EncoderSpec(**description))
-    missing, unexpected = encoder.load_state_dict(load_state(path, "image"), strict=False)
+    state = load_state(path, "image")
+    # A description or shapes that do not fit end in errors of many kinds.
+    with reading(path, AGAIN):
+        encoder = ImageEncoder(EncoderSpec(**metadata["image_encoder"]))
+        missing, unexpected = encoder.load_state_dict(state, strict=False)
     if missing or unexpected:
         raise UserError(
             f"{path}: weights do not fit encoder {encoder.word}: missing {missing[:3]}, "
@@ -87,13 +93,10 @@ def load_released(template: str, word: str) -> tuple[ImageEncoder, dict[str, Any
     return encoder, metadata["released"] | {"path": str(path), "encoder_sha256": sha256(path)}
 
 
-def _open(path: Path, weights: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {})["sista"])
-            keys = file.keys() if weights else ()
-            return {key: file.get_tensor(key) for key in keys}, metadata
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such checkpoint; run pretrain first") from error
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not a checkpoint of this project ({error})") from error
+def _open(path: Path, weights: bool) -> tuple[dict[str, Tensor], Meta]:
+    with reading(path, AGAIN), safe_open(path, framework="pt") as file:
+        metadata = Meta.parsed(path, (file.metadata() or {}).get("sista", ""))
+        check_version(path, metadata.get("version", VERSION), VERSION)
+        metadata.check("checkpoint")
+        keys = file.keys() if weights else ()
+        return {key: file.get_tensor(key) for key in keys}, metadata

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from sista.encoders.specs import EncoderSpec, Family
-from sista.errors import UserError
+from sista.errors import UserError, shown
+
+# Of timm: what would read weights from elsewhere.
+FOREIGN = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
 
 
 class ImageFeatures(NamedTuple):
@@ -169,6 +172,11 @@ def _cut_last_stage(body: Any) -> None:
 
 def _create(spec: EncoderSpec, arguments: dict[str, Any], pretrained: bool) -> Any:
     name = spec.timm_name
+    # A checkpoint says which model it is of: one of the hub would ask the network.
+    if not timm.is_model(name):
+        raise UserError(f"encoder {spec.word}: {shown(name)} is no model of timm")
+    if foreign := sorted(FOREIGN & arguments.keys()):
+        raise UserError(f"encoder {spec.word}: arguments must not name weights ({foreign[0]})")
     if not pretrained:
         return timm.create_model(name, num_classes=0, **arguments)
     if not spec.initial_weights:

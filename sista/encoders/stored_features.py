@@ -4,16 +4,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from sista import registry
 from sista.encoders.feature_cache import FOLDER, FeatureCache
 from sista.encoders.features import FeatureStore
 from sista.encoders.image import ImageEncoder
-from sista.errors import UserError
 from sista.files import digest, sha256
 from sista.runs import provenance
+from sista.runs.container import read_container
 from sista.runs.record import known
 
 
@@ -49,12 +48,7 @@ def stored_features(
     Raises:
         UserError: the container is missing or too small; the disk is full.
     """
-    try:
-        images = np.load(container, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{container}: no readable image container; run prepare again") from error
-    if len(images) <= max(rows):
-        raise UserError(f"{container}: {len(images)} images, fewer than its manifest names")
+    images = read_container(container, max(rows))
     key = {
         "encoder": known(checkpoint).sha256,
         "images": known(container).sha256,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from sista.encoders.chunks import ReportChunk
+from sista.encoders.specs import ENCODERS
 from sista.errors import UserError
 
 Pool = Literal["mean", "cls"]
@@ -144,8 +145,12 @@ def load_pretrained(name: str) -> tuple[TextEncoder, Tokenizer]:
         UserError: it cannot be loaded.
     """
     try:
-        body = AutoModel.from_pretrained(name, use_safetensors=None, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True).backend_tokenizer
+        # A name that stands in a foreign checkpoint alone must not make anyone ask the network.
+        here = {"local_files_only": name not in {spec.text for spec in ENCODERS.values()}}
+        body = AutoModel.from_pretrained(
+            name, use_safetensors=None, trust_remote_code=False, **here
+        )
+        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True, **here).backend_tokenizer
     except (OSError, ValueError) as error:
         raise UserError(
             f"text encoder {name!r} could not be loaded ({type(error).__name__}): give a folder "

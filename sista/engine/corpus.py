@@ -50,7 +50,7 @@ class Corpus:
         Raises:
             UserError: names both.
         """
-        own = tables.read_meta(self.manifest).get("dataset")
+        own = tables.read_meta(self.manifest, "manifest").get("dataset")
         if own != word:
             raise UserError(
                 f"{self.manifest}: is of data set {own}, asked for {word}; give the manifest of "

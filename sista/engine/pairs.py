@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sista import tables
 from sista.engine.corpus import Corpus
 from sista.errors import UserError
+from sista.runs.container import read_container
 from sista.runs.progress import track
 
 NO_FINDING = "No Finding"
@@ -62,7 +63,12 @@ def load_pairs(corpus: Corpus, *, subset: str, size: int, text: bool, limit: int
         UserError: no study is left.
     """
     frame, meta = tables.read(corpus.manifest, "manifest")
-    chosen, _ = tables.read(corpus.split, "split")
+    chosen, of_split = tables.read(corpus.split, "split")
+    if of_split.get("dataset", meta.get("dataset")) != meta.get("dataset"):
+        raise UserError(
+            f"{corpus.split}: is of data set {of_split['dataset']}, the manifest of "
+            f"{meta.get('dataset')}; give the split of that data set"
+        )
     # 100 = all labels of the training studies; -1 = a subset that has no fractions.
     full = chosen["subset"].eq(subset) & chosen["fraction"].isin((-1, 100))
     wanted = set(chosen.loc[full, "image_id"])
@@ -93,7 +99,7 @@ def pairs_of(frame: pd.DataFrame, meta: Mapping[str, Any], container: Path, size
 
 def read_images(container: Path, rows: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
     """Return images `[N, size, size]` of a container, reduced once with antialiasing."""
-    stored = np.load(container, mmap_mode="r")
+    stored = read_container(container, int(rows.max(initial=-1)))
     if stored.shape[1] < size:
         raise UserError(
             f"{container}: prepared at {stored.shape[1]} px but {size} px are needed; "

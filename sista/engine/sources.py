@@ -120,7 +120,9 @@ def load_sources(corpus: Corpus, *, side: int, needs: Needs, budget: Budget, tex
     tokens: list[TokenTable | None] = [None, None]
     if needs.text:
         if text == SMALL:
-            tokenizer = load_vocabulary(corpus.manifest, tables.read_meta(corpus.manifest))
+            tokenizer = load_vocabulary(
+                corpus.manifest, tables.read_meta(corpus.manifest, "manifest")
+            )
             encoder = small_bert(tokenizer.get_vocab_size(), budget.tokens)
         else:
             encoder, tokenizer = load_pretrained(text)

@@ -6,9 +6,12 @@ from typing import Any
 
 import yaml
 
-from sista.errors import UserError
+from sista.errors import UserError, shown
+from sista.files import reading
 
 BASE = "base"
+# A grid has a few dozen lines; the loader takes a second for so many bytes.
+MOST_BYTES, MOST_DEPTH = 2**16, 30
 
 
 def read_grid(path: Path | str) -> tuple[dict[str, Any], list[Path]]:
@@ -33,8 +36,8 @@ def read_grid(path: Path | str) -> tuple[dict[str, Any], list[Path]]:
         base = read.get(BASE)
         if base is None:
             break
-        if not isinstance(base, str) or not base:
-            raise UserError(f"{current}: base must be the path of a grid, not {base!r}")
+        if not isinstance(base, str) or not base or "\0" in base:
+            raise UserError(f"{current}: base must be the path of a grid, not {shown(base)}")
         current = current.parent / base
         if current.resolve() in {file.resolve() for file in files}:
             way = " → ".join(file.as_posix() for file in [*files, current])
@@ -46,26 +49,53 @@ def read_grid(path: Path | str) -> tuple[dict[str, Any], list[Path]]:
 def _mapping(path: Path, children: list[Path]) -> dict[str, Any]:
     """Return the fields that stand in one file."""
     asked = f"{children[-1]}: its base {path}" if children else f"{path}"
-    try:
-        values = yaml.load(path.read_text(), Loader=_UniqueKeys)
-    except (FileNotFoundError, IsADirectoryError) as error:
+    if not path.exists() or path.is_dir():
         there = ", ".join(sorted(p.as_posix() for p in Path("benchmarks").glob("*.yaml")))
-        raise UserError(f"{asked}: no such grid; there are: {there}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{asked}: not valid YAML: {error}") from error
+        raise UserError(f"{asked}: no such grid; there are: {there}")
+    with reading(path, "correct the grid"):
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(f"{asked}: more than {MOST_BYTES >> 10} KiB; that is no grid")
+        text = path.read_text(encoding="utf-8-sig")
+        try:
+            values = yaml.load(text, Loader=_PlainLoader)
+        except yaml.YAMLError as error:
+            raise UserError(f"{asked}: not valid YAML: {error}") from error
+        except ValueError as error:
+            # Numbers of thousands of digits, dates of no calendar.
+            raise UserError(f"{asked}: not valid YAML: a value that cannot be read") from error
     if not isinstance(values, dict):
         raise UserError(f"{asked}: not a grid, which is a mapping such as `budget: tiny`")
     return values
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """A YAML loader that refuses a key given twice (two settings under one path)."""
+class _PlainLoader(yaml.SafeLoader):
+    """A YAML loader that refuses a key given twice (two settings under one path) and aliases.
+
+    A few lines of aliases of aliases mean more values than any machine can hold.
+    """
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(
+                None, None, f"alias *{event.anchor}: write the value out", event.start_mark
+            )
+        self.depth += 1
+        if self.depth > MOST_DEPTH:
+            raise yaml.composer.ComposerError(None, None, "nested too deeply", event.start_mark)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", node.start_mark
-                )
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"key {key.value!r} stands twice", key.start_mark
+                    )
+                seen.add(key.value)
         return super().construct_mapping(node, deep)

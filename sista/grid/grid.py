@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sista import registry
 from sista.encoders.specs import encoder_spec
-from sista.errors import UserError
+from sista.errors import MAX_SEED, MAX_THREADS, UserError, check_limit, shown
 from sista.grid.budgets import find_budget
 from sista.grid.file import BASE, read_grid
 from sista.grid.runs import AdaptRun, PretrainRun
@@ -17,6 +17,9 @@ FRACTIONS = (1, 10, 100)
 # A head without training uses no label, so it has one cell.
 UNTRAINED_DRAWS, UNTRAINED_FRACTIONS = (0,), (0,)
 MAX_DRAWS = 5
+MOST_TOLD = 8
+# Draws and heads derive their own seeds from it.
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 class _Strict(BaseModel):
@@ -76,13 +79,20 @@ class Grid(_Strict):
     corpus: str = Field(description="pre-training data set, e.g. mimic_cxr@phantom")
     encoders: tuple[str, ...] = Field(min_length=1)
     variants: dict[str, dict[str, Any]] = Field(
+        min_length=1,
         description="a method, or a word with `method:` and the settings that differ from its own; "
-        "`budget:` trains this one longer or shorter than the others"
+        "`budget:` trains this one longer or shorter than the others",
     )
-    seeds: tuple[int, ...] = Field((0,), description="pre-training seeds")
-    draws: tuple[int, ...] = Field((0, 1, 2), description="label subset and head seeds")
-    fractions: tuple[int, ...] = Field(FRACTIONS, description="percent of the training labels")
-    threads: int = Field(1, ge=1, description="threads a run computes with; part of its bits")
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="pre-training seeds")
+    draws: tuple[int, ...] = Field(
+        (0, 1, 2), min_length=1, description="label subset and head seeds"
+    )
+    fractions: tuple[int, ...] = Field(
+        FRACTIONS, min_length=1, description="percent of the training labels"
+    )
+    threads: int = Field(
+        1, ge=1, le=MAX_THREADS, description="threads a run computes with; part of its bits"
+    )
     baselines: tuple[str, ...] = Field(
         ("random_init", "clip"),
         description="variants that each other one is tested against, where the grid has them",
@@ -95,9 +105,15 @@ class Grid(_Strict):
     @classmethod
     def _listed(cls, value: Any) -> Any:
         if isinstance(value, list):
+            for word in value:
+                if not isinstance(word, str):
+                    raise UserError(
+                        f"variants: {shown(word)} stands in a list of words; a variant with "
+                        "settings needs a mapping, e.g. variants: {clip: {}, sista: {theta: 0.8}}"
+                    )
             if len(set(value)) < len(value):
                 raise UserError("variants: a word stands twice")
-            return {str(word): {} for word in value}
+            return {word: {} for word in value}
         if isinstance(value, dict):
             return {word: settings or {} for word, settings in value.items()}
         return value
@@ -129,6 +145,8 @@ class Grid(_Strict):
                         f"adapt, {entry.dataset}: {name} {', '.join(unknown)} not in the grid; "
                         f"valid: {', '.join(there)}"
                     )
+        count = len(self.encoders) * len(self.variants) * len(self.seeds) * len(self.adapt)
+        check_limit("SISTA_MAX_RUNS", count, "grid")
         paths = [run.predictions for run in self.adapt_runs()]
         twice = sorted({p for p in paths if paths.count(p) > 1}) if len(paths) < 500 else []
         if twice or len(set(paths)) < len(paths):
@@ -230,12 +248,14 @@ def _method(variant: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 def _explain(error: ValidationError) -> str:
     """Return the errors of a grid in words, with the valid keys for an unknown one."""
     lines = []
-    for item in error.errors():
-        place = ".".join(str(part) for part in item["loc"]) or "grid"
+    found = error.errors()
+    for item in found[:MOST_TOLD]:
+        place = ".".join(shown(part).strip("'") for part in item["loc"]) or "grid"
         if item["type"] == "extra_forbidden":
             model = Adaptation if item["loc"][0] == "adapt" else Grid
             valid = [*model.model_fields, *([BASE] if model is Grid else [])]
             lines.append(f"{place}: unknown key; valid: {', '.join(valid)}")
         else:
             lines.append(f"{place}: {item['msg']}")
-    return "; ".join(lines)
+    more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+    return "; ".join(lines) + more

@@ -118,8 +118,9 @@ def subsets(folder: str, grid: Grid, head: str) -> dict[str, list[int]]:
         head: word of the head.
     """
     try:
-        made = json.loads((Path(folder) / "run.json").read_text())["run"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        run = json.loads((Path(folder) / "run.json").read_text())["run"]
+        made = {name: [n for n in run[name] if type(n) is int] for name in ("draws", "fractions")}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         made = {}
     wanted = dict(zip(("draws", "fractions"), grid.cells(head), strict=True))
     return {name: sorted({*asked, *made.get(name, [])}) for name, asked in wanted.items()}

@@ -7,11 +7,12 @@ from sista.errors import UserError
 from sista.files import digest, sha256, write_json
 from sista.importers._card import Card
 from sista.runs import provenance
+from sista.runs.options import Pixels
 
 BUDGET = "released"
 
 
-def main(word: str, file: Path, *, out: Path, size: int | None = None) -> None:
+def main(word: str, file: Path, *, out: Path, size: Pixels | None = None) -> None:
     """Turn a file of released weights into an encoder checkpoint; print what became of its keys.
 
     Nothing in the file is run. OUT.import.json has every key: renamed, joined, left out,

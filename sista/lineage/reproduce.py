@@ -17,6 +17,7 @@ from sista.grid import plan
 from sista.grid.grid import Grid
 from sista.lineage.address import Address, find
 from sista.runs import provenance
+from sista.runs.options import Share, Threads
 
 NEEDED = ("Snakefile", "benchmarks", "envs", "sista", "workflow")
 NAME = "reproduce"
@@ -31,8 +32,8 @@ def reproduce(
     head: str | None = None,
     grid: Path | None = None,
     folder: Path | None = None,
-    tolerance: float | None = None,
-    cores: int | None = None,
+    tolerance: Share | None = None,
+    cores: Threads | None = None,
 ) -> None:
     """Run one row of a released scores table again in an empty folder and compare the values.
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from sista import registry, tables
 from sista.datasets._card import Dataset
 from sista.errors import UserError
-from sista.files import sha256
+from sista.files import LEFTOVER, sha256
 from sista.runs.ancestry import hash_of, resolve
 from sista.runs.progress import track
-from sista.runs.record import AGAIN, LEFTOVER, Record, read_record, record_of
+from sista.runs.record import AGAIN, Record, read_record, record_of
 from sista.stages.fetch import CACHE
 
 RESULTS = ("encoder.safetensors", "predictions.parquet", "inventory.parquet", "manifest.parquet")
@@ -47,7 +47,11 @@ def verify(*, results: Path = Path("results"), raw: bool = False) -> None:
         results: folder of all results.
         raw: hash the raw data below SISTA_DATA too.
     """
+    if not results.is_dir():
+        raise UserError(f"{results}: no such folder; name the folder of results with --results")
     records = list(record_paths(results))
+    if not records:
+        raise UserError(f"{results}: holds no record of a run, so there is nothing to verify")
     findings = list(check(results, records, raw))
     for each in findings:
         print(f"{each.kind}: {each.path}: {each.text}\n    remedy: {each.remedy}")
@@ -118,7 +122,10 @@ def _inputs(path: Path, record: Record) -> Iterator[Finding]:
 
 def _raw(path: Path, record: Record, results: Path, everything: bool) -> Iterator[Finding]:
     """Compare the raw files with the inventory."""
-    word = str(record.run["dataset"])
+    word = str(record.run.get("dataset", ""))
+    if word.partition("@")[0] not in registry.names("datasets"):
+        yield Finding("altered", path, "names no data set", "run its job again")
+        return
     dataset: Dataset = registry.find("datasets", word.partition("@")[0])
     own = "@" in word
     folder = path.parent / "raw" if own else Path(os.environ.get("SISTA_DATA", "")) / dataset.word
@@ -134,7 +141,11 @@ def _raw(path: Path, record: Record, results: Path, everything: bool) -> Iterato
     if own:
         again = f"`rm -r {path.parent}` and run snakemake again, which makes the phantom anew"
     with_times = path.with_name(CACHE)
-    listed, _ = tables.read(with_times if with_times.is_file() else listing, "inventory")
+    try:
+        listed, _ = tables.read(with_times if with_times.is_file() else listing, "inventory")
+    except UserError as error:
+        yield Finding("altered", with_times, str(error), "delete it")
+        return
     for row in listed.to_dict("records"):
         file = root / str(row["path"])
         if not file.is_file():

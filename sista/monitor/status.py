@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sista.grid.grid import Grid
 from sista.monitor.survey import STATES, Job, last_line, seconds_left, survey
+from sista.runs.options import Seconds
 
 SHOWN = 8
 # In a log file: a line at least this often.
@@ -31,7 +32,7 @@ def status(grid: Path = Path("benchmarks/phantom.yaml")) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(view(jobs, str(grid)))
 
 
-def watch(grid: Path = Path("benchmarks/phantom.yaml"), *, every: float = 2.0) -> None:
+def watch(grid: Path = Path("benchmarks/phantom.yaml"), *, every: Seconds = 2.0) -> None:
     """Show the state of a grid until all its jobs are done; starts and changes nothing.
 
     On a terminal a live table. In a log file one line where something has changed, else one a

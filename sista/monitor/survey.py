@@ -1,6 +1,7 @@
 """The state of every job of a grid, from what lies in `results`; asks no scheduler."""
 
 import json
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -74,9 +75,10 @@ def _seconds(stage: str, path: Path) -> float | None:
     beside = path.with_name(f"{path.stem}.run.json" if stage == "score" else "run.json")
     try:
         record = json.loads(beside.read_text())
-        return float(record["wall_s"]) + float(record["startup_s"])
-    except (OSError, ValueError, KeyError):
+        seconds = float(record["wall_s"]) + float(record["startup_s"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+    return seconds if 0 <= seconds < math.inf else None
 
 
 def seconds_left(jobs: list[Job]) -> dict[str, float | None]:

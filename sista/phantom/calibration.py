@@ -18,6 +18,7 @@ from rich.table import Table
 from sista.errors import UserError
 from sista.phantom.patients import make_patient, roster
 from sista.phantom.presets import PRESETS, Preset
+from sista.runs.options import Share
 from sista.text.openi import read_reports
 
 NEAR = 0.9
@@ -139,7 +140,7 @@ def openi_reports(labels: Path | None) -> list[Sections]:
     ]
 
 
-def main(*, openi_labels: Path | None = None, normal_share: float | None = None) -> None:
+def main(*, openi_labels: Path | None = None, normal_share: Share | None = None) -> None:
     """Print the report statistics of the phantom and of Open-i side by side.
 
     Args:

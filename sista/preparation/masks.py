@@ -8,15 +8,22 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco
 
+from sista.errors import UserError, check_limit
+from sista.files import reading
+
 Mask = NDArray[np.uint8]
 EMPTY_RLE = "-1"
+# Of pictures; others that Pillow knows are read by programs that it calls, such as EPS.
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
+# Of one number of COCO's letters: 35 bits hold any difference of places in an image.
+MOST_LETTERS = 7
 
 
 def decode_relative_rle(runs: str, height: int, width: int) -> Mask:
@@ -84,13 +91,60 @@ def to_json(mask: NDArray[np.generic]) -> str:
 
 
 def from_json(text: str) -> Mask:
-    """Return the `[h, w]` mask of a JSON text made by `to_json`."""
-    code = json.loads(text)
+    """Return the `[h, w]` mask of a JSON text made by `to_json`.
+
+    Raises:
+        UserError: the text is none.
+    """
+    code = run_lengths(text)
     with warnings.catch_warnings():
         # pycocotools answers numpy's `copy` keyword in the old way.
         warnings.simplefilter("ignore", DeprecationWarning)
-        decoded: Mask = coco.decode({"size": code["size"], "counts": code["counts"].encode()})
+        decoded: Mask = coco.decode(code)
     return np.ascontiguousarray(decoded)
+
+
+def run_lengths(text: str) -> dict[str, Any]:
+    """Return size and COCO run lengths of a JSON text, as pycocotools takes them.
+
+    Its C code believes every length: a sum beyond the image would be written behind its memory.
+
+    Raises:
+        UserError: the text is no such JSON, or the runs do not fill the image exactly.
+    """
+    try:
+        code = json.loads(text)
+        height, width = code["size"]
+        counts = np.frombuffer(code["counts"].encode("ascii"), np.uint8)
+        sides = all(type(side) is int and side > 0 for side in (height, width))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UserError("a mask that is no JSON of COCO run lengths") from error
+    if not sides:
+        raise UserError("a mask whose size is no height and width")
+    check_limit("SISTA_MAX_PIXELS", height * width, "a mask")
+    if not _fill(counts, height * width):
+        raise UserError(f"run lengths that do not fill a mask of {width} x {height} px")
+    return {"size": [height, width], "counts": counts.tobytes()}
+
+
+def _fill(letters: NDArray[np.uint8], pixels: int) -> bool:
+    """Return whether COCO's letters hold lengths of at least 0 that add up to `pixels`."""
+    # A number has five bits a letter, the lowest first; bit 6 says that another letter follows.
+    digits = letters.astype(np.int64) - 48
+    if not len(digits) or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
+        return False
+    last = np.flatnonzero(digits & 32 == 0)
+    first = np.concatenate(([0], last[:-1] + 1))
+    if (last - first).max() > MOST_LETTERS - 1:
+        return False
+    place = 5 * (np.arange(len(digits)) - np.repeat(first, last - first + 1))
+    numbers = np.add.reduceat((digits & 31) << place, first)
+    # Bit 5 of the last letter is the sign.
+    numbers -= np.where(digits[last] & 16, 1 << (5 * (last - first + 1)), 0)
+    # From the fourth on each is the difference to the one two before.
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return bool(numbers.min() >= 0 and numbers.sum() == pixels)
 
 
 class MaskSource(Protocol):
@@ -137,11 +191,15 @@ class MaskFile:
         Raises:
             ValueError: the file cannot be read or has another size than the image.
         """
+        mask: Mask | None = None
         try:
-            with Image.open(root / self.path) as image:
-                mask = (np.asarray(image.convert("L")) > 127).astype(np.uint8)
-        except OSError as error:
+            with reading(root / self.path), Image.open(root / self.path, formats=FORMATS) as image:
+                size = image.size
+                # Before its pixels are unpacked: a small file may hold any number of them.
+                if size == (width, height):
+                    mask = (np.asarray(image.convert("L")) > 127).astype(np.uint8)
+        except UserError as error:
             raise ValueError(f"mask {self.path} cannot be read") from error
-        if mask.shape != (height, width):
-            raise ValueError(f"mask {self.path} is {mask.shape[1]} x {mask.shape[0]} px")
+        if mask is None:
+            raise ValueError(f"mask {self.path} is {size[0]} x {size[1]} px")
         return mask

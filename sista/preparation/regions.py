@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from sista.files import reading
+
 # What the phantom leaves beside its raw layout; a test holds it against `sista.phantom.truth`.
 PHANTOM_TRUTH = "phantom_truth.parquet"
 COLUMNS = ("image_id", "label", "mask")
@@ -23,6 +25,7 @@ def read_regions(root: Path, images: "pd.Series[str]") -> pd.DataFrame:
     # The table exists all the same: a rule of the workflow has the same outputs for every data set.
     if not source.is_file():
         return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
-    truth = pd.read_parquet(source, columns=["image_id", "finding", "mask"])
+    with reading(source, "run fetch again"):
+        truth = pd.read_parquet(source, columns=["image_id", "finding", "mask"])
     truth = truth[truth["image_id"].isin(set(images))].rename(columns={"finding": "label"})
     return truth[list(COLUMNS)].reset_index(drop=True)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from sista import tables
 from sista.errors import UserError
+from sista.files import read_text
 
 
 def overlaps(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> list[str]:
@@ -146,12 +147,7 @@ def read_list(file: Path) -> list[str]:
     Raises:
         UserError: the file is missing, no text or empty.
     """
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: no such list file") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not a text file") from error
+    lines = read_text(file, "correct --lists").splitlines()
     names = [line.split(",")[0].strip().strip('"') for line in lines if line.strip()]
     if file.suffix == ".csv":
         names = names[1:]

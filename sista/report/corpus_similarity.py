@@ -12,6 +12,7 @@ from sista import tables
 from sista.errors import UserError
 from sista.files import atomic
 from sista.metrics.report_pairs import cut_shares
+from sista.runs.options import Cosine, Share, Some
 from sista.text.cut import SAMPLE, centre
 from sista.text.findings import NORMAL_STUDY, findings_text
 from sista.text.similarity import ReportText, similarity
@@ -123,10 +124,10 @@ def inspect(
     out: Path,
     encoder: str = "tfidf",
     text: ReportText = "cleaned",
-    theta: float = 0.9,
-    quantile: float | None = None,
+    theta: Cosine = 0.9,
+    quantile: Share | None = None,
     recentre: bool = False,
-    batch: int = 32,
+    batch: Some = 32,
 ) -> None:
     """Write how similar the training reports of a corpus are and what a cut leaves out.
 

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from sista import tables
 from sista.errors import UserError
+from sista.files import reading
 from sista.preparation.frame import Frame
 from sista.report.figures import STYLE
+from sista.runs.container import read_container
 from sista.tasks._base import Overlay, find_task
 
 PREFERRED = ("random_init", "clip", "sista", "supervised")
@@ -73,9 +75,12 @@ def overlay_sheet(
         return None
     rows_by_image = [part.to_dict("index") for part in parts]
     manifest, _ = tables.read(prepared / "manifest.parquet", "manifest")
-    manifest_rows = manifest.set_index("image_id").loc[images].to_dict("index")
+    manifest_rows = manifest.set_index("image_id").to_dict("index")
+    if any(image not in rows for image in images for rows in (manifest_rows, *rows_by_image)):
+        raise UserError(f"{prepared}: prepared anew since the predictions were made; run adapt")
     # Mapped: a few films of all are read.
-    films = np.load(prepared / "manifest.images.npy", mmap_mode="r")
+    last = max(int(manifest_rows[image]["row"]) for image in images)
+    films = read_container(prepared / "manifest.images.npy", last)
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=(1.9 * (1 + len(runs)), 0.3 + 2.05 * len(images)))
         axes = figure.subplots(len(images), 1 + len(runs), squeeze=False)
@@ -121,7 +126,7 @@ def word_sheet(path: Path) -> Figure | None:
     Raises:
         UserError: an array is missing or of a wrong shape.
     """
-    with np.load(path, allow_pickle=False) as stored:
+    with reading(path, "pre-train again"), np.load(path, allow_pickle=False) as stored:
         lacking = {"images", "words", "weights", "valid"} - set(stored.files)
         if lacking:
             raise UserError(f"{path}: lacks {', '.join(sorted(lacking))}; pre-train again")

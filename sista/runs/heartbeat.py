@@ -1,6 +1,7 @@
 """A run under way: a small state file beside its result, with a heart beat, for `sista status`."""
 
 import hashlib
+import math
 import os
 import platform
 import sys
@@ -65,10 +66,13 @@ def state_of(out: Path) -> State | None:
     path = state_path(out)
     try:
         state = State(**read_json(path))
+        numbers = (state.pid, state.process_started, state.started)
+        if state.pid < 1 or not all(math.isfinite(number) for number in numbers):
+            return None
         if state.machine == machine():
             return state if _alive(state) else None
         beat = path.stat().st_mtime
-    except (UserError, TypeError, OSError):
+    except (UserError, TypeError, ValueError, OverflowError, OSError):
         # Its process may remove the file at any moment.
         return None
     # A beat in the future is that of a wrong clock, whose machine may be long gone.

@@ -20,6 +20,11 @@ def code_version() -> str:
     Outside git: `unknown` and the hash.
     """
     try:
+        # A copy without its own repository inside another one would get that one's commit.
+        top = ["git", "-C", str(ROOT), "rev-parse", "--show-toplevel"]
+        found = subprocess.run(top, capture_output=True, text=True, check=True).stdout.strip()
+        if Path(found).resolve() != ROOT:
+            return f"unknown+{_content()}"
         # A fixed length: git's own choice grows with the repository.
         run = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+"]
         commit = subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()

@@ -5,7 +5,6 @@ A stage returns `Made`; `recorded` times it, hashes its files and writes the rec
 
 import functools
 import os
-import re
 import resource
 import shutil
 import time
@@ -18,8 +17,8 @@ from typing import Any, Literal, ParamSpec
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sista.errors import UserError, unwritable
-from sista.files import read_json, sha256, write_json
+from sista.errors import UserError, check_version, unwritable
+from sista.files import LEFTOVER, read_json, sha256, write_json
 from sista.runs import provenance
 from sista.runs.heartbeat import Running
 
@@ -28,7 +27,6 @@ Stage = Literal["fetch", "prepare", "pretrain", "adapt", "score", "report"]
 AGAIN = "delete it and run snakemake again, which makes it and what was made from it"
 # Larger inputs are not hashed again while their size and time of change are the recorded ones.
 HASHED_BYTES = 2**30
-LEFTOVER = re.compile(r"^\..+\.[0-9a-z_]{8}\.tmp(\..+)?$")
 
 
 class _Strict(BaseModel):
@@ -151,8 +149,11 @@ def read_record(path: Path) -> Record:
     Raises:
         UserError: it is missing, not JSON, or not a record; names the field.
     """
+    values = read_json(path)
+    if isinstance(values, dict):
+        check_version(path, values.get("version", 1), 1)
     try:
-        return Record.model_validate(read_json(path))
+        return Record.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "record"

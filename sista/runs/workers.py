@@ -25,10 +25,11 @@ def worker_pool(
     context = multiprocessing.get_context(start)
     if start == "forkserver":
         context.set_forkserver_preload(list(preload))
-    return ProcessPoolExecutor(count, context, initializer=_end_with_parent)
+    return ProcessPoolExecutor(count, context, initializer=end_with_parent)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Let this process end when the one that started it does."""
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 

@@ -1,11 +1,14 @@
 """All metrics of one predictions file, kept under a hash of its content and of the code."""
 
+import fcntl
 import hashlib
 import json
+import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +20,7 @@ from numpy.typing import NDArray
 
 from sista import registry, tables
 from sista.errors import UserError
-from sista.files import atomic, digest, sha256
+from sista.files import LEFTOVER, atomic, digest, sha256
 from sista.metrics.values import OVERALL, Value
 from sista.scoring.evaluate import evaluate
 from sista.tasks._base import find_task
@@ -79,7 +82,10 @@ def score_file(
     if stored is not None:
         return stored
     frame, meta = tables.read(path, f"predictions_{task}")
-    result = _score(path, frame, meta, task, main, content, bootstrap)
+    try:
+        result = _score(path, frame, meta, task, main, content, bootstrap)
+    except UserError as error:
+        raise error if str(path) in str(error) else UserError(f"{path}: {error}") from error
     _save(kept, result)
     return result
 
@@ -113,7 +119,9 @@ def _score(
     main = rules.main_metric(main, multiclass)
     tested = rules.tested(main)
     kept = {*tested, *(c for word in tested for c in rules.metric(word).controls)}
-    dataset = str(meta["run"]["dataset"])
+    if not isinstance(meta["run"].get("dataset"), str):
+        raise UserError(f"{path}: its run names no data set; delete it and run again")
+    dataset = meta["run"]["dataset"]
     values: list[dict[str, Any]] = []
     replicates: dict[tuple[str, int, int], Floats] = {}
     images = set()
@@ -134,6 +142,8 @@ def _score(
             values.append(keys | _plain(item))
             if test and item.metric in kept and item.label in OVERALL:
                 replicates[item.metric, fraction, draw] = item.replicates
+        if part["image_id"].nunique() < len(part[["image_id", "patient_id"]].drop_duplicates()):
+            raise UserError(f"{path}: an image of two patients; delete it and run again")
         if test:
             names = part[["image_id", "patient_id"]].drop_duplicates().sort_values("image_id")
             # Replicates of two runs may be subtracted only where images and patients are the same.
@@ -155,8 +165,37 @@ def _save(path: Path, scores: FileScores) -> None:
     }
     # JSON as an array of one text: nothing is pickled, so loading runs no code.
     arrays["scores"] = np.array(text)
-    with atomic(path) as temporary:
+    with _held(path.parent, fcntl.LOCK_SH), atomic(path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
+
+
+def remove_leftovers(cache_folder: Path) -> None:
+    """Remove the unfinished files of killed runs, unless another run writes at the moment."""
+    with suppress(OSError), _held(cache_folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        for path in cache_folder.iterdir():
+            if LEFTOVER.match(path.name):
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(folder: Path, how: int) -> Iterator[None]:
+    """Hold the lock of a folder; the system gives it back when a process dies.
+
+    Raises:
+        BlockingIOError: another process holds it, and `how` does not wait.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, how)
+        except OSError:
+            # A file system without locks: then nothing is removed.
+            if how & fcntl.LOCK_NB:
+                raise
+        yield
+    finally:
+        os.close(handle)
 
 
 def _load(path: Path, content: str) -> FileScores | None:

@@ -11,6 +11,7 @@ from sista.adaptation.job import Job, head_seed, open_job
 from sista.adaptation.settings import read_changes
 from sista.protocols._base import Protocol
 from sista.runs import provenance
+from sista.runs.options import Cells, Threads
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
 
@@ -25,11 +26,11 @@ def adapt(
     split: Path,
     encoder: Path,
     out: Path,
-    draws: list[int],
-    fractions: list[int],
+    draws: Cells,
+    fractions: Cells,
     budget: str = "quick",
     settings: str = "{}",
-    threads: int = 1,
+    threads: Threads = 1,
     device: str = "auto",
 ) -> Made:
     """Train a head at each label fraction and draw; predict the validation and test images.

@@ -18,6 +18,7 @@ from sista.datasets._card import Dataset
 from sista.datasets._source import inside
 from sista.errors import UserError
 from sista.files import digest, sha256
+from sista.runs.options import Threads
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
 
@@ -26,7 +27,7 @@ Key = tuple[str, int, int, int]
 
 
 @recorded("fetch")
-def fetch(word: str, *, out: Path, source: Path | None = None, threads: int = 1) -> Made:
+def fetch(word: str, *, out: Path, source: Path | None = None, threads: Threads = 1) -> Made:
     """List the files of a data set into an inventory (path, size, SHA-256).
 
     A phantom data set (`rsna_pneumonia@phantom`) is made first, in the folder `raw` beside the

@@ -5,14 +5,12 @@
 `FILE.regions.parquet`, where findings are on the films, as far as the source knows it.
 """
 
-import json
+import csv
 import math
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +20,18 @@ import pandas as pd
 from sista import registry, tables
 from sista.datasets._card import Dataset
 from sista.errors import UserError
-from sista.files import digest
-from sista.preparation import masks, splits
-from sista.preparation.image_record import Box, ImageRecord
+from sista.files import atomic, digest
+from sista.preparation import splits
+from sista.preparation.films import FilmJob, Unreadable, read_films
+from sista.preparation.image_record import ImageRecord
 from sista.preparation.labels import apply_policy
-from sista.preparation.radiograph import Radiograph, fit, load
 from sista.preparation.regions import read_regions
+from sista.runs.options import Count, Draws, Pixels, Threads
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
-from sista.runs.workers import worker_pool
 from sista.text.vocabulary import train_vocabulary
 
 ENDINGS = (".images.npy", ".split.parquet", ".vocabulary.json", ".regions.parquet", ".parquet")
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What a worker needs for one image."""
-
-    row: int
-    root: Path
-    container: Path
-    offset: int
-    size: int
-    tolerance: float
-    record: ImageRecord
 
 
 @recorded("prepare")
@@ -55,10 +40,11 @@ def prepare(
     *,
     out: Path,
     source: Path | None = None,
-    size: int = 256,
-    draws: int = 5,
-    threads: int = 1,
+    size: Pixels = 256,
+    draws: Draws = 5,
+    threads: Threads = 1,
     inventory: Path | None = None,
+    leave_out: Count = 0,
 ) -> Made:
     """Read a data set into a manifest, one container of images, a split by patient, a vocabulary.
 
@@ -71,12 +57,13 @@ def prepare(
         draws: number of draws of every label fraction.
         threads: images read at the same time; the result does not depend on it.
         inventory: list of the source's files from `sista fetch`; files it lacks are an error.
+        leave_out: prepare the others where at most so many films cannot be read. These are listed
+            in FILE.quarantine.csv.
 
     Raises:
         UserError: names the file and row that is wrong; nothing is written then.
     """
-    _check_words(word, out, source, min(size, draws, threads))
-    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
+    dataset = _dataset(word, out, source, min(size, draws, threads))
     root, release = dataset.find(source)
     records = _records(dataset, root)
     if inventory is not None:
@@ -87,15 +74,12 @@ def prepare(
         dir=out.parent, prefix=f".{out.stem}.", suffix=".tmp"
     ) as folder:
         images, split_file, vocabulary, regions, manifest = (Path(folder) / name for name in names)
-        shape = (len(records), size, size)
-        np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()
-        header = images.stat().st_size - math.prod(shape)
-        jobs = [
-            _Job(row, root, images, header + row * size**2, size, dataset.box_tolerance, record)
-            for row, record in enumerate(records)
-        ]
-        with _results(jobs, threads) as results:
-            rows = list(track(results, f"prepare {word}", len(jobs)))
+        jobs = _jobs(records, dataset, root, images, size)
+        with read_films(jobs, threads) as results:
+            films = list(track(results, f"prepare {word}", len(jobs)))
+        quarantine = _quarantine(films, out, leave_out)
+        rows = [film for film in films if not isinstance(film, Unreadable)]
+        _tell(word, rows, dataset, release)
         frame = _frame(rows, dataset, release)
         split = _split(frame, word, dataset, release, draws)
         tables.write(split.frame, split_file, "split", split.meta)
@@ -107,19 +91,22 @@ def prepare(
         for path in (images, split_file, vocabulary, regions, manifest):
             os.replace(path, out.with_name(path.name))
     run = {"dataset": word, "size": size, "draws": draws, "split_seed": word}
-    outputs = [out.with_name(name) for name in names]
+    outputs = [*(out.with_name(name) for name in names), *quarantine]
     facts = {"release": release, "n": len(frame), "split_hash": split.meta["hash"]}
+    facts["left_out"] = len(films) - len(rows)
     return Made(outputs, [inventory] if inventory else [], run, facts=facts)
 
 
-def _check_words(word: str, out: Path, source: Path | None, least: int) -> None:
-    registry.path("datasets", word.partition("@")[0])
+def _dataset(word: str, out: Path, source: Path | None, least: int) -> Dataset:
+    """Return the data set of a word, after a look at the other arguments."""
+    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
     if out.suffix != ".parquet":
         raise UserError(f"{out}: the manifest's name must end in .parquet")
     if least < 1:
         raise UserError("size, draws and threads must be at least 1")
     if "@" in word and source is None:
         raise UserError(f"{word}: name the folder that `sista fetch {word}` made with --source")
+    return dataset
 
 
 def _records(dataset: Dataset, root: Path) -> list[ImageRecord]:
@@ -148,95 +135,58 @@ def _check_inventory(records: list[ImageRecord], word: str, inventory: Path) -> 
             )
 
 
-@contextmanager
-def _results(jobs: list[_Job], threads: int) -> Iterator[Iterator[dict[str, Any]]]:
-    """Give the prepared rows in order, computed in this process or in `threads` others."""
-    if threads == 1:
-        yield map(_prepare, jobs)
-        return
-    # Not `fork`: the progress bar and Arrow run threads, whose locks a fork would copy.
-    pool = worker_pool(threads, "forkserver", ["sista.stages.prepare"])
-    try:
-        yield pool.map(_prepare, jobs, chunksize=8)
-    except BrokenProcessPool as error:
-        raise UserError("a reading process died (memory?); run again with --threads 1") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _jobs(
+    records: list[ImageRecord], dataset: Dataset, root: Path, images: Path, size: int
+) -> list[FilmJob]:
+    """Make the container of all images and return what is to be read into it."""
+    shape = (len(records), size, size)
+    np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()
+    header = images.stat().st_size - math.prod(shape)
+    return [
+        FilmJob(row, root, images, header + row * size**2, size, dataset.box_tolerance, record)
+        for row, record in enumerate(records)
+    ]
 
 
-def _prepare(job: _Job) -> dict[str, Any]:
-    """Read one image, write its square into the container, return its manifest row."""
-    record = job.record
-    try:
-        film = load(job.root / record.path)
-    except UserError as error:
-        raise UserError(f"{error} (named in {record.where})") from error
-    height, width = film.pixels.shape
-    square, frame = fit(film.pixels, job.size)
-    # A plain write: syncing a memory map costs more than decoding the film.
-    with job.container.open("r+b") as container:
-        container.seek(job.offset)
-        container.write(square.tobytes())
-    return {
-        "image_id": record.image_id,
-        "patient_id": record.patient_id or film.patient_id or record.image_id,
-        "study_id": record.study_id,
-        "view": record.view or film.view,
-        "path": record.path,
-        "row": job.row,
-        "height": height,
-        "width": width,
-        "scale": frame.scale,
-        "pad_x": frame.pad_x,
-        "pad_y": frame.pad_y,
-        "spacing": film.spacing if record.width_mm is None else record.width_mm / width,
-        "boxes": _boxes(record, film, job.tolerance),
-        "mask": _mask(record, job.root, height, width),
-        "report": record.report,
-        "content_hash": film.content_hash,
-        "official": record.official,
-        "labels": dict(record.labels),
-    }
+def _quarantine(
+    films: Sequence[dict[str, Any] | Unreadable], out: Path, leave_out: int
+) -> list[Path]:
+    """Write the table of the films that cannot be read, and return it where there are any.
 
-
-def _boxes(record: ImageRecord, film: Radiograph, tolerance: float) -> str | None:
-    if record.boxes is None:
-        return None
-    height, width = film.pixels.shape
-    return json.dumps([_inside(box, width, height, tolerance, record) for box in record.boxes])
-
-
-def _inside(
-    box: Box, width: int, height: int, tolerance: float, record: ImageRecord
-) -> dict[str, str | float]:
-    """Return the box cut at the border; one that leaves the image is an error."""
-    right, bottom = box.x + box.w, box.y + box.h
-    numbers_are_finite = all(math.isfinite(v) for v in (box.x, box.y, right, bottom))
-    fits = (
-        min(box.x, box.y) >= -tolerance
-        and right <= width + tolerance
-        and bottom <= height + tolerance
+    Raises:
+        UserError: there are more than may be left out, or no other ones.
+    """
+    bad = [film for film in films if isinstance(film, Unreadable)]
+    table = out.with_name(f"{out.stem}.quarantine.csv")
+    if not bad:
+        table.unlink(missing_ok=True)
+        return []
+    with atomic(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("path", "where", "reason"))
+        writer.writerows((film.path, film.where, film.reason) for film in bad)
+    if len(bad) <= leave_out and len(bad) < len(films):
+        print(f"{table}: {len(bad)} films cannot be read and are left out", file=sys.stderr)
+        return [table]
+    more = f" All {len(bad)} are listed in {table}." if len(bad) > 1 else ""
+    raise UserError(
+        f"{bad[0].reason} (named in {bad[0].where}).{more} Get them again, or prepare the others "
+        f"with --leave-out {len(bad)}"
     )
-    x, y = max(box.x, 0.0), max(box.y, 0.0)
-    w, h = min(right, width) - x, min(bottom, height) - y
-    if not numbers_are_finite or not fits or min(w, h) <= 0:
-        raise UserError(
-            f"{record.where}: a box ({box.x:g}, {box.y:g}, {box.w:g}, {box.h:g}) lies outside the "
-            f"{width} x {height} image {record.path} or is empty; correct or remove the row"
+
+
+def _tell(word: str, rows: list[dict[str, Any]], dataset: Dataset, release: str) -> None:
+    """Say what is odd about the data and no error."""
+    doubled = sum(row.pop("doubled_boxes") for row in rows)
+    if doubled:
+        print(f"{word}: {doubled} boxes stand twice and count once", file=sys.stderr)
+    expected = dataset.counts.get(release)
+    if "@" not in word and expected is not None and expected != len(rows):
+        print(
+            f"{word}: {len(rows)} images, but release {release} has {expected}: this is a part of "
+            "it, or a table was cut",
+            file=sys.stderr,
         )
-    return {"label": box.label, "x": x, "y": y, "w": w, "h": h}
-
-
-def _mask(record: ImageRecord, root: Path, height: int, width: int) -> str | None:
-    if record.mask is None:
-        return None
-    try:
-        return masks.to_json(record.mask.draw(root, height, width))
-    except ValueError as error:
-        raise UserError(
-            f"{record.where}: {error}, the image {record.path} is {width} x {height} px; "
-            "correct the row or get the file again"
-        ) from error
 
 
 def _frame(rows: list[dict[str, Any]], dataset: Dataset, release: str) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from sista.errors import UserError, check_range
 from sista.files import atomic, digest, sha256
 from sista.grid.budgets import Budget, Precision, find_budget
 from sista.runs import provenance
+from sista.runs.options import Count, Seed, Some, Threads
 from sista.runs.record import Made, known, recorded
 
 if TYPE_CHECKING:
@@ -63,14 +64,14 @@ def main(
     budget: str = "quick",
     variant: str | None = None,
     settings: str = "{}",
-    seed: int = 0,
-    threads: int = 1,
+    seed: Seed = 0,
+    threads: Threads = 1,
     device: Device = "auto",
     precision: Precision | None = None,
-    chunk: int | None = None,
-    patience: int | None = None,
+    chunk: Count | None = None,
+    patience: Count | None = None,
     compiled: bool = False,
-    save_every: int = 500,
+    save_every: Some = 500,
 ) -> Made | None:
     """Pre-train one encoder and write it as safetensors, its log beside it; resumes when killed.
 

@@ -15,10 +15,11 @@ from sista.grid.file import read_grid
 from sista.grid.grid import Grid
 from sista.grid.runs import AdaptRun
 from sista.protocols._base import Protocol
+from sista.runs.options import Samples, Threads
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
 from sista.runs.workers import worker_pool
-from sista.scoring.cached import FileScores, score_file
+from sista.scoring.cached import FileScores, remove_leftovers, score_file
 from sista.scoring.comparisons import comparisons
 from sista.scoring.summary import write_summary
 from sista.tasks._base import find_task
@@ -35,8 +36,8 @@ def score(
     grid: Path,
     out: Path,
     results: Path = Path("results"),
-    bootstrap: int = 1000,
-    threads: int = 1,
+    bootstrap: Samples = 1000,
+    threads: Threads = 1,
     discard_features: bool = False,
 ) -> Made:
     """Compute all metrics of all runs of a grid, with 95 % intervals.
@@ -52,6 +53,7 @@ def score(
             head that needs them later encodes again.
     """
     compared = Grid.load(grid)
+    remove_leftovers(results / "score/cache")
     runs = list(compared.adapt_runs())
     scored = score_runs(runs, results=results, bootstrap=bootstrap, threads=threads)
     frame = pd.DataFrame([row for pair in scored for row in rows(*pair)])

@@ -42,13 +42,25 @@ def unpack(text: str) -> NDArray[np.float64]:
     return np.frombuffer(data, dtype="<f4").reshape(shape).astype(np.float64)
 
 
+def unpack_finite(text: str) -> NDArray[np.float64]:
+    """Return the array that `pack` wrote, whose values must be finite numbers.
+
+    Raises:
+        UserError: the text is no such array.
+    """
+    array = unpack(text)
+    if not np.isfinite(array).all():
+        raise UserError(f"a packed array with values that are no finite numbers; {AGAIN}")
+    return array
+
+
 def unpack_equal(texts: Iterable[str]) -> NDArray[np.float64]:
     """Return arrays of one shape as one, `[N, ...]`.
 
     Raises:
         UserError: a text is no array, or they differ in shape.
     """
-    arrays = [unpack(text) for text in texts]
+    arrays = [unpack_finite(text) for text in texts]
     shapes = sorted({array.shape for array in arrays})
     if len(shapes) > 1:
         raise UserError(f"packed arrays of shapes {shapes[0]} and {shapes[1]}; {AGAIN}")

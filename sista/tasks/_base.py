@@ -27,9 +27,9 @@ def text(description: str, nullable: bool = False) -> pa.Column:
     return pa.Column(object, nullable=nullable, coerce=True, description=description)
 
 
-def number(description: str, nullable: bool = False) -> pa.Column:
+def number(description: str, nullable: bool = False, checks: pa.Check | None = None) -> pa.Column:
     """Return a column of numbers in a predictions table."""
-    return pa.Column(float, nullable=nullable, coerce=True, description=description)
+    return pa.Column(float, nullable=nullable, coerce=True, description=description, checks=checks)
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,18 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pandera.pandas as pa
 
 from sista.metrics import classification as measures
 from sista.metrics.swaps import other_patients
 from sista.metrics.values import Floats, Value, mean, value
 from sista.tasks._base import Metric, Subset, Task, number, text
+from sista.tasks._rows import check_labels
 
 # Films of other patients that each film is replaced by, for the control of what uses no label.
 SWAPS = 8
+# Probabilities of several classes may add up to a little more than 1.
+ROUNDING = 1e-6
 OTHER_FILM, CHANCE = "_other_film", "_chance"
 METRICS = (
     Metric("auroc", "AUROC", controls=(f"auroc{OTHER_FILM}", f"auroc{CHANCE}")),
@@ -28,6 +32,7 @@ CONTROLS = (
 
 
 def _evaluate(subset: Subset) -> Iterator[Value]:
+    check_labels(subset.rows, subset.labels)
     table = subset.rows.pivot(index="image_id", columns="label", values=["score", "target"])
     labels = list(subset.labels)
     score = table["score"][labels].to_numpy(dtype=np.float64)
@@ -84,8 +89,10 @@ classification = Task(
     title="Classification",
     columns={
         "label": text("name of the finding"),
-        "score": number("probability, 0 to 1"),
-        "target": number("1 present, 0 absent, NaN unknown", nullable=True),
+        "score": number("probability, 0 to 1", checks=pa.Check.in_range(0.0, 1.0 + ROUNDING)),
+        "target": number(
+            "1 present, 0 absent, NaN unknown", nullable=True, checks=pa.Check.isin([0.0, 1.0])
+        ),
     },
     metrics=(*METRICS, *CONTROLS),
     evaluate=_evaluate,

@@ -11,6 +11,7 @@ from sista.metrics import detection as measures
 from sista.metrics.values import Floats, Value, mean, value
 from sista.tasks._base import Metric, Overlay, Subset, Task, text
 from sista.tasks._overlay import PREDICTED, TARGET, write
+from sista.tasks._rows import read_boxes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +34,8 @@ LEAST_SCORE, MOST_BOXES = 0.3, 5
 def _evaluate(subset: Subset) -> Iterator[Value]:
     words = [metric.word for metric in METRICS if subset.wants(metric.word)]
     wanted = [word for word in words if word != "froc" or subset.dataset in FROC_DATASETS]
-    predicted = [json.loads(text) for text in subset.rows["predicted"]]
-    target = [json.loads(text) for text in subset.rows["target"]]
+    predicted = read_boxes(subset.rows["predicted"], "x y w h score label")
+    target = read_boxes(subset.rows["target"], "x y w h label")
     present = sorted({str(box[4]) for boxes in target for box in boxes})
     found: dict[str, list[Floats]] = {}
     for label in [*subset.labels, *(n for n in present if n not in subset.labels)] or ["box"]:

@@ -5,7 +5,6 @@ report alone says the same (films of one study share it); `same findings`: any r
 finding labels does.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,11 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sista.errors import UserError
 from sista.metrics.retrieval import chance_recall, first_relevant_rank, same_findings
 from sista.metrics.swaps import other_patients
 from sista.metrics.values import Floats, Value, value
-from sista.tasks._arrays import unpack_equal
+from sista.tasks._arrays import AGAIN, unpack_equal
 from sista.tasks._base import Metric, Subset, Task, number, text
+from sista.tasks._rows import is_number, read_list
 
 RANKS = (1, 5, 10)
 DIRECTIONS = ("film_to_report", "report_to_film")
@@ -55,7 +56,11 @@ def _gallery(rows: pd.DataFrame) -> _Gallery:
     films, reports = np.split(unpack_equal([*rows["film"], *rows["report"]]), 2)
     study = rows["study_id"].to_numpy()
     exact = study[:, None] == study[None]
-    labels = np.array([json.loads(t) for t in rows["findings"]], dtype=float)
+    found = [read_list(cell) for cell in rows["findings"]]
+    known = all(label is None or is_number(label) for labels in found for label in labels)
+    if not known or len({len(labels) for labels in found}) != 1:
+        raise UserError(f"findings that are no equally long lists of labels; {AGAIN}")
+    labels = np.array(found, dtype=float)
     normal = rows["normal"].to_numpy(dtype=float) > 0
     groups = {"all": np.ones(len(rows), bool), "normal": normal, "abnormal": ~normal}
     patients = rows["patient_id"].to_numpy()

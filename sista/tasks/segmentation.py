@@ -1,6 +1,5 @@
 """Segmentation: one binary mask of each label an image, as COCO run lengths at the image size."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,9 +12,10 @@ from pycocotools import mask as coco_mask
 from sista.errors import UserError
 from sista.metrics import segmentation as measures
 from sista.metrics.values import Floats, Value, mean, value
-from sista.preparation.masks import from_json
+from sista.preparation.masks import from_json, run_lengths
 from sista.tasks._base import Metric, Overlay, Subset, Task, text
 from sista.tasks._overlay import PREDICTED, TARGET, write
+from sista.tasks._rows import check_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +34,7 @@ BATCH = {"siim_acr": 8}
 
 
 def _evaluate(subset: Subset) -> Iterator[Value]:
+    check_labels(subset.rows, subset.labels)
     batch = BATCH.get(subset.dataset, 16)
     found: dict[str, list[Floats]] = {}
     counted: dict[str, int] = {}
@@ -55,8 +56,7 @@ def _evaluate(subset: Subset) -> Iterator[Value]:
 
 def rle_overlap(part: pd.DataFrame) -> measures.Overlap:
     """Count the pixels of predicted and target masks given as COCO run lengths."""
-    predicted = [json.loads(text) for text in part["prediction"]]
-    target = [json.loads(text) for text in part["target"]]
+    predicted, target = _codes(part, "prediction"), _codes(part, "target")
     for image, left, right in zip(part["image_id"], predicted, target, strict=True):
         if left["size"] != right["size"]:
             raise UserError(
@@ -72,6 +72,17 @@ def rle_overlap(part: pd.DataFrame) -> measures.Overlap:
         np.array(coco_mask.area(target), dtype=np.float64),
         np.array([left["size"][0] * left["size"][1] for left in predicted], dtype=np.float64),
     )
+
+
+def _codes(part: pd.DataFrame, column: str) -> list[dict[str, Any]]:
+    """Return the checked run lengths of a column."""
+    codes = []
+    for image, code in zip(part["image_id"], part[column], strict=True):
+        try:
+            codes.append(run_lengths(code))
+        except UserError as error:
+            raise UserError(f"image {image}, {column}: {error}") from error
+    return codes
 
 
 def _draw(axis: "Axes", row: Mapping[Any, Any], frame: "Frame") -> None:
@@ -92,7 +103,7 @@ def _draw(axis: "Axes", row: Mapping[Any, Any], frame: "Frame") -> None:
 
 
 def _area(row: Mapping[Any, Any]) -> float:
-    return float(coco_mask.area(json.loads(row["target"])))
+    return float(coco_mask.area(run_lengths(row["target"])))
 
 
 segmentation = Task(

@@ -12,18 +12,34 @@ from sista.text.sections import last_of, parse
 MINIMUM_TOKENS = 3
 # Names and dates stand as ___ in MIMIC-CXR, as XXXX in Open-i and as [** **] in older MIMIC
 # releases; U+FFFD is a byte that could not be decoded.
-_MARKS = re.compile(r"_{2,}|\bx{3,}\b|\[\*\*.*?\*\*\]|\ufffd", re.IGNORECASE | re.DOTALL)
+# Control characters that are no white space come from damaged files.
+_CONTROLS = r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]"
+_PLAIN_MARKS = rf"_{{2,}}|\bx{{3,}}\b|\ufffd|{_CONTROLS}"
+_MARKS = re.compile(rf"{_PLAIN_MARKS}|\[\*\*.*?\*\*\]", re.IGNORECASE | re.DOTALL)
+_MARKS_AFTER = re.compile(_PLAIN_MARKS, re.IGNORECASE)
 _LIST_NUMBER = re.compile(r"(?:(?<=^)|(?<=[.:;]\s))\s*\(?\d{1,2}[.)](?=\s)")
 _TOKEN = re.compile(r"[a-z0-9]+(?:\.[0-9]+)?")
-# A full stop inside a number (3.4 cm) or after a title (dr.) ends no sentence.
-_SENTENCE_END = re.compile(r"(?<!\bdr)(?<!\bvs)(?<!\bi\.e)(?<!\be\.g)[.!?]+(?=\s|$)|;")
+# A full stop inside a number (3.4 cm) or after a title (dr.) ends no sentence; a second one behind
+# the title does. A run of marks is looked at from its start only: from each would take a square of
+# its length.
+_SENTENCE_END = re.compile(
+    r"(?:(?<![.!?])(?<!\bdr)(?<!\bvs)(?<!\bi\.e)(?<!\be\.g)"
+    r"|(?<=\bdr[.!?])|(?<=\bvs[.!?])|(?<=\bi\.e[.!?])|(?<=\be\.g[.!?]))[.!?]++(?=\s|$)|;"
+)
+_MGCA_NUMBER = re.compile(r"(?<![0-9])[0-9]++\.")
 
 
 def clean(text: str) -> str:
     """Return text in lower case without de-identification marks and list numbers."""
-    plain = _LIST_NUMBER.sub(" ", _MARKS.sub(" ", text.replace("\r", "\n")))
+    plain = _LIST_NUMBER.sub(" ", _without_marks(text.replace("\r", "\n")))
     plain = " ".join(plain.lower().split())
     return re.sub(r"\s+([.,;:])", r"\1", plain)
+
+
+def _without_marks(text: str) -> str:
+    # Behind the last end of a mark there is none: each beginning would be searched to the end.
+    last = text.rfind("**]") + 3 if "**]" in text else 0
+    return _MARKS.sub(" ", text[:last]) + _MARKS_AFTER.sub(" ", text[last:])
 
 
 def sentences(text: str) -> list[str]:
@@ -107,7 +123,7 @@ def mgca_caption(impression: str | None, findings: str | None) -> MgcaCaption:
     caption = " ".join(parts).replace("\n", " ")
     kept: list[list[str]] = []
     dropped: list[str] = []
-    for piece in re.split(r"[0-9]+\.", caption):
+    for piece in _MGCA_NUMBER.split(caption):
         for sentence in piece.split("."):
             words = [
                 w.encode("ascii", "ignore").decode() for w in re.findall(r"\w+", sentence.lower())

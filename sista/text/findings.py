@@ -5,8 +5,9 @@ is a finding; an examination's description is none.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ _CUE = re.compile(
     rf"(?P<pseudo>\b(?:{PSEUDO})\b)|(?P<gone>\b(?:{GONE})\b)|(?P<after>\b(?:{AFTER})\b)"
     rf"|(?P<before>\b(?:{BEFORE})\b)|(?P<comma>,)|(?P<break>\b(?:{BREAK})\b)"
 )
+_BREAK = re.compile(rf"\b(?:{BREAK})\b")
 _END_OF_LIST = re.compile(r"\b(?:or|nor)\b")
 _VERB = re.compile(r"\b(?:is|are|has|have|shows?|remains?|appears?)\b")
 _SIZED = re.compile(
@@ -118,6 +120,7 @@ def _asserted(sentence: str) -> list[str]:
     clause: list[str] = []
     negated = gone = False
     position = 0
+    lists = _Lists(sentence)
     for cue in _CUE.finditer(sentence):
         if not negated:
             clause.append(sentence[position : cue.start()])
@@ -129,9 +132,7 @@ def _asserted(sentence: str) -> list[str]:
             clause.clear()
         elif kind == "gone":
             gone = True
-        elif kind == "break" or (
-            kind == "comma" and not _list_goes_on(sentence[position:], negated)
-        ):
+        elif kind == "break" or (kind == "comma" and not (negated and lists.go_on(position))):
             done += [] if gone else [" ".join("".join(clause).split())]
             clause, negated, gone = [], False, False
         elif not negated:
@@ -142,19 +143,40 @@ def _asserted(sentence: str) -> list[str]:
     return [text for text in done if text]
 
 
-def _list_goes_on(rest: str, negated: bool) -> bool:
-    """Say whether what follows a comma belongs to the list before it."""
-    # A word that ends negation ends the list too.
-    stop = re.search(rf"\b(?:{BREAK})\b", rest)
-    rest = rest[: stop.start()] if stop else rest
-    if not negated:
-        return False
-    end = _END_OF_LIST.search(rest)
-    # "no effusion, pneumothorax or edema": the list runs to its `or`, unless a verb comes between.
-    if end:
-        return _VERB.search(rest[: end.start()]) is None
-    part = rest.partition(",")[0]
-    if _OTHER_SUBJECT.match(part):
-        return False
-    # "no effusion, small nodule": a size, side or course begins a statement of its own.
-    return not _SIZED.search(part) and not _VERB.search(part) and bool(ANY_FINDING.search(part))
+class _Lists:
+    """The words that end lists in a sentence: found once, not again after each comma.
+
+    Args:
+        sentence: whose commas are asked about.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        self._sentence = sentence
+
+    @cached_property
+    def _starts(self) -> tuple[list[int], list[int], list[int]]:
+        found = (pattern.finditer(self._sentence) for pattern in (_BREAK, _END_OF_LIST, _VERB))
+        breaks, ends, verbs = ([each.start() for each in matches] for matches in found)
+        return breaks, ends, verbs
+
+    def go_on(self, position: int) -> bool:
+        """Say whether what follows a comma after a negation belongs to the list before it."""
+        breaks, ends, verbs = self._starts
+        # A word that ends negation ends the list too.
+        stop = _first(breaks, position, len(self._sentence))
+        end = _first(ends, position, stop)
+        # "no effusion, pneumothorax or edema": it runs to its `or`, unless a verb comes between.
+        if end < stop:
+            return _first(verbs, position, end) == end
+        comma = self._sentence.find(",", position, stop)
+        part = self._sentence[position : stop if comma < 0 else comma]
+        if _OTHER_SUBJECT.match(part):
+            return False
+        # "no effusion, small nodule": a size, side or course begins a statement of its own.
+        return not _SIZED.search(part) and not _VERB.search(part) and bool(ANY_FINDING.search(part))
+
+
+def _first(starts: list[int], position: int, stop: int) -> int:
+    """Return the first of sorted places in [position, stop), else `stop`."""
+    index = bisect_left(starts, position)
+    return starts[index] if index < len(starts) and starts[index] < stop else stop

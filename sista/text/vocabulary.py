@@ -22,6 +22,7 @@ from tokenizers import (
 )
 
 from sista.errors import UserError
+from sista.files import reading
 from sista.text.cleaning import sentence_ends
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -102,12 +103,8 @@ def load_vocabulary(manifest: Path, meta: Mapping[str, Any]) -> Tokenizer:
     if "vocabulary" not in meta:
         raise UserError(f"{manifest}: names no vocabulary; run prepare again")
     file = manifest.with_name(str(meta["vocabulary"]))
-    try:
-        return Tokenizer.from_str(file.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: no such file; run prepare again") from error
-    except Exception as error:  # `tokenizers` raises no narrower class
-        raise UserError(f"{file}: not a vocabulary ({error}); run prepare again") from error
+    with reading(file, "run prepare again"):
+        return Tokenizer.from_str(file.read_text(encoding="utf-8"))
 
 
 def with_special_tokens(tokenizer: Tokenizer) -> Tokenizer:

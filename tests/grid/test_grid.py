@@ -1,6 +1,7 @@
 """Grids: wrong words are answered with the valid ones, and the runs have one path each."""
 
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_a_wrong_word_under_adapt(tmp_path, changes, words):
 
 
 def test_two_settings_under_one_path_are_an_error(tmp_path):
-    assert "give one path" in refused(tmp_path, adapt=[*BASE["adapt"], *BASE["adapt"]])
+    assert "give one path" in refused(tmp_path, adapt=deepcopy(BASE["adapt"]) + BASE["adapt"])
     file = tmp_path / "twice.yaml"
     text = yaml.safe_dump({k: v for k, v in BASE.items() if k != "variants"})
     file.write_text(text + "variants:\n  sista: {w_sta: 1.0}\n  sista: {w_sta: 2.0}\n")

@@ -65,7 +65,7 @@ def test_truncated_picture_is_named(tmp_path, name):
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:3000])
     with pytest.raises(UserError, match=name):
         load(tmp_path / name)
-    with pytest.raises(UserError, match="no such image"):
+    with pytest.raises(UserError, match="no such file"):
         load(tmp_path / "b.png")
 
 

@@ -96,7 +96,9 @@ def broken(tmp_path, message, **settings):
     out = tmp_path / "out/m.parquet"
     with pytest.raises(UserError, match=message):
         prepare("rsna_pneumonia", source=tmp_path / "raw", out=out, size=16, **settings)
-    assert not out.parent.exists() or list(out.parent.iterdir()) == []
+    # The table of films that cannot be read is all that may stay.
+    left = [path.name for path in out.parent.iterdir()] if out.parent.exists() else []
+    assert left in ([], ["m.quarantine.csv"])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -127,7 +129,7 @@ def test_box_a_little_over_the_border_is_cut(tmp_path):
 def test_missing_table_missing_image_and_bad_settings_are_explained(tmp_path):
     raw_trees.rsna(tmp_path / "raw")
     (tmp_path / "raw/stage_2_train_images/image00.dcm").unlink()
-    broken(tmp_path, r"image00\.dcm: no such image.*row 2")
+    broken(tmp_path, r"image00\.dcm: no such file.*row 2")
     broken(tmp_path, "at least 1", draws=0)
     (tmp_path / "raw/stage_2_train_labels.csv").unlink()
     broken(tmp_path, r"lacks stage_2_train_labels\.csv")
@@ -169,6 +171,7 @@ def test_file_outside_the_inventory_is_named(tmp_path):
     prepare("rsna_pneumonia", out=tmp_path / "m.parquet", **settings)
     frame, meta = tables.read(tmp_path / "inventory.parquet", "inventory")
     short = frame[~frame.path.str.endswith("image07.dcm")]
+    meta["n"] = len(short)
     tables.write(short, tmp_path / "inventory.parquet", "inventory", meta)
     with pytest.raises(UserError, match=r"image07\.dcm is not in .*fetch again"):
         prepare("rsna_pneumonia", out=tmp_path / "m.parquet", **settings)

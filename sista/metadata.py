@@ -1,0 +1,174 @@
+"""The metadata of tables and checkpoints, JSON objects with known types; the types of columns."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sista.errors import UserError
+
+AGAIN = "run the stage that makes it again"
+
+
+class _Typed(BaseModel):
+    """Every field may be absent: what is read and is not there is told by `Meta`."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class Refused(_Typed):
+    """A draw and label fraction that cannot be used, and why."""
+
+    draw: int | None = None
+    fraction: int
+    reason: str
+
+
+class _Inventory(_Typed):
+    n: int = 0
+    dataset: str = ""
+
+
+class _Manifest(_Typed):
+    dataset: str = ""
+    release: str = ""
+    labels: list[str] = []
+    all_labels: list[str] = []
+    mask_label: str | None = None
+    box_labels: list[str] = []
+    multiclass: bool = False
+    prepared_size: int = Field(1, ge=1)
+    # Names of files beside the manifest, so no path.
+    images: str = Field("images.npy", pattern=r"^[^/\\\x00]+$")
+    vocabulary: str = Field("vocabulary.json", pattern=r"^[^/\\\x00]+$")
+    n: int = 0
+
+
+class _Split(_Typed):
+    dataset: str = ""
+    hash: str = ""
+    draws: int = Field(1, ge=1)
+    fractions: list[int] = []
+    refused: list[Refused] = []
+
+
+class _Predictions(_Typed):
+    run: dict[str, Any] = {}
+    refused: list[Refused] = []
+    labels: list[str] = []
+    multiclass: bool = False
+    zoom: float = Field(1.0, gt=0, allow_inf_nan=False)
+
+
+class _Scores(_Typed):
+    title: str = ""
+    main_metrics: dict[str, str] = {}
+    comparisons: list[dict[str, Any]] = []
+    hosts: list[dict[str, Any]] = []
+
+
+class _Checkpoint(_Typed):
+    word: str = ""
+    method: str = ""
+    variant: str = ""
+    family: str = ""
+    corpus: str = ""
+    budget: str = ""
+    seed: int = Field(0, ge=0)
+    settings: dict[str, Any] = {}
+    settings_hash: str = ""
+    image_encoder: dict[str, Any] = {}
+    tokenizer: str | None = None
+    released: dict[str, Any] | None = None
+
+
+_MODELS: dict[str, type[_Typed]] = {
+    "inventory": _Inventory,
+    "manifest": _Manifest,
+    "split": _Split,
+    "predictions": _Predictions,
+    "scores": _Scores,
+    "checkpoint": _Checkpoint,
+}
+
+
+class Meta(dict[str, Any]):
+    """Metadata that know which file they are of: a key that is not there is an error that says so.
+
+    Args:
+        path: of the file.
+        values: by key.
+    """
+
+    def __init__(self, path: Path | str, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise UserError(f"{self.path}: its metadata lack {key!r}; {AGAIN}")
+
+    def __reduce__(self) -> Any:
+        return Meta, (self.path, dict(self))
+
+    @classmethod
+    def parsed(cls, path: Path | str, text: bytes | str) -> "Meta":
+        """Return the metadata of a JSON object.
+
+        Raises:
+            UserError: the text is none.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}: its metadata are no JSON; {AGAIN}") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: its metadata are no JSON object; {AGAIN}")
+        return cls(path, values)
+
+    def check(self, kind: str) -> None:
+        """Refuse values of another type.
+
+        Args:
+            kind: of table, or `checkpoint`; other kinds have no metadata of their own.
+
+        Raises:
+            UserError: names file and key.
+        """
+        try:
+            _MODELS.get(kind, _Typed).model_validate(dict(self))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UserError(
+                f"{self.path}: its metadata, {where}: {first['msg']}; {AGAIN}"
+            ) from error
+
+
+def check_types(path: Path | str, expected: Mapping[str, str], found: pyarrow.Schema) -> None:
+    """Refuse columns of another type, which a conversion would change in silence.
+
+    Args:
+        path: of the table.
+        expected: `object` (text), `int64` or `float64` by column.
+        found: schema of the file.
+
+    Raises:
+        UserError: names file and column.
+    """
+    fits = {"object": _is_text, "int64": pyarrow.types.is_integer, "float64": _is_number}
+    for name, kind in expected.items():
+        if name in found.names and not fits[kind](found.field(name).type):
+            told = f"column {name!r} holds {found.field(name).type} in place of {kind}"
+            raise UserError(f"{path}: {told}; {AGAIN}")
+
+
+def _is_text(kind: pyarrow.DataType) -> bool:
+    types = pyarrow.types
+    return any(is_it(kind) for is_it in (types.is_string, types.is_large_string, types.is_null))
+
+
+def _is_number(kind: pyarrow.DataType) -> bool:
+    return bool(pyarrow.types.is_floating(kind) or pyarrow.types.is_integer(kind))

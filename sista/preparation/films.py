@@ -1,0 +1,157 @@
+"""The films of a data set: each is read, written into the container and becomes a manifest row.
+
+Decoders of compressed films are foreign C code: they run in processes of their own, so a film that
+kills or stalls one costs itself alone.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sista.errors import UserError
+from sista.preparation import masks
+from sista.preparation.image_record import Box, ImageRecord
+from sista.preparation.radiograph import Radiograph, fit, is_dicom, load
+from sista.runs.isolated import Died, isolated_map
+
+
+@dataclass(frozen=True)
+class FilmJob:
+    """What is needed to prepare one image.
+
+    Attributes:
+        row: its place in the container.
+        root: folder of the raw data.
+        container: file of all prepared images.
+        offset: bytes before its place.
+        size: side of the prepared square in pixels.
+        tolerance: native pixels that a box may leave the image by.
+        record: how the data set describes it.
+    """
+
+    row: int
+    root: Path
+    container: Path
+    offset: int
+    size: int
+    tolerance: float
+    record: ImageRecord
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A film that cannot be read: its path below the data's folder, who named it, and why."""
+
+    path: str
+    where: str
+    reason: str
+
+
+@contextmanager
+def read_films(
+    jobs: Sequence[FilmJob], threads: int
+) -> Iterator[Iterator[dict[str, Any] | Unreadable]]:
+    """Give the manifest rows in order; the result does not depend on the threads.
+
+    Raises:
+        UserError: what the tables say of an image does not fit it.
+    """
+    # Pillow reads PNG and JPEG here: no damaged file has ended it, and a process costs a second.
+    if threads == 1 and not any(is_dicom(job.record.path) for job in jobs):
+        yield map(read_film, jobs)
+        return
+    with isolated_map(read_film, jobs, threads, __name__) as results:
+        yield (
+            _killed(job, result) if isinstance(result, Died) else result
+            for job, result in zip(jobs, results, strict=True)
+        )
+
+
+def _killed(job: FilmJob, how: Died) -> Unreadable:
+    path = job.root / job.record.path
+    reason = f"{path}: {how.reason}: the file is damaged; download it again"
+    return Unreadable(job.record.path, job.record.where, reason)
+
+
+def read_film(job: FilmJob) -> dict[str, Any] | Unreadable:
+    """Read one image, write its square into the container, return its manifest row."""
+    record = job.record
+    try:
+        film = load(job.root / record.path)
+    except UserError as error:
+        return Unreadable(record.path, record.where, str(error))
+    height, width = film.pixels.shape
+    square, frame = fit(film.pixels, job.size)
+    # A plain write: syncing a memory map costs more than decoding the film.
+    with job.container.open("r+b") as container:
+        container.seek(job.offset)
+        container.write(square.tobytes())
+    boxes, doubled = _boxes(record, film, job.tolerance)
+    return {
+        "image_id": record.image_id,
+        "patient_id": record.patient_id or film.patient_id or record.image_id,
+        "study_id": record.study_id,
+        "view": record.view or film.view,
+        "path": record.path,
+        "row": job.row,
+        "height": height,
+        "width": width,
+        "scale": frame.scale,
+        "pad_x": frame.pad_x,
+        "pad_y": frame.pad_y,
+        "spacing": film.spacing if record.width_mm is None else record.width_mm / width,
+        "boxes": boxes,
+        "mask": _mask(record, job.root, height, width),
+        "report": record.report,
+        "content_hash": film.content_hash,
+        "official": record.official,
+        "labels": dict(record.labels),
+        "doubled_boxes": doubled,
+    }
+
+
+def _boxes(record: ImageRecord, film: Radiograph, tolerance: float) -> tuple[str | None, int]:
+    """Return the boxes as JSON, each once, and how many stood twice."""
+    if record.boxes is None:
+        return None, 0
+    height, width = film.pixels.shape
+    once = list(dict.fromkeys(record.boxes))
+    boxes = [_inside(box, width, height, tolerance, record) for box in once]
+    return json.dumps(boxes), len(record.boxes) - len(once)
+
+
+def _inside(
+    box: Box, width: int, height: int, tolerance: float, record: ImageRecord
+) -> dict[str, str | float]:
+    """Return the box cut at the border; one that leaves the image is an error."""
+    right, bottom = box.x + box.w, box.y + box.h
+    numbers_are_finite = all(math.isfinite(v) for v in (box.x, box.y, right, bottom))
+    fits = (
+        min(box.x, box.y) >= -tolerance
+        and right <= width + tolerance
+        and bottom <= height + tolerance
+    )
+    x, y = max(box.x, 0.0), max(box.y, 0.0)
+    w, h = min(right, width) - x, min(bottom, height) - y
+    if not numbers_are_finite or not fits or min(w, h) <= 0:
+        raise UserError(
+            f"{record.where}: a box ({box.x:g}, {box.y:g}, {box.w:g}, {box.h:g}) lies outside the "
+            f"{width} x {height} image {record.path} or is empty; correct or remove the row"
+        )
+    return {"label": box.label, "x": x, "y": y, "w": w, "h": h}
+
+
+def _mask(record: ImageRecord, root: Path, height: int, width: int) -> str | None:
+    if record.mask is None:
+        return None
+    try:
+        return masks.to_json(record.mask.draw(root, height, width))
+    except ValueError as error:
+        raise UserError(
+            f"{record.where}: {error}, the image {record.path} is {width} x {height} px; "
+            "correct the row or get the file again"
+        ) from error

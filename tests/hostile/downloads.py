@@ -1,0 +1,70 @@
+"""Which files of a download are made bad: tables, films, reports, lists, masks."""
+
+from tests.hostile import kinds_csv as kinds_tables
+from tests.hostile import kinds_images
+from tests.hostile.kinds_files import TEXTS
+from tests.hostile.targets import FILE, Target
+
+
+def downloads() -> list[Target]:
+    """Return the files of a download: tables by structure, films, reports, lists, masks."""
+    found = []
+    tables = {
+        "rsna_pneumonia": ("stage_2_train_labels.csv", "nih_patients.csv"),
+        "chexpert": ("train.csv",),
+        "siim_acr": ("train-rle.csv",),
+        "object_cxr": ("train.csv",),
+        "nih_chestxray14": ("Data_Entry_2017.csv", "BBox_List_2017.csv"),
+        "covid_chestxray": ("metadata.csv",),
+        "mimic_cxr": ("mimic-cxr-2.0.0-split.csv.gz", "mimic-cxr-2.0.0-metadata.csv.gz"),
+    }
+    for word, names in tables.items():
+        command = f"prepare {word} --source raw --out out/manifest.parquet --size 16"
+        for name in names:
+            found.append(
+                Target(
+                    command,
+                    f"raw/{word}/{name}",
+                    {**FILE, **kinds_tables.STRUCTURE},
+                    _rows_may(word, name),
+                )
+            )
+    for word, name in (
+        ("covidx", "train_COVIDx9A.txt"),
+        ("nih_chestxray14", "test_list.txt"),
+        ("mimic_cxr", "files/p10/p10000001/s50000001.txt"),
+    ):
+        command = f"prepare {word} --source raw --out out/manifest.parquet --size 16"
+        found.append(Target(command, f"raw/{word}/{name}", {**FILE, **TEXTS}, ("a line of 2 MB",)))
+    return found + _films()
+
+
+def _rows_may(word: str, name: str) -> tuple[str, ...]:
+    """Return what a table may have: several rows a film, columns by place, rows less than films."""
+    several = {"rsna_pneumonia": ("a file twice",)}
+    return several.get(word, ())
+
+
+def _films() -> list[Target]:
+    prepare = "prepare {} --source raw --out out/manifest.parquet --size 16"
+    pictures = {**FILE, **kinds_images.PICTURES, **kinds_images.VALID_PICTURES}
+    valid = ("16 bits in colour", "CMYK", "a palette", "one pixel", "one line")
+    return [
+        Target(prepare.format("object_cxr"), "raw/object_cxr/train/train0.jpg", pictures, valid),
+        Target(
+            prepare.format("rsna_pneumonia"),
+            "raw/rsna_pneumonia/stage_2_train_images/image04.dcm",
+            {**FILE, **kinds_images.DICOM},
+            (*kinds_images.VALID_DICOM, "holes"),
+        ),
+        Target(
+            prepare.format("kermany_pneumonia"),
+            "raw/kermany_pneumonia/masks_lung/IM-0001-0001.png",
+            pictures,
+        ),
+        Target(
+            "prepare mimic_cxr --source raw_zip --out out/manifest.parquet --size 16",
+            "raw_zip/mimic_cxr/mimic-cxr-reports.zip",
+            FILE,
+        ),
+    ]

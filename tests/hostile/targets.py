@@ -1,0 +1,260 @@
+"""Which file of which valid command is made bad: verbs, their inputs and the kinds for each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.hostile import kinds_arrays, kinds_checkpoint, kinds_grid, kinds_json
+from tests.hostile import kinds_csv as kinds_tables
+from tests.hostile import kinds_parquet as parquet
+from tests.hostile.kinds_files import BYTES, PLACES, TEXTS, Damage
+from tests.hostile.kinds_weights import WEIGHTS
+
+RUN = "mimic_cxr@phantom/seed0"
+_QUICK = f"quick/random_init/resnet_tiny/{RUN}"
+SUITE_RUN = f"results/adapt/quick_v1/chexpert@phantom/linear/{_QUICK}/run.json"
+PREDICTIONS = {
+    "classification": f"tasks/results/adapt/quick_v1/chexpert@phantom/linear/{_QUICK}",
+    "segmentation": f"tasks/results/adapt/quick_v1/rsna_pneumonia@phantom/unet/{_QUICK}",
+    "detection": f"tasks/results/adapt/quick_v1/rsna_pneumonia@phantom/yolov3/{_QUICK}",
+}
+_DISCS = "--manifest discs/manifest.parquet --split discs/manifest.split.parquet"
+_ADDRESS = "--row clip/resnet_tiny --column chexpert@phantom/10"
+_ADAPT = f"adapt --protocol quick_v1 --dataset blobs@test {_DISCS} --encoder discs/encoder.safetensors --out out/predictions.parquet --budget tiny"  # noqa: E501
+COMMANDS: dict[str, str] = {
+    "fetch": "fetch rsna_pneumonia --source raw --out out/inventory.parquet",
+    "prepare": "prepare rsna_pneumonia --source raw --out out/manifest.parquet --size 16 --inventory listing/inventory.parquet",  # noqa: E501
+    "pretrain": f"pretrain --method clip --encoder resnet_tiny --corpus blobs@test {_DISCS} --out out/encoder.safetensors --budget tiny",  # noqa: E501
+    "adapt": f"{_ADAPT} --head linear --draws 0 --fractions 10",
+    "adapt words": f"{_ADAPT} --head zero_shot --draws 0 --fractions 0",
+    "adapt regions": f"{_ADAPT} --head grounding --draws 0 --fractions 0",
+    "score": "score --grid tasks/three.yaml --out out/three.parquet --results tasks/results --bootstrap 10",  # noqa: E501
+    "report": "report --grid suite.yaml --scores results/score/suite.parquet --out out/page",
+    "import": "import torchvision weights/small.pt --out out/e.safetensors",
+    "list": "list",
+    "status": "status suite.yaml",
+    "watch": "watch suite.yaml --every 0.1",
+    "show": "show results/score/suite.parquet",
+    "compare": "compare results/score/suite.parquet tasks/results/score/three.parquet --shared",
+    "similarity": "similarity discs/manifest.parquet discs/manifest.split.parquet --out out/s.csv",
+    "trace": f"trace results/report/suite/classification.csv {_ADDRESS}",
+    "verify": "verify",
+    "schema": "schema",
+    "reproduce": f"reproduce results/score/suite.parquet {_ADDRESS} --grid suite.yaml --folder out/again --cores 1",  # noqa: E501
+    "crate": "crate --grid suite.yaml --out out/crate",
+    "audit split": "audit split discs/manifest.parquet",
+    "audit phantom": "audit phantom",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One input of a command.
+
+    Attributes:
+        command: a key of `COMMANDS`, or a whole command.
+        path: of the input.
+        kinds: damages by word.
+        accepts: kinds that may be valid here; "*" = all.
+        names: texts that an error may name instead of the file.
+    """
+
+    command: str
+    path: str
+    kinds: Mapping[str, Damage]
+    accepts: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    unreadable: bool = True
+    role: str = field(default="")
+
+
+FILE = {**PLACES, **BYTES}
+# Nobody reads the first four bytes of a Parquet file.
+_TABLE = {**{k: v for k, v in FILE.items() if k not in ("a zip", "a gzip")}, **parquet.ANY}
+_NEEDED = {**_TABLE, **parquet.NEEDS_META}
+_MANIFEST = (
+    *("image_id", "patient_id", "row", "height", "scale", "spacing", "boxes", "mask", "report"),
+    *("label.disc",),
+)
+_CHECKPOINT = {**FILE, **kinds_checkpoint.CONTAINER, **kinds_checkpoint.CHECKPOINT}
+_GRID = {**FILE, **TEXTS, **kinds_grid.VALUES}
+_RECORD = {**FILE, **kinds_json.ANY, **kinds_json.RECORD}
+_RUNS = {
+    "counts too long": '{"size": [48, 48], "counts": "' + "o" * 4000 + '"}',
+    "counts negative": '{"size": [48, 48], "counts": "OOOOOOOO"}',
+    "counts a list": '{"size": [48, 48], "counts": [1, 2]}',
+    "counts a number": '{"size": [48, 48], "counts": 7}',
+    "counts not ASCII": '{"size": [48, 48], "counts": "ä€"}',
+    "counts empty": '{"size": [48, 48], "counts": ""}',
+    "size huge": '{"size": [1000000, 1000000], "counts": "0"}',
+    "size negative": '{"size": [-48, 48], "counts": "PT1"}',
+    "size another": '{"size": [47, 48], "counts": "PT1"}',
+    "size of texts": '{"size": ["a", "b"], "counts": "PT1"}',
+    "size of one": '{"size": [48], "counts": "PT1"}',
+    "no size": '{"counts": "PT1"}',
+    "no JSON": "{",
+    "a list": "[1]",
+    "nested deeply": "[" * 50_000,
+}
+_BOXES = {
+    "no JSON": "{",
+    "an object": "{}",
+    "a number": "7",
+    "null": "null",
+    "lists too short": "[[1, 2]]",
+    "lists of texts": '[["a", "b", "c", "d", 0.5, "Pneumonia"]]',
+    "lists of null": "[[null, null, null, null, null, null]]",
+    "NaN": '[[NaN, 1, 2, 3, 0.5, "Pneumonia"]]',
+    "infinity": '[[Infinity, 1, 2, 3, 0.5, "Pneumonia"]]',
+    "a negative width": '[[1, 1, -2, 3, 0.5, "Pneumonia"]]',
+    "an unknown label": '[[1, 1, 2, 3, 0.5, "Elephant"]]',
+    "a score of 9": '[[1, 1, 2, 3, 9.0, "Pneumonia"]]',
+    "numbers of 400 digits": f'[[{"9" * 400}, 1, 2, 3, 0.5, "Pneumonia"]]',
+    "nested deeply": "[" * 50_000,
+}
+
+
+def _cells(column: str, texts: Mapping[str, object]) -> dict[str, Damage]:
+    return {f"{column}: {kind}": parquet.cell(column, value) for kind, value in texts.items()}
+
+
+_SCORES = {
+    "target 2": parquet.cell("target", 2.0),
+    "target -7": parquet.cell("target", -7.0),
+    "target infinite": parquet.cell("target", float("inf")),
+    "score NaN": parquet.cell("score", float("nan")),
+    "score 2": parquet.cell("score", 2.0),
+    "score infinite": parquet.cell("score", float("inf")),
+}
+_PLACE = {
+    "subset unknown": parquet.cell("subset", "train"),
+    "fraction 7": parquet.cell("fraction", 7),
+    "fraction -1": parquet.cell("fraction", -1),
+    "draw -1": parquet.cell("draw", -1),
+    "draw 99": parquet.cell("draw", 99),
+    "image twice": parquet.table(lambda t: __import__("pyarrow").concat_tables([t, t.slice(0, 1)])),
+    "image of two patients": parquet.cell("patient_id", "somebody else"),
+    "image empty": parquet.cell("image_id", ""),
+    "image null": parquet.cell("image_id", None),
+    "rows missing": parquet.table(lambda t: t.slice(0, len(t) - 1)),
+    "run a list": parquet.meta(lambda known: {**known, "run": [1]}),
+    "run empty": parquet.meta(lambda known: {**known, "run": {}}),
+    "run of another data set": parquet.meta(
+        lambda known: {**known, "run": {**known["run"], "dataset": "other@phantom"}}
+    ),
+    "labels a number": parquet.meta(lambda known: {**known, "labels": 7}),
+    "refused a number": parquet.meta(lambda known: {**known, "refused": 7}),
+    "refused of texts": parquet.meta(lambda known: {**known, "refused": ["x"]}),
+    "wall_s a list": parquet.meta(lambda known: {**known, "run": {**known["run"], "wall_s": [1]}}),
+    "wall_s of texts": parquet.meta(
+        lambda known: {**known, "run": {**known["run"], "wall_s": {"0,10": "x"}}}
+    ),
+}
+_BY_TASK = {
+    "classification": {**_SCORES, "label unknown": parquet.cell("label", "Elephant")},
+    "segmentation": {**_cells("prediction", _RUNS), **_cells("target", _RUNS)},
+    "detection": {**_cells("predicted", _BOXES), **_cells("target", _BOXES)},
+}
+_VALUES = {
+    "value infinite": parquet.cell("value", float("inf")),
+    "metric unknown": parquet.cell("metric", "no_such"),
+    "task unknown": parquet.cell("task", "no_such"),
+    "task a path": parquet.cell("task", "../../out"),
+    "label a tag": parquet.cell("label", "<script>alert(1)</script>"),
+    "variant a formula": parquet.cell("variant", "=1+1"),
+    "variant of control characters": parquet.cell("variant", "\x1b[2J\x07"),
+    "predictions outside": parquet.cell("predictions", "../../../../../etc/passwd"),
+    "note of a tag": parquet.cell("note", "<script>alert(1)</script>"),
+    "main metrics a list": parquet.meta(lambda known: {**known, "main_metrics": [1]}),
+    "main metrics empty": parquet.meta(lambda known: {**known, "main_metrics": {}}),
+    "comparisons a number": parquet.meta(lambda known: {**known, "comparisons": 7}),
+    "comparisons of texts": parquet.meta(lambda known: {**known, "comparisons": ["x"]}),
+    "hosts a number": parquet.meta(lambda known: {**known, "hosts": 7}),
+    "grid a path": parquet.meta(lambda known: {**known, "grid": "../../x"}),
+    "title a tag": parquet.meta(lambda known: {**known, "title": "<script>alert(1)</script>"}),
+}
+_HARMLESS = ("label a tag", "variant a formula", "note of a tag", "title a tag")
+_PREPARED = {**FILE, **kinds_arrays.IMAGES}
+TARGETS: list[Target] = [
+    # Stages.
+    Target("prepare", "listing/inventory.parquet", _TABLE),
+    *(
+        Target(verb, path, kinds, accepts)
+        for verb in ("pretrain", "adapt", "similarity")
+        for path, kinds, accepts in (
+            (
+                "discs/manifest.parquet",
+                {**_NEEDED, **parquet.columns(_MANIFEST)},
+                (
+                    "column spacing all null",
+                    "column boxes all null",
+                    "column mask all null",
+                    "column report all null",
+                    "column label.disc all null",
+                ),
+            ),
+            (
+                "discs/manifest.split.parquet",
+                {**_NEEDED, **parquet.columns(("subset", "draw", "image_id"))},
+                (),
+            ),
+        )
+    ),
+    Target("pretrain", "discs/manifest.images.npy", _PREPARED, ("other order in memory",)),
+    Target("adapt", "discs/manifest.images.npy", _PREPARED, ("other order in memory",)),
+    Target("pretrain", "discs/manifest.vocabulary.json", {**FILE, **TEXTS, **kinds_json.ANY}),
+    Target("adapt", "discs/encoder.safetensors", _CHECKPOINT),
+    Target("adapt words", "discs/encoder.safetensors", kinds_checkpoint.TEXT),
+    Target(
+        "adapt regions",
+        "discs/manifest.regions.parquet",
+        {**_TABLE, **parquet.columns(("image_id", "label", "mask")), **_cells("mask", _RUNS)},
+    ),
+    Target("score", "tasks/three.yaml", FILE),
+    *(
+        Target(
+            "score",
+            f"{folder}/predictions.parquet",
+            {**_NEEDED, **(_PLACE if task == "classification" else {}), **_BY_TASK[task]},
+        )
+        for task, folder in PREDICTIONS.items()
+    ),
+    Target("report", "results/score/suite.parquet", {**_NEEDED, **_VALUES}, _HARMLESS),
+    Target("report", "suite.yaml", {**PLACES, **BYTES}),
+    Target("import", "weights/small.pt", {**FILE, **WEIGHTS}),
+    Target(
+        "import torchvision weights/small.safetensors --out out/e.safetensors",
+        "weights/small.safetensors",
+        {**BYTES, **kinds_checkpoint.CONTAINER},
+    ),
+    Target("import torchvision weights/old.pth --out out/e.safetensors", "weights/old.pth", BYTES),
+    # What looks and passes on.
+    Target("status", "suite.yaml", _GRID, kinds_grid.ACCEPTED),
+    Target("watch", "suite.yaml", {**PLACES, **BYTES}),
+    Target("show", "results/score/suite.parquet", {**_NEEDED, **_VALUES}, _HARMLESS),
+    Target("compare", "results/score/suite.parquet", _TABLE),
+    Target("trace", "results/score/suite.parquet", {**_NEEDED, **_VALUES}, ("*",)),
+    Target("trace", "results/report/suite/run.json", _RECORD, ("*",)),
+    Target("verify", SUITE_RUN, _RECORD, ("wall_s infinite",), names=("run.json",)),
+    Target("crate", "suite.yaml", {**PLACES, **BYTES}),
+    Target("crate", "results/report/suite/run.json", _RECORD, ("*",)),
+    Target("crate", SUITE_RUN, _RECORD, ("*",), names=("run.json",)),
+    Target("crate", "results/score/suite.parquet", PLACES),
+    Target("reproduce", "results/score/suite.parquet", {**_TABLE}),
+    Target("audit split", "discs/manifest.parquet", {**_TABLE, **parquet.columns(("image_id",))}),
+    Target("audit split", "discs/manifest.split.parquet", _TABLE),
+    *(
+        Target(
+            "audit split discs/manifest.parquet --lists train=lists/train.txt test=lists/test.txt",
+            "lists/test.txt",
+            {**FILE, **TEXTS},
+            ("a line of 2 MB",),
+        )
+        for _ in (0,)
+    ),
+    Target(
+        "audit phantom --labels lists/gold.csv",
+        "lists/gold.csv",
+        {**FILE, **TEXTS, **kinds_tables.STRUCTURE},
+        ("a column twice",),
+    ),
+]
