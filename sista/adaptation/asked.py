@@ -111,7 +111,7 @@ class Asked:
             self.changes.refuse({"zoom": why})
 
     def check_lengths(self, images: int) -> None:
-        """Refuse a changed batch or limit of steps that no epoch reaches.
+        """Refuse a changed batch or limit of steps that no epoch reaches, or a last batch it lacks.
 
         Args:
             images: of the largest training set.
@@ -125,6 +125,8 @@ class Asked:
         steps, without = math.ceil(images / settings.batch), {}
         if settings.batch > images:
             without["batch"] = f"the largest training set has {images} images"
+        if settings.drop_last and settings.batch >= images:
+            without["drop_last"] = f"an epoch is one batch of {images} images"
         if settings.most_steps >= steps:
             without["most_steps"] = f"an epoch has {steps} steps at most"
         self.changes.refuse(without)

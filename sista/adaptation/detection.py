@@ -13,11 +13,10 @@ from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
-from sista.adaptation.task import HeadTask
+from sista.adaptation.task import Floats, HeadTask
+from sista.adaptation.views import placed_boxes
 from sista.errors import UserError
 from sista.openmmlab.detectors import DetDataSample
-
-Floats = NDArray[np.float64]
 
 
 class DetectionTask(HeadTask):
@@ -33,7 +32,7 @@ class DetectionTask(HeadTask):
         self.corners = [self._corners(row) for row in range(len(self.frame))]
         self._samples: dict[int, DetDataSample] = {}
 
-    def _corners(self, row: int) -> tuple[Floats, list[int]]:
+    def _corners(self, row: int, place: Floats | None = None) -> tuple[Floats, list[int]]:
         boxes = self.native[row]
         unknown = sorted({str(box["label"]) for box in boxes} - set(self.labels))
         if unknown:
@@ -41,6 +40,8 @@ class DetectionTask(HeadTask):
             raise UserError(f"{where}: unknown box label {unknown[0]!r}; run prepare again")
         native = np.array([[b["x"], b["y"], b["w"], b["h"]] for b in boxes], dtype=float)
         corners = self.geometry[row].network_boxes(native.reshape(-1, 4))
+        if place is not None:
+            corners = placed_boxes(corners + self.geometry[row].start, place)
         labels = np.array([self.labels.index(str(box["label"])) for box in boxes], dtype=int)
         left = _left(corners, self.size)
         # A box that ends on the border must have its centre inside the last cell.
@@ -66,15 +67,22 @@ class DetectionTask(HeadTask):
         """Return mmdetection's samples, made once an image."""
         for row in rows:
             if row not in self._samples:
-                corners, labels = self.corners[row]
-                truth = InstanceData(
-                    bboxes=torch.from_numpy(corners).float(),
-                    labels=torch.tensor(labels, dtype=torch.long),
-                )
-                shape = (self.size, self.size)
-                metas = {"row": row, "img_shape": shape, "ori_shape": shape}
-                self._samples[row] = DetDataSample(gt_instances=truth, metainfo=metas)
+                self._samples[row] = self._sample(*self.corners[row], row=row)
         return [self._samples[row] for row in rows]
+
+    def view_samples(self, rows: Sequence[int], places: Floats) -> list[DetDataSample]:
+        """Return mmdetection's samples of views."""
+        return [
+            self._sample(*self._corners(row, place))
+            for row, place in zip(rows, places, strict=True)
+        ]
+
+    def _sample(self, corners: Floats, labels: list[int], **known: int) -> DetDataSample:
+        bboxes = torch.from_numpy(corners).float()
+        truth = InstanceData(bboxes=bboxes, labels=torch.tensor(labels, dtype=torch.long))
+        shape = (self.size, self.size)
+        metas = {**known, "img_shape": shape, "ori_shape": shape}
+        return DetDataSample(gt_instances=truth, metainfo=metas)
 
     def predict(self, model: BaseModel, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield a row for each image, also for one without a box."""

@@ -10,6 +10,7 @@ import pandas as pd
 
 from sista import registry, tables
 from sista.adaptation.asked import Asked
+from sista.adaptation.resplit import resplit
 from sista.adaptation.settings import of_encoder, without_effect
 from sista.engine.machine import check_machine, find_device
 from sista.errors import UserError
@@ -118,14 +119,7 @@ def open_job(asked: Asked) -> Job:
             f"{asked.manifest}: is of data set {meta.get('dataset')}, asked for {asked.dataset}; "
             "give the manifest of that data set, or its word with --dataset"
         )
-    split, split_meta = tables.read(asked.split, "split")
-    others = sorted({*split["dataset"]} - {asked.dataset})
-    if others:
-        raise UserError(
-            f"{asked.split}: is of data set {others[0]}, asked for {asked.dataset}; give the split "
-            "of that data set"
-        )
-    asked.check_cells(split_meta)
+    split, split_meta = _split(asked, frame, meta)
     used, task = _task(asked, encoder, frame, meta, split)
     size, zoom = task.size, task.zoom
     run = {name: metadata[name] for name in FROM_ENCODER}
@@ -144,6 +138,25 @@ def open_job(asked: Asked) -> Job:
         way = import_module(f"sista.adaptation.{asked.adapts}")
         task.features = way.features(job, asked.levels[encoder.family], zoom)
     return job
+
+
+def _split(
+    asked: Asked, frame: pd.DataFrame, meta: dict[str, Any]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the split of the file, or the one that the protocol makes of it."""
+    split, split_meta = tables.read(asked.split, "split")
+    others = sorted({*split["dataset"]} - {asked.dataset})
+    if others:
+        raise UserError(
+            f"{asked.split}: is of data set {others[0]}, asked for {asked.dataset}; give the split "
+            "of that data set with --split"
+        )
+    asked.check_cells(split_meta)
+    rule = asked.rules.split_rule(asked.task, asked.dataset)
+    if rule is None:
+        return split, split_meta
+    made = resplit(frame, meta, split, split_meta, rule)
+    return made.frame, made.meta
 
 
 def _check_encoder(asked: Asked, encoder: "ImageEncoder", budget: str) -> None:

@@ -1,6 +1,7 @@
 """Segmentation: masks as the network sees them, and binary masks from logits."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 
-from sista.adaptation.task import HeadTask
+from sista.adaptation.task import Floats, HeadTask
+from sista.adaptation.views import placed
 from sista.errors import UserError
 from sista.openmmlab.segmentors import SegDataSample
 from sista.preparation.masks import Mask, from_json, to_json
@@ -29,13 +31,15 @@ class SegmentationTask(HeadTask):
         self._samples: dict[int, SegDataSample] = {}
 
     def _mask(self, row: int) -> Mask:
+        return self.geometry[row].network_mask(self._native(row))
+
+    def _native(self, row: int) -> Mask:
         try:
-            mask = from_json(self.frame["mask"].iloc[row])
+            return from_json(self.frame["mask"].iloc[row])
         except Exception as error:
             # pycocotools raises many kinds of errors on bad run lengths.
             where = f"{self.meta['dataset']} manifest, row {self.frame['row'].iloc[row]}"
             raise UserError(f"{where}: not a mask ({error}); run prepare again") from error
-        return self.geometry[row].network_mask(mask)
 
     @staticmethod
     def annotated(manifest: pd.DataFrame, meta: dict[str, Any]) -> "pd.Series[bool]":
@@ -60,6 +64,15 @@ class SegmentationTask(HeadTask):
                 truth = torch.from_numpy(self.masks[row]).unsqueeze(0)
                 self._samples[row] = SegDataSample(gt_sem_seg=PixelData(data=truth))
         return [self._samples[row] for row in rows]
+
+    def view_samples(self, rows: Sequence[int], places: Floats) -> list[SegDataSample]:
+        """Return mmsegmentation's samples of views: each pixel takes the one under its centre."""
+        frames = [self.geometry[row] for row in rows]
+        squares = [replace(frame, size=frame.side, zoom=1.0) for frame in frames]
+        pairs = zip(squares, rows, strict=True)
+        whole = np.stack([square.network_mask(self._native(row)) for square, row in pairs])
+        seen = placed(torch.from_numpy(whole)[:, None].float(), places, self.size, "nearest")
+        return [SegDataSample(gt_sem_seg=PixelData(data=mask)) for mask in seen.byte()]
 
     def predict(self, model: BaseModel, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield a row for each image."""

@@ -6,15 +6,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from mmengine.model import BaseModel
+from numpy.typing import NDArray
 
 from sista.encoders.features import FeatureStore
 from sista.errors import UserError
 from sista.preparation.frame import Frame
 
 Batch = dict[str, Any]
+Floats = NDArray[np.float64]
 EVALUATION_BATCH = 64
 
 
@@ -78,6 +81,10 @@ class HeadTask(ABC):
     @abstractmethod
     def samples(self, rows: Sequence[int]) -> Any:
         """Return the targets in the form the model takes."""
+
+    def view_samples(self, rows: Sequence[int], places: Floats) -> Any:
+        """Return the targets of views that lie at `places` of the images; see `views.placed`."""
+        return self.samples(rows)
 
     @abstractmethod
     def predict(self, model: BaseModel, rows: Sequence[int]) -> Iterator[dict[str, Any]]:

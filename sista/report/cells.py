@@ -2,19 +2,17 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sista.files import digest
+from sista.report.captions import caption, count
 from sista.scoring.main_rows import off_plateau
-from sista.tasks._base import find_metric, find_task
+from sista.tasks._base import find_metric
 
 FAMILIES = {"resnet": "ResNet", "vit": "ViT"}
 NOT_AVAILABLE = "n/a"
-BOLD = "best of each block in bold, controls aside"
-ONE_SEED = "one seed ranks no rows, so none is in bold and none is tested against another"
 
 
 @dataclass(frozen=True)
@@ -174,7 +172,7 @@ def task_table(rows: pd.DataFrame, task: str, controls: Collection[str] = ()) ->
     blocks = tuple(_block(part, columns, controls) for part in parts)
     notes = [c.note for b in blocks for row in b.rows.values() for c in row.values() if c.note]
     footnotes = tuple(dict.fromkeys(notes))
-    return TaskTable(task, _caption(keyed, task), tuple(columns), blocks, footnotes)
+    return TaskTable(task, caption(keyed, task), tuple(columns), blocks, footnotes)
 
 
 def _several_heads(rows: pd.DataFrame) -> set[tuple[str, str]]:
@@ -251,50 +249,4 @@ def _plateau(rows: pd.DataFrame) -> list[str]:
     if marked.empty:
         return []
     kinds = " and ".join(f"{count} {word}" for word, count in marked.items())
-    return [f"plateau of pre-training: {kinds} of {_count(len(of), 'seed')}; not ranked"]
-
-
-def _caption(rows: pd.DataFrame, task: str) -> str:
-    """Return what the table shows: protocol, metric, sizes, draws and seeds."""
-    listed: dict[str, Any] = {
-        name: ", ".join(map(str, dict.fromkeys(rows[name]))) for name in ("protocol", "corpus")
-    }
-    # Titles of metrics may hold commas.
-    metrics = "; ".join(find_metric(m).title for m in dict.fromkeys(rows["metric"]))
-    sizes = rows[rows["n"] > 0].groupby("dataset", sort=False)["n"].max()
-    tested = ", ".join(f"{int(n)} of {dataset}" for dataset, n in sizes.items()) or "none"
-    fractions = _training(rows)
-    draws, seeds = rows["draw"].nunique(), rows["seed"].nunique()
-    encoders = rows.drop_duplicates(["variant", "encoder", "corpus", "budget", "seed"])
-    kinds = encoders[off_plateau(encoders)]["plateau"].value_counts()
-    left = f" Of {len(encoders)} encoders {kinds.get('late', 0)} left the plateau of pre-training "
-    left += f"late and {kinds.get('stuck', 0)} never: their rows are marked and not ranked."
-    return (
-        f"{find_task(task).title}, protocol {listed['protocol']}, in percent: {metrics} on test "
-        f"(images: {tested}){fractions}. Mean ± standard "
-        f"deviation over {_count(draws, 'draw')} of the label subset and "
-        f"{_count(seeds, 'pre-training seed')}; {BOLD if seeds > 1 else ONE_SEED}. Pre-trained on "
-        f"{listed['corpus']}, budget {_budgets(rows)}.{left if len(kinds) else ''}"
-    )
-
-
-def _training(rows: pd.DataFrame) -> str:
-    """Return on which shares of the labels heads were trained, and which heads used none."""
-    shares = [str(f) for f in sorted(rows["fraction"].unique()) if f]
-    if not shares:
-        return ""
-    untrained = ", ".join(dict.fromkeys(rows.loc[rows["fraction"] == 0, "head"]))
-    none = f" ({untrained}: no labels)" if untrained else ""
-    return f" after training on {', '.join(shares)} % of the labels{none}"
-
-
-def _budgets(rows: pd.DataFrame) -> str:
-    """Return the budget of most rows, and which others have another one."""
-    of = rows.groupby("variant", sort=False)["budget"].first()
-    usual = str(of.mode().iloc[0])
-    others = [f"{word} of {variant}" for variant, word in of.items() if word != usual]
-    return ", ".join([usual, *others])
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    return [f"plateau of pre-training: {kinds} of {count(len(of), 'seed')}; not ranked"]

@@ -144,12 +144,15 @@ def duration(seconds: float) -> str:
 
 
 def dataset_rows(scores: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return release, protocol, split and test size of each data set."""
+    """Return release, protocol, split and test size of each data set, by split."""
     rows = overall(scores)
     listed: list[tuple[str, ...]] = []
-    for (dataset, protocol), part in rows.groupby(["dataset", "protocol"], sort=False):  # type: ignore[misc]
-        split, release = _unique(part["split_hash"]), _unique(part["release"])
-        listed.append((str(dataset), release, str(protocol), split, str(int(part["n"].max()))))
+    for words, part in rows.groupby(
+        ["dataset", "protocol", "split_hash"], sort=False, dropna=False
+    ):
+        dataset, protocol, split = map(str, words)  # type: ignore[arg-type]
+        release = _unique(part["release"])
+        listed.append((dataset, release, protocol, split, str(int(part["n"].max()))))
     return listed
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sista.protocols.mgca_v1 import mgca_v1
 from sista.report import cells
 from sista.scoring.main_rows import main_rows
 from sista.tasks.classification import OTHER_FILM
@@ -47,6 +48,17 @@ def test_mean_deviation_and_best():
     assert "quick_v1" in table.caption
     assert "2 draws" in table.caption
     assert "7 of d" in table.caption
+
+
+def test_a_caption_says_how_the_protocol_differs_from_its_source():
+    plain = cells.task_table(_rows({("a", 0, 1): 0.5}), "classification").caption
+    rows = _rows({("a", 0, 1): 0.5}, protocol="mgca_v1")
+    told = cells.task_table(rows, "classification").caption
+    for difference in mgca_v1.differs["classification"]:
+        assert difference in told
+        assert difference not in plain
+    assert "mgca_v1 differs from its source: " in told
+    assert mgca_v1.differs["detection"][-1] not in told
 
 
 def test_values_that_print_alike_are_both_bold_and_a_single_row_is_not():
