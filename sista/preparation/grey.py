@@ -9,6 +9,10 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 
 
+class NotFiniteError(ValueError):
+    """A pixel is infinite or no number."""
+
+
 def to_8_bit(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> Pixels:
     """Return values as uint8: 8 bits as they are, others scaled from the least to the greatest.
 
@@ -17,13 +21,13 @@ def to_8_bit(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> Pi
         valid: which values set the scale; None = all. The others are cut at 0 and 255.
 
     Raises:
-        ValueError: a value is not finite.
+        NotFiniteError: a value is infinite or no number.
     """
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values)
     numbers = values.astype(np.float32)
     if not np.isfinite(numbers).all():
-        raise ValueError("pixels that are no finite numbers")
+        raise NotFiniteError("pixels that are no finite numbers")
     chosen = numbers if valid is None else numbers[valid]
     low, high = float(chosen.min()), float(chosen.max())
     if high <= low:

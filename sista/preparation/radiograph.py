@@ -15,7 +15,7 @@ from sista.errors import UserError, check_limit
 from sista.files import check_size, reading
 from sista.preparation.dicom import read_dicom
 from sista.preparation.frame import Frame
-from sista.preparation.grey import Pixels, luma, to_8_bit
+from sista.preparation.grey import NotFiniteError, Pixels, luma, to_8_bit
 from sista.preparation.masks import FORMATS
 
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
@@ -68,6 +68,8 @@ def load(path: Path) -> Radiograph:
             raise
         except MemoryError as error:
             raise UserError(f"{path}: does not fit into memory; use a larger machine") from error
+        except NotFiniteError as error:
+            raise UserError(f"{path}: {error}; get the file again") from error
         except UnidentifiedImageError as error:
             raise UserError(
                 f"{path}: holds no picture of a known kind (PNG, JPEG, DICOM); download it again"
