@@ -70,8 +70,13 @@ def rows(
         }
 
 
-def design(all_components: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the smallest visible difference of each place, kind and design, in points."""
+def design(all_components: pd.DataFrame, times: int = 2000) -> Iterator[dict[str, Any]]:
+    """Yield the smallest visible difference of each place, kind and design, in points.
+
+    Args:
+        all_components: as in components.csv.
+        times: simulated comparisons behind each rate.
+    """
     keys = [*Place._fields, "kind"]
     for group, part in all_components.groupby(keys, sort=False):
         known = dict(zip(keys, group, strict=True))
@@ -85,8 +90,8 @@ def design(all_components: pd.DataFrame) -> Iterator[dict[str, Any]]:
                     "draws": draws,
                     "smallest_visible": round(100 * smallest, 2),
                     "goal": GOALS.get((str(known["metric"]), int(str(known["fraction"])))),
-                    "false_alarms": simulated(c, seeds, draws, 0.0),
-                    "power_there": simulated(c, seeds, draws, smallest),
+                    "false_alarms": simulated(c, seeds, draws, 0.0, times),
+                    "power_there": simulated(c, seeds, draws, smallest, times),
                 }
 
 
