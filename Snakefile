@@ -8,7 +8,13 @@ from sista.errors import WORD, UserError
 from sista.grid import plan
 from sista.grid.grid import Grid
 from sista.grid.file import read_grid
-from workflow.planning import asked, collect_garbage, growing, keep_garbage
+from workflow.planning import (
+    asked,
+    collect_garbage,
+    growing,
+    keep_garbage,
+    need_of_sbatch,
+)
 
 keep_garbage()
 GRID = str(config.get("grid", "benchmarks/phantom.yaml"))

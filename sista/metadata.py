@@ -80,6 +80,7 @@ class _Scores(_Typed):
     title: str = ""
     main_metrics: dict[str, str] = {}
     comparisons: list[dict[str, Any]] = []
+    controls: list[str] = []
     hosts: list[dict[str, Any]] = []
 
 
@@ -96,6 +97,7 @@ class _Checkpoint(_Typed):
     image_encoder: dict[str, Any] = {}
     text_encoder: dict[str, Any] | None = None
     tokenizer: str | None = None
+    plateau: str | None = None
     released: dict[str, Any] | None = None
 
 

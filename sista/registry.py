@@ -57,16 +57,21 @@ def constant(kind: str, name: str, key: str, default: Any = REQUIRED) -> Any:
         UserError: the file has no such constant, and there is no default.
     """
     file = path(kind, name)
-    for node in _tree(file).body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        if isinstance(node, ast.AnnAssign):
-            targets = [node.target]
-        for target in targets:
-            if isinstance(target, ast.Name) and target.id == key and node.value:  # type: ignore[attr-defined]
-                return _written_out(file, key, node.value)  # type: ignore[attr-defined]
+    if (value := _assigned(file, key)) is not None:
+        return _written_out(file, key, value)
     if default is REQUIRED:
         raise UserError(f"{file}: needs the constant {key}")
     return default
+
+
+def _assigned(file: Path, name: str) -> ast.expr | None:
+    """Return what a module assigns to a name, or None."""
+    for node in _tree(file).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                return node.value
+    return None
 
 
 def _written_out(file: Path, key: str, value: ast.expr) -> Any:
@@ -74,18 +79,19 @@ def _written_out(file: Path, key: str, value: ast.expr) -> Any:
         return ast.literal_eval(value)
     except ValueError as error:
         # It is read without running the file, so nothing may be computed in it.
-        raise UserError(
-            f"{file}:{value.lineno}: {key} must be written out, not computed"
-        ) from error
+        where = f"{file}:{value.lineno}"
+        raise UserError(f"{where}: {key} must be written out, not computed") from error
 
 
 def settings(kind: str, name: str) -> dict[str, Setting]:
     """Return the settings of a word: the keyword-only arguments of its function.
 
     A function of `**settings` has the fields of the class `Settings` that its file defines or
-    imports from the package.
+    imports from the package. `WORD = OTHER` has the settings of the word OTHER.
     """
     file = path(kind, name)
+    if isinstance(other := _assigned(file, name), ast.Name):
+        return settings(kind, other.id)
     for node in _tree(file).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             if node.args.kwarg is not None:
@@ -142,9 +148,9 @@ def _spelt_out(file: Path, annotation: ast.expr) -> ast.expr:
         return ast.BinOp(left, annotation.op, right)
     if not isinstance(annotation, ast.Name):
         return annotation
+    if (definition := _assigned(file, annotation.id)) is not None:
+        return _spelt_out(file, definition)
     for node in _tree(file).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == annotation.id:
-            return _spelt_out(file, node.value)
         if isinstance(node, ast.ImportFrom) and node.module:
             source = _file(node.module)
             for alias in node.names:
@@ -229,14 +235,10 @@ def check_setting(setting: Setting, value: Any) -> str | None:
         if isinstance(part, ast.Subscript) and ast.unparse(part.value) == "Literal":
             words = ast.literal_eval(part.slice)
             allowed += words if isinstance(words, tuple) else [words]
-    types: dict[str, Any] = {
-        "bool": bool,
-        "int": int,
-        "float": (int, float),
-        "str": str,
-        "None": type(None),
-    }
-    plain = [types[t.strip()] for t in setting.annotation.split("|") if t.strip() in types]
+    types = {"bool": bool, "int": int, "float": (int, float), "str": str, "None": type(None)}
+    plain: list[Any] = [
+        types[t.strip()] for t in setting.annotation.split("|") if t.strip() in types
+    ]
     if value in allowed or (not allowed and not plain):
         return None
     # A whole number may be too large for a float.
@@ -283,13 +285,13 @@ def _tree(file: Path) -> ast.Module:
 @cache
 def _imports(file: Path) -> frozenset[str]:
     """Return the names of modules of the package that a file imports, at any depth of nesting."""
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(_tree(file)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(name for name in found if name.startswith("sista."))
+            modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(name for name in modules if name.startswith("sista."))
 
 
 @cache

@@ -41,8 +41,7 @@ def _integer(description: str, **settings: Any) -> pa.Column:
 
 
 def _stay_below(paths: "pd.Series[str]") -> "pd.Series[bool]":
-    climbs = paths.str.contains(r"^/|(?:^|/)\.\.(?:/|$)|\0", regex=True)
-    return ~climbs.astype(bool)
+    return ~paths.str.contains(r"^/|(?:^|/)\.\.(?:/|$)|\0", regex=True).astype(bool)
 
 
 def _are_words(texts: "pd.Series[str]") -> "pd.Series[bool]":
@@ -172,15 +171,20 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "seed": _integer("of pre-training"),
             "fraction": _integer("percent of the training labels; 0 = no label was used"),
             "draw": _integer("label subset and seed of the head, from 0"),
-            "value": _number(
-                "shares are 0 to 1, not percent; NaN = see note", nullable=True, checks=_FINITE
-            ),
+            "value": _number("shares are 0 to 1; NaN = see note", nullable=True, checks=_FINITE),
             "low": _number("of the 95 % interval over patients; NaN in val", nullable=True),
             "high": _number("of the 95 % interval over patients; NaN in val", nullable=True),
             "n": _integer("images (grounding: findings) behind the value", checks=pa.Check.ge(0)),
             "note": _text("why there is no value; null where there is one", nullable=True),
             "wall_s": _number("seconds that the head took; NaN = unknown", nullable=True),
             "peak_mb": _number("peak memory of the head's job in MB", nullable=True),
+            "plateau": _text(
+                "left, late or stuck: whether pre-training left the plateau at its start, late = "
+                "after more than 40 % of its budget; null = not trained, or it cannot be told",
+                nullable=True,
+                checks=_isin("left", "late", "stuck"),
+                required=False,  # older files lack it; reading fills it with null
+            ),
         },
         strict=True,
     ),
@@ -211,16 +215,15 @@ def validate(frame: pd.DataFrame, kind: str, where: str = "table") -> pd.DataFra
         return schema(kind).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases.head(5)
-        found = "; ".join(_explain(case) for case in cases.to_dict("records"))
-        raise UserError(f"{where}: not a valid {kind} table: {found}") from error
+        faults = "; ".join(_explain(case) for case in cases.to_dict("records"))
+        raise UserError(f"{where}: not a valid {kind} table: {faults}") from error
 
 
 def _explain(case: Mapping[Any, Any]) -> str:
     """Return a failure in words; values are left out, they may be a patient's."""
-    if case["check"] == "column_in_dataframe":
-        return f"column {case['failure_case']!r} is missing"
-    if case["check"] == "column_in_schema":
-        return f"column {case['failure_case']!r} is unknown"
+    state = {"column_in_dataframe": "missing", "column_in_schema": "unknown"}.get(case["check"])
+    if state:
+        return f"column {case['failure_case']!r} is {state}"
     return f"column {case['column']!r}, row {case['index']}: {case['check']}"
 
 
@@ -270,17 +273,17 @@ def read(
         columns_read = zip(table.column_names, table.columns, strict=True)
         # Text stays Python objects with None for null, whatever pandas' default string type is.
         frame = pd.DataFrame({n: c.to_numpy(zero_copy_only=False) for n, c in columns_read})
+        if not columns:
+            known = schema(kind).columns.values()
+            added = (c.name for c in known if c.nullable and not (c.required or c.regex))
+            frame = frame.assign(**{n: None for n in added if n not in frame})
         return (frame if columns else validate(frame, kind, str(path))), meta
 
 
 def columns_of(
     path: Path | str, columns: list[str] | None = None, remedy: str = AGAIN
 ) -> pyarrow.Table:
-    """Return columns of a Parquet file that is no table of a contract, unchecked.
-
-    Raises:
-        UserError: the file is missing, damaged or lacks a column.
-    """
+    """Return columns of a Parquet file that is no table of a contract, unchecked; damage is a `UserError`."""
     with opened(path, remedy) as file:
         return file.read(columns=columns)
 

@@ -20,15 +20,15 @@ SIDE = 96
 LABELS = ("disc", "large")
 
 
-def encoder_file(path: Path, word: str, budget: str = "quick") -> Path:
-    """Write a random encoder."""
+def encoder_file(path: Path, word: str, budget: str = "quick", **facts: object) -> Path:
+    """Write a random encoder, with more facts about it."""
     torch.manual_seed(0)
     encoder = ImageEncoder(encoder_spec(word))
     metadata = {"word": word, "family": encoder.family, "variant": "random_init"}
     metadata |= {"method": "random_init", "settings": {}, "corpus": "none"}
     metadata |= {"settings_hash": digest({"method": "random_init"})}
     metadata |= {"budget": budget, "seed": 0, "image_encoder": encoder.description()}
-    save_checkpoint(path, {"image": encoder}, metadata)
+    save_checkpoint(path, {"image": encoder}, metadata | facts)
     return path
 
 
@@ -61,7 +61,7 @@ def blobs(
     manifest = folder / "manifest.parquet"
     tables.write(frame, manifest, "manifest", meta)
     np.save(folder / "manifest.images.npy", images)
-    _write_split(folder / "manifest.split.parquet", list(frame["image_id"]))
+    _write_split(folder / "manifest.split.parquet", list(frame["image_id"]), dataset)
     return manifest
 
 
@@ -72,7 +72,7 @@ def _row(i: int) -> dict[str, object]:
     return {**ids, **none, **size, "spacing": np.nan, "release": "1", "content_hash": str(i)}
 
 
-def _write_split(path: Path, ids: list[str]) -> None:
+def _write_split(path: Path, ids: list[str], dataset: str) -> None:
     n = len(ids)
     subsets = {"train": ids[: n // 2], "val": ids[n // 2 : 3 * n // 4], "test": ids[3 * n // 4 :]}
     rows = [(s, -1, -1, name) for s in ("val", "test") for name in subsets[s]]
@@ -82,7 +82,7 @@ def _write_split(path: Path, ids: list[str]) -> None:
     frame = pd.DataFrame(rows, columns=["subset", "draw", "fraction", "image_id"])
     refused = [{"draw": d, "fraction": 1, "reason": "too few images"} for d in (0, 1)]
     meta = {"hash": "0" * 12, "rule": "test", "draws": 2, "fractions": [1, 10, 100]}
-    tables.write(frame.assign(dataset="blobs@test"), path, "split", meta | {"refused": refused})
+    tables.write(frame.assign(dataset=dataset), path, "split", meta | {"refused": refused})
 
 
 def told(manifest: Path) -> Path:

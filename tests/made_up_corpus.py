@@ -13,7 +13,10 @@ WORDS = ["left effusion", "right effusion", "no acute process", "cardiomegaly wi
 
 
 def corpus(
-    folder: Path, count: int = 40, reports: Sequence[str] | None = None
+    folder: Path,
+    count: int = 40,
+    reports: Sequence[str] | None = None,
+    dataset: str = "made",
 ) -> tuple[Path, Path]:
     """Write a small prepared corpus."""
     reports = reports or [f"there is {WORDS[n % 4]}. number {n} of many." for n in range(count)]
@@ -45,7 +48,7 @@ def corpus(
         }
     )
     meta = {
-        "dataset": "made",
+        "dataset": dataset,
         "labels": ["Effusion"],
         "images": "manifest.images.npy",
         "vocabulary": "manifest.vocabulary.json",
@@ -55,7 +58,7 @@ def corpus(
     vocabulary = train_vocabulary(list(frame["report"][subset == "train"]))
     (folder / "manifest.vocabulary.json").write_text(vocabulary.to_str())
     place = np.where(subset == "train", 100, -1)
-    rows = {"dataset": "made", "subset": subset, "draw": np.minimum(place, 0), "fraction": place}
+    rows = {"dataset": dataset, "subset": subset, "draw": np.minimum(place, 0), "fraction": place}
     split = folder / "manifest.split.parquet"
     tables.write(pd.DataFrame({**rows, "image_id": ids}), split, "split", {"hash": "h"})
     return manifest, split

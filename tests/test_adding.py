@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
 
+from sista import tables
 from tests import toy_words
 from tests.blobs import blobs, encoder_file
 from tests.made_up_corpus import corpus
@@ -51,7 +53,7 @@ def sista(project, *words):
 
 
 def grid(project, name, **changes):
-    """Write a grid of one encoder and return its path and first prediction's path."""
+    """Write a grid of one encoder; return its path, its predictions' and its encoders' paths."""
     values = {
         "budget": "quick",
         "corpus": "mimic_cxr@phantom_tiny",
@@ -65,33 +67,49 @@ def grid(project, name, **changes):
     file.write_text(yaml.safe_dump(values, sort_keys=False))
     code = (
         "from sista.grid.grid import Grid\n"
-        f"print(next(Grid.load('{name}.yaml').adapt_runs()).predictions)"
+        f"for run in Grid.load('{name}.yaml').adapt_runs():\n"
+        "    print(run.predictions, run.pretrain.checkpoint)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True
     )
-    return file, project / done.stdout.strip()
+    runs = [line.split() for line in done.stdout.splitlines()]
+    return file, *([project / path for path in paths] for paths in zip(*runs, strict=True))
 
 
-def adapt(project, out, **words):
-    place = project / "results/prepare" / DATA
+def options(**values):
+    return [word for name, value in values.items() for word in (f"--{name}", value)]
+
+
+def adapt(project, out, encoder=None, **words):
+    dataset = words.setdefault("dataset", DATA)
+    place = project / "results/prepare" / dataset
     if not place.is_dir():
-        blobs(place, 40, dataset=DATA)
-        encoder_file(place / "resnet_tiny.safetensors", "resnet_tiny")
-    options = {"protocol": "quick_v1", "dataset": DATA, "draws": 0, "fractions": 100, **words}
-    options |= {"manifest": place / "manifest.parquet", "split": place / "manifest.split.parquet"}
-    options |= {"encoder": place / "resnet_tiny.safetensors", "out": out}
-    sista(project, "adapt", *(word for k, v in options.items() for word in (f"--{k}", v)))
+        blobs(place, 40, dataset=dataset)
+    own = project / "resnet_tiny.safetensors"
+    if not own.is_file():
+        encoder_file(own, "resnet_tiny")
+    given = {"protocol": "quick_v1", "draws": 0, "fractions": 100, "out": out, **words}
+    given |= {"manifest": place / "manifest.parquet", "split": place / "manifest.split.parquet"}
+    sista(project, "adapt", *options(encoder=encoder or own, **given))
+
+
+def scored(project, file):
+    """Return the rows of a grid's scores on the test images."""
+    out = project / "results/score" / f"{file.stem}.parquet"
+    sista(project, "score", "--grid", file, "--out", out, "--bootstrap", 50)
+    frame, _ = tables.read(out, "scores")
+    return frame[frame["subset"] == "test"]
 
 
 def test_a_task_is_three_files_and_its_row_stands_everywhere(project):
     entry = {"protocol": "quick_v1", "dataset": DATA, "head": "line"}
-    file, predictions = grid(project, "bright", adapt=[entry])
+    file, (predictions,), _ = grid(project, "bright", adapt=[entry])
     adapt(project, predictions, head="line")
-    scores = project / "results/score/bright.parquet"
     made = json.loads((predictions.parent / "run.json").read_text())["run"]
     assert made["task"] == "brightness"
-    sista(project, "score", "--grid", file, "--out", scores, "--bootstrap", 50)
+    assert set(scored(project, file)["metric"]) == {"mae"}
+    scores = project / "results/score/bright.parquet"
     report = project / "results/report/bright"
     told = sista(project, "report", "--grid", file, "--scores", scores, "--out", report, "--print")
     assert "Mean absolute error" in told
@@ -110,7 +128,7 @@ def test_a_head_is_one_file(project, tmp_path):
     adapt(project, tmp_path / "p.parquet", head="toy_head")
     resolved = json.loads((tmp_path / "run.json").read_text())["run"]["resolved"]["100"]
     # Of the protocol, since it knows the head's task.
-    assert resolved["iterations"] == 400
+    assert resolved["iterations"] == 200
 
 
 def test_a_protocol_is_one_file(project, tmp_path):
@@ -118,30 +136,51 @@ def test_a_protocol_is_one_file(project, tmp_path):
     resolved = json.loads((tmp_path / "run.json").read_text())["run"]["resolved"]["100"]
     assert resolved["iterations"] == 5
     entry = {"protocol": "toy_protocol", "dataset": DATA, "task": "classification"}
-    _, predictions = grid(project, "toy", adapt=[entry])
+    _, (predictions,), _ = grid(project, "toy", adapt=[entry])
     assert "toy_protocol" in str(predictions)
 
 
 def test_a_method_is_one_file(project, tmp_path):
-    manifest, split = corpus(tmp_path)
-    words = {"method": "toy_method", "encoder": "resnet_tiny", "corpus": "made", "budget": "tiny"}
-    words |= {"manifest": manifest, "split": split, "out": tmp_path / "run/encoder.safetensors"}
-    words |= {"settings": '{"weight": 2.0}'}
-    sista(project, "pretrain", *(w for k, v in words.items() for w in (f"--{k}", v)))
-    assert (tmp_path / "run/encoder.safetensors").is_file()
+    corpus_word = "mimic_cxr@phantom_tiny"
+    manifest, split = corpus(tmp_path, dataset=corpus_word)
+    variants = {"toy_method": {}, "toy_twice": {"method": "toy_method", "weight": 2.0}}
     entry = {"protocol": "quick_v1", "dataset": DATA, "task": "classification"}
-    _, predictions = grid(project, "method", variants=["toy_method"], adapt=[entry])
-    assert "/toy_method/" in str(predictions)
+    words = {"variants": variants, "budget": "tiny", "adapt": [entry]}
+    file, predictions, encoders = grid(project, "method", **words)
+    losses = []
+    for variant, settings, out, encoder in zip(
+        variants, ("{}", '{"weight": 2.0}'), predictions, encoders, strict=True
+    ):
+        asked = {"method": "toy_method", "variant": variant, "settings": settings}
+        asked |= {"encoder": "resnet_tiny", "corpus": corpus_word, "budget": "tiny"}
+        files = {"manifest": manifest, "split": split, "out": encoder}
+        sista(project, "pretrain", *options(**asked, **files))
+        losses.append(pd.read_csv(encoder.with_name("log.csv"))["loss"][0])
+        adapt(project, out, encoder, head="linear", budget="tiny")
+    # What is logged is the loss times its weight.
+    assert losses[1] == pytest.approx(2 * losses[0], rel=0.1)
+    rows = scored(project, file).query("metric == 'auroc' and label == 'macro'")
+    assert list(rows["variant"]) == ["toy_method", "toy_twice"]
+    assert list(rows["method"]) == ["toy_method"] * 2
+    assert rows["settings_hash"].nunique() == 2
+    assert rows["value"].between(0, 1).all()
 
 
 def test_a_data_set_is_one_file(project, tmp_path):
     random = np.random.default_rng(0)
     raw = tmp_path / "raw"
     raw.mkdir()
-    for n in range(24):
-        film = random.integers(0, 120 + 100 * (n % 2), (40, 32)).astype(np.uint8)
-        Image.fromarray(film).save(raw / f"patient{n:02d}_{n % 2}.png")
-    out = tmp_path / "toy/manifest.parquet"
-    sista(project, "prepare", "toy_set", "--source", raw, "--out", out, "--size", 32)
-    assert out.is_file()
+    for n in range(120):
+        film = random.integers(0, 120, (40, 32)).astype(np.uint8)
+        film[10:30, 8:24] += 100 * (n % 2)
+        Image.fromarray(film).save(raw / f"patient{n:03d}_{n % 2}.png")
+    manifest = project / "results/prepare/toy_set/manifest.parquet"
+    sista(project, "prepare", "toy_set", "--source", raw, "--out", manifest, "--size", 32)
     assert "toy_set" in sista(project, "list", "datasets")
+    entry = {"protocol": "quick_v1", "dataset": "toy_set", "task": "classification"}
+    file, (predictions,), _ = grid(project, "data", adapt=[entry])
+    adapt(project, predictions, head="linear", dataset="toy_set")
+    rows = scored(project, file).query("dataset == 'toy_set' and metric == 'auroc'")
+    assert {"Bright", "macro"} == set(rows["label"])
+    # Films with a bright square are told from those without.
+    assert (rows["value"] > 0.9).all()

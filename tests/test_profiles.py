@@ -1,5 +1,6 @@
 """The profiles without a cluster: shared keys, a job's batch script, and tasks of an array."""
 
+import ast
 import base64
 import json
 import os
@@ -36,6 +37,52 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
 Path("started").touch()
 time.sleep(60)
 """
+# Prints what sbatch is given for a pre-training beside memory, time and the like.
+ASKED = """
+import sys
+from snakemake.api import SnakemakeApi
+from snakemake.cli import parse_args
+from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
+
+args = parse_args(["--cores", "1", *sys.argv[1:]])[1]
+changed = {"overwrite_resources": args.set_resources} if args.set_resources else {}
+resources = ResourceSettings(cores=1, default_resources=args.default_resources, **changed)
+with SnakemakeApi(OutputSettings(dryrun=True)) as api:
+    workflow = api.workflow(
+        resource_settings=resources,
+        config_settings=ConfigSettings(config={"grid": "benchmarks/phantom.yaml"}),
+    )._workflow
+    found = workflow.get_rule("pretrain").expand_resources({}, [], 1)
+names = ("slurm_extra", "qos", "gres", "constraint")
+print({name: found.get(name) for name in names if found.get(name)})
+"""
+NEEDED = "--signal=B:USR1@120 --open-mode=append"
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ((), {}),
+        (("--default-resources", "slurm_extra='--mail-type=FAIL'"), "--mail-type=FAIL"),
+        (("--default-resources", "slurm_extra='--nice=3 --exclusive'"), "--nice=3 --exclusive"),
+        (("--set-resources", "pretrain:slurm_extra='--reservation=r'"), "--reservation=r"),
+        (
+            ("--default-resources", "qos=long", "gres=lscratch:100G", "constraint=a100"),
+            {"qos": "long", "gres": "lscratch:100G", "constraint": "a100"},
+        ),
+    ],
+)
+def test_what_a_site_asks_of_sbatch_stands_beside_what_a_rule_needs(given, asked):
+    command = (sys.executable, "-c", ASKED, *given)
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    expected = {"slurm_extra": f"{NEEDED} {asked}"} if isinstance(asked, str) else asked
+    assert ast.literal_eval(ran.stdout) == {"slurm_extra": NEEDED} | expected
+
+
+def test_the_header_of_the_profile_names_what_sites_ask_for():
+    header = (PROFILES / "slurm/config.yaml").read_text().split("executor:")[0]
+    assert all(f"{name}=" in header for name in ("qos", "gres", "constraint", "slurm_extra"))
 
 
 @pytest.mark.parametrize("name", ["slurm", "generic"])

@@ -51,6 +51,8 @@ def test_constants_and_settings_are_read_without_importing():
     assert isinstance(settings["w_sta"].default, float)
     # The alias `Mode` is defined in sista/losses/sia.py.
     assert "Literal['eliminate', 'attract'" in settings["sia_mode"].annotation
+    # `finetune = linear`
+    assert list(registry.settings("heads", "finetune")) == ["exclusive", "standardise"]
 
 
 @pytest.mark.parametrize(

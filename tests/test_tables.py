@@ -1,5 +1,7 @@
 """The contracts between stages: what is written is valid, what is wrong is named."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,3 +68,15 @@ def test_missing_and_broken_files_are_named(tmp_path):
     (tmp_path / "s.parquet").write_bytes(b"PAR1half")
     with pytest.raises(UserError, match=r"s\.parquet: damaged, or of another format"):
         tables.read(tmp_path / "s.parquet", "split")
+
+
+def test_scores_of_an_older_version_lack_what_was_added(tmp_path):
+    released = Path(__file__).parents[1] / "results/released/phantom/scores.parquet"
+    old, meta = tables.read(released, "scores")
+    assert old["plateau"].isna().all()
+    tables.write(old.drop(columns="plateau"), tmp_path / "a.parquet", "scores", meta)
+    again, _ = tables.read(tmp_path / "a.parquet", "scores")
+    pd.testing.assert_frame_equal(again, old)
+    wrong = old.assign(plateau="gone")
+    with pytest.raises(UserError, match="'plateau', row 0"):
+        tables.write(wrong, tmp_path / "b.parquet", "scores", meta)

@@ -1,17 +1,21 @@
-"""What makes Snakemake plan thousands of jobs in seconds. Nothing here changes what is planned.
+"""What makes Snakemake plan thousands of jobs in seconds, and what rules need of SLURM.
 
-`benchmarks/speed/planning.py` measures it; its limits are what these lines are for.
+Nothing here changes what is planned. `benchmarks/speed/planning.py` measures the time; its limits
+are what most of these lines are for.
 """
 
 import atexit
 import gc
 from collections.abc import Callable
+from functools import wraps
 from inspect import signature
 from typing import TypeVar
 
 from snakemake.common import overwrite_function_params
 from snakemake.resources import Resource
+from snakemake.rules import Rule
 
+EXTRA = "slurm_extra"
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
@@ -45,6 +49,31 @@ def asked(function: Function) -> Function:
 def growing(amount: int) -> Callable[..., int]:
     """Return a resource that grows with the attempt: the amount, twice, three times, ..."""
     return asked(lambda wildcards, attempt: amount * attempt)
+
+
+def need_of_sbatch(rule: Rule, options: str) -> None:
+    """Give a rule's jobs options of sbatch, beside those that a site adds with `slurm_extra`.
+
+    Snakemake takes one `slurm_extra` only: the rule's in place of `--default-resources`, and that
+    of `--set-resources` in place of the rule's. Of an option given twice sbatch takes the last,
+    which is the site's.
+
+    Args:
+        rule: after its definition, so that it holds what the site has set.
+        options: of sbatch.
+    """
+    given = rule.resources.get(EXTRA)
+    value: str | Callable[..., str] = options
+    if given is not None and given.is_evaluable():
+
+        @wraps(given._evaluator)
+        def both(*args: object, **kwargs: object) -> str:
+            return f"{options} {given._evaluator(*args, **kwargs) or ''}".strip()
+
+        value = asked(both)
+    elif given is not None and given.value:
+        value = f"{options} {given.value}"
+    rule.resources[EXTRA] = Resource(EXTRA, value)
 
 
 # Snakemake's own: asked once for each resource of each job.

@@ -1,49 +1,17 @@
-"""Variance components of the difference of two methods, and how often the suite's test is wrong."""
+"""Copies of one method, and how often the suite's test is wrong about them."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.power.tables import Place, Table
-from sista.metrics.intervals import crossed_interval, mean_squares
+from sista.metrics.intervals import crossed_interval
+from sista.metrics.power import Components
 
 # Random ways to part the seeds of one method into two copies of it.
 SPLITS = 200
-
-
-class Components(NamedTuple):
-    """Variances of the difference of two methods, in squared units of the metric (0 to 1).
-
-    Attributes:
-        seed: between pre-training seeds.
-        draw: between label draws: what one method gains more from a draw than the other.
-        rest: what neither explains, a cell each.
-        patients: of the mean over all cells, between samples of test patients (bootstrap).
-    """
-
-    seed: float
-    draw: float
-    rest: float
-    patients: float
-
-
-def components(difference: Table) -> Components:
-    """Return the components of a table of differences; a negative estimate counts as 0."""
-    seeds, draws = difference.values.shape
-    squares = mean_squares(difference.values)
-    return Components(
-        max(squares.seeds - squares.rest, 0.0) / draws,
-        max(squares.draws - squares.rest, 0.0) / seeds,
-        squares.rest,
-        float(np.nanvar(difference.replicates.mean((0, 1)), ddof=1)),
-    )
-
-
-def pooled(found: list[Components]) -> Components:
-    """Return the mean of each component."""
-    return Components(*np.mean(found, axis=0).tolist())
 
 
 def copies(table: Table, size: int, draws: int, rng: np.random.Generator) -> Iterator[Table]:
@@ -85,7 +53,7 @@ def simulated(c: Components, seeds: int, draws: int, shift: float, times: int = 
     points = shift + rng.normal(0, np.sqrt(c.rest), shape)
     points += rng.normal(0, np.sqrt(c.seed), (times, seeds, 1))
     points += rng.normal(0, np.sqrt(c.draw), (times, 1, draws))
-    points += rng.normal(0, np.sqrt(c.patients), (times, 1, 1))
-    spread: NDArray[np.float64] = rng.normal(0, np.sqrt(c.patients), (1, 1, 1000))
+    points += rng.normal(0, np.sqrt(c.patient), (times, 1, 1))
+    spread: NDArray[np.float64] = rng.normal(0, np.sqrt(c.patient), (1, 1, 1000))
     replicates = np.broadcast_to(spread, (seeds, draws, 1000))
     return float(np.mean([crossed_interval(one, replicates)[2] < 0.05 for one in points]))

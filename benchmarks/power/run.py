@@ -13,17 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.power.components import (
-    Components,
-    components,
-    copies,
-    false_alarms,
-    pooled,
-    simulated,
-)
+from benchmarks.power.components import copies, false_alarms, simulated
 from benchmarks.power.tables import Place, Table, tables
 from sista.files import atomic
-from sista.metrics.intervals import smallest_visible
+from sista.metrics.power import Components, components, pooled, smallest_visible
 
 # Seeds and draws of a method that designs are compared for.
 SEEDS, DRAWS = (2, 3, 5, 10), (1, 2, 5, 10)
@@ -38,7 +31,11 @@ def of_copies(found: dict[Place, dict[str, Table]]) -> Iterator[tuple[Place, str
             half = len(table.seeds) // 2
             rng = np.random.default_rng(0)
             draws = table.values.shape[1]
-            yield place, variant, pooled([*map(components, copies(table, half, draws, rng))])
+            parts = pooled(
+                components(c.values, c.replicates) for c in copies(table, half, draws, rng)
+            )
+            if parts is not None:
+                yield place, variant, parts
 
 
 def of_pairs(
@@ -49,7 +46,10 @@ def of_pairs(
         base = variants.get(baseline)
         for variant, table in variants.items():
             if base is not None and variant != baseline and table.seeds == base.seeds:
-                yield place, variant, components(table.minus(base))
+                difference = table.minus(base)
+                parts = pooled([components(difference.values, difference.replicates)])
+                if parts is not None:
+                    yield place, variant, parts
 
 
 def rows(
@@ -70,23 +70,28 @@ def rows(
         }
 
 
-def design(all_components: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the smallest visible difference of each place, kind and design, in points."""
+def design(all_components: pd.DataFrame, times: int = 2000) -> Iterator[dict[str, Any]]:
+    """Yield the smallest visible difference of each place, kind and design, in points.
+
+    Args:
+        all_components: as in components.csv.
+        times: simulated comparisons behind each rate.
+    """
     keys = [*Place._fields, "kind"]
     for group, part in all_components.groupby(keys, sort=False):
         known = dict(zip(keys, group, strict=True))
         c = Components(*(float(part[f"{n}_var"].mean()) for n in Components._fields))
         for seeds in SEEDS:
             for draws in DRAWS:
-                smallest = smallest_visible(c, seeds, draws)
+                smallest = smallest_visible(seeds, draws, c)
                 yield {
                     **known,
                     "seeds": seeds,
                     "draws": draws,
                     "smallest_visible": round(100 * smallest, 2),
                     "goal": GOALS.get((str(known["metric"]), int(str(known["fraction"])))),
-                    "false_alarms": simulated(c, seeds, draws, 0.0),
-                    "power_there": simulated(c, seeds, draws, smallest),
+                    "false_alarms": simulated(c, seeds, draws, 0.0, times),
+                    "power_there": simulated(c, seeds, draws, smallest, times),
                 }
 
 

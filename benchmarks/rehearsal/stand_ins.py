@@ -23,8 +23,8 @@ from sista.phantom.write import write
 STUDIES = {
     "mimic_cxr": 160,
     "chexpert": 600,
-    "rsna_pneumonia": 230,
-    "siim_acr": 230,
+    "rsna_pneumonia": 280,
+    "siim_acr": 480,
     "object_cxr": 260,
     "covidx": 420,
 }

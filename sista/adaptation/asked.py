@@ -58,10 +58,10 @@ class Asked:
     @property
     def levels(self) -> dict[str, tuple[int, ...]] | None:
         """Feature maps that the head takes, by encoder family; None = it takes no features."""
-        found: dict[str, tuple[int, ...]] | None = registry.constant(
+        levels: dict[str, tuple[int, ...]] | None = registry.constant(
             "heads", self.head, "LEVELS", None
         )
-        return found
+        return levels
 
     def settings(self, fraction: int) -> Settings:
         """Return the protocol's settings within the encoder's budget, with the changes."""
@@ -111,7 +111,7 @@ class Asked:
             self.changes.refuse({"zoom": why})
 
     def check_lengths(self, images: int) -> None:
-        """Refuse a changed batch or limit of steps that no epoch reaches.
+        """Refuse a changed batch or limit of steps that no epoch reaches, or a last batch it lacks.
 
         Args:
             images: of the largest training set.
@@ -125,6 +125,8 @@ class Asked:
         steps, without = math.ceil(images / settings.batch), {}
         if settings.batch > images:
             without["batch"] = f"the largest training set has {images} images"
+        if settings.drop_last and settings.batch >= images:
+            without["drop_last"] = f"an epoch is one batch of {images} images"
         if settings.most_steps >= steps:
             without["most_steps"] = f"an epoch has {steps} steps at most"
         self.changes.refuse(without)
@@ -141,8 +143,8 @@ class Asked:
         untrained = self.adapts == "untrained"
         fractions = UNTRAINED_FRACTIONS if untrained else tuple(split["fractions"])
         draws = (0,) if untrained else tuple(range(int(split["draws"])))
-        for name, place, there in (("draws", 0, draws), ("fractions", 1, fractions)):
-            wrong = sorted({cell[place] for cell in self.cells} - set(there))
+        for name, side, there in (("draws", 0, draws), ("fractions", 1, fractions)):
+            wrong = sorted({cell[side] for cell in self.cells} - set(there))
             if wrong or not self.cells:
                 why = " (it is not trained)" if untrained else f" of {self.split}"
                 raise UserError(

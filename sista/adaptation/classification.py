@@ -50,6 +50,7 @@ class Classifier(BaseModel):  # type: ignore[misc]
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean cross-entropy over known labels; 0 if there is none."""
+        # NaN times a weight of 0 is NaN, so unknown targets are made 0 before they are left out.
         known = ~targets.isnan()
         if self.exclusive:
             rows = known.all(1)
@@ -65,15 +66,13 @@ class Classifier(BaseModel):  # type: ignore[misc]
 class ClassificationTask(HeadTask):
     """Multi-label (sigmoid) or multi-class (softmax) targets; unknown labels do not count."""
 
-    def __init__(
-        self,
-        frame: pd.DataFrame,
-        meta: dict[str, Any],
-        size: int,
-        zoom: float,
-        options: dict[str, Any],
-    ) -> None:
-        super().__init__(frame, meta, size, zoom, options)
+    def read_targets(self) -> None:
+        """Read the labels by the label policy.
+
+        Raises:
+            UserError: the manifest lacks a label; names those it has.
+        """
+        frame, meta = self.frame, self.meta
         missing = [name for name in self.labels if f"label.{name}" not in frame]
         if missing:
             raise UserError(
@@ -81,7 +80,7 @@ class ClassificationTask(HeadTask):
                 f"it has {', '.join(meta['labels'])}"
             )
         values = frame[[f"label.{name}" for name in self.labels]].to_numpy(dtype=float)
-        policy = str(options.get("label_policy") or meta.get("label_policy") or "as_is")
+        policy = str(self.options.get("label_policy") or meta.get("label_policy") or "as_is")
         self.targets = torch.from_numpy(apply_policy(values, self.labels, policy)).float()
 
     @staticmethod

@@ -13,12 +13,10 @@ from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
-from sista.adaptation.task import HeadTask
+from sista.adaptation.task import Floats, HeadTask
+from sista.adaptation.views import placed_boxes
 from sista.errors import UserError
-from sista.openmmlab.detectors import DetDataSample, yolov3_detector
-
-__all__ = ["DetectionTask", "yolov3_detector"]
-Floats = NDArray[np.float64]
+from sista.openmmlab.detectors import DetDataSample
 
 
 class DetectionTask(HeadTask):
@@ -28,27 +26,22 @@ class DetectionTask(HeadTask):
     target of the training but one of the score.
     """
 
-    def __init__(
-        self,
-        frame: pd.DataFrame,
-        meta: dict[str, Any],
-        size: int,
-        zoom: float,
-        options: dict[str, Any],
-    ) -> None:
-        super().__init__(frame, meta, size, zoom, options)
-        self.native = [json.loads(text) for text in frame["boxes"]]
-        self.corners = [self._corners(row) for row in range(len(frame))]
+    def read_targets(self) -> None:
+        """Read the boxes, native and as the network sees them."""
+        self.native = [json.loads(text) for text in self.frame["boxes"]]
+        self.corners = [self._corners(row) for row in range(len(self.frame))]
         self._samples: dict[int, DetDataSample] = {}
 
-    def _corners(self, row: int) -> tuple[Floats, list[int]]:
+    def _corners(self, row: int, place: Floats | None = None) -> tuple[Floats, list[int]]:
         boxes = self.native[row]
         unknown = sorted({str(box["label"]) for box in boxes} - set(self.labels))
         if unknown:
-            place = f"{self.meta['dataset']} manifest, row {self.frame.iloc[row]['row']}"
-            raise UserError(f"{place}: unknown box label {unknown[0]!r}; run prepare again")
+            where = f"{self.meta['dataset']} manifest, row {self.frame.iloc[row]['row']}"
+            raise UserError(f"{where}: unknown box label {unknown[0]!r}; run prepare again")
         native = np.array([[b["x"], b["y"], b["w"], b["h"]] for b in boxes], dtype=float)
         corners = self.geometry[row].network_boxes(native.reshape(-1, 4))
+        if place is not None:
+            corners = placed_boxes(corners + self.geometry[row].start, place)
         labels = np.array([self.labels.index(str(box["label"])) for box in boxes], dtype=int)
         left = _left(corners, self.size)
         # A box that ends on the border must have its centre inside the last cell.
@@ -74,23 +67,30 @@ class DetectionTask(HeadTask):
         """Return mmdetection's samples, made once an image."""
         for row in rows:
             if row not in self._samples:
-                corners, labels = self.corners[row]
-                truth = InstanceData(
-                    bboxes=torch.from_numpy(corners).float(),
-                    labels=torch.tensor(labels, dtype=torch.long),
-                )
-                shape = (self.size, self.size)
-                metas = {"row": row, "img_shape": shape, "ori_shape": shape}
-                self._samples[row] = DetDataSample(gt_instances=truth, metainfo=metas)
+                self._samples[row] = self._sample(*self.corners[row], row=row)
         return [self._samples[row] for row in rows]
+
+    def view_samples(self, rows: Sequence[int], places: Floats) -> list[DetDataSample]:
+        """Return mmdetection's samples of views."""
+        return [
+            self._sample(*self._corners(row, place))
+            for row, place in zip(rows, places, strict=True)
+        ]
+
+    def _sample(self, corners: Floats, labels: list[int], **known: int) -> DetDataSample:
+        bboxes = torch.from_numpy(corners).float()
+        truth = InstanceData(bboxes=bboxes, labels=torch.tensor(labels, dtype=torch.long))
+        shape = (self.size, self.size)
+        metas = {**known, "img_shape": shape, "ori_shape": shape}
+        return DetDataSample(gt_instances=truth, metainfo=metas)
 
     def predict(self, model: BaseModel, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield a row for each image, also for one without a box."""
         data = model.data_preprocessor(self.batch(list(rows)))
-        found = model.bbox_head.predict(
+        detections = model.bbox_head.predict(
             model.extract_feat(data["inputs"]), data["data_samples"], rescale=False
         )
-        for instances, row in zip(found, rows, strict=True):
+        for instances, row in zip(detections, rows, strict=True):
             predicted = self._to_native(instances, row)
             target = [[b["x"], b["y"], b["w"], b["h"], b["label"]] for b in self.native[row]]
             texts = {"predicted": json.dumps(predicted), "target": json.dumps(target)}
@@ -102,8 +102,10 @@ class DetectionTask(HeadTask):
         boxes = self.geometry[row].native_boxes(corners).round(3).tolist()
         scores = instances.scores.cpu().double().numpy().tolist()
         labels = [self.labels[i] for i in instances.labels.tolist()]
-        found = zip(boxes, scores, labels, strict=True)
-        return [[*box, score, label] for box, score, label in found if box[2] > 0 and box[3] > 0]
+        detections = zip(boxes, scores, labels, strict=True)
+        return [
+            [*box, score, label] for box, score, label in detections if box[2] > 0 and box[3] > 0
+        ]
 
     def unjudged(self, rows: Sequence[int], monitor: str) -> str | None:
         """Return why these validation images cannot tell when to stop, or None."""
@@ -150,16 +152,16 @@ def coco_map(
 
     def entry(image: int, box: Sequence[Any]) -> dict[str, Any]:
         category = labels.index(box[-1])
-        place = {"image_id": image, "category_id": category, "bbox": list(box[:4])}
-        return {**place, "area": box[2] * box[3], "iscrowd": 0}
+        annotation = {"image_id": image, "category_id": category, "bbox": list(box[:4])}
+        return {**annotation, "area": box[2] * box[3], "iscrowd": 0}
 
     truth = [entry(image, box) for image, boxes in enumerate(target) for box in boxes]
-    found = [
+    detections = [
         {**entry(image, box), "score": box[4]}
         for image, boxes in enumerate(predicted)
         for box in boxes
     ]
-    if not found or not truth:
+    if not detections or not truth:
         return 0.0
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
@@ -169,7 +171,7 @@ def coco_map(
             "annotations": [{**each, "id": i + 1} for i, each in enumerate(truth)],
         }
         coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
+        evaluation = COCOeval(coco, coco.loadRes(detections), "bbox")
         evaluation.params.iouThrs = np.linspace(0.40, 0.75, 8)
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.evaluate()

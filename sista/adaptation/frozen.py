@@ -1,18 +1,27 @@
-"""Heads on a frozen encoder: it sees every image once, and its features serve all heads."""
+"""Heads on a frozen encoder: it sees every image once, and its features serve all heads.
+
+Where the protocol changes training images at every visit it sees those in every step as well.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sista import registry
 from sista.adaptation.job import Job, Outcome, head_seed
+from sista.adaptation.views import POLICIES, TrainingViews
 from sista.encoders.features import FeatureStore
 from sista.encoders.stored_features import stored_features
 from sista.errors import UserError
 from sista.openmmlab.backbone import feature_shape
 from sista.openmmlab.loading import quiet
-from sista.openmmlab.training import train_head
+from sista.openmmlab.training import Make, train_head
 from sista.protocols._base import Protocol, Settings
+
+if TYPE_CHECKING:
+    from sista.encoders.image import ImageFeatures
 
 
 def features(job: Job, levels: Sequence[int], zoom: float) -> FeatureStore:
@@ -71,11 +80,38 @@ def fit(
             return job.task.validation_loss(trained, validation)
         return -job.task.validation_score(trained, validation)
 
-    train_head(model, rows, job.task.batch, settings, seed=seed, folder=folder, judge=judge)
+    batch = _batches(job, settings, seed)
+    train_head(model, rows, batch, settings, seed=seed, folder=folder, judge=judge)
     # Infinite weights give empty masks and no boxes, which would pass for a result.
     if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
         return None, f"training diverged at learning rate {settings.learning_rate:g}"
     return job.predict(model).assign(draw=draw, fraction=fraction), None
+
+
+def _batches(job: Job, settings: Settings, seed: int) -> Make:
+    """Return what makes batches of training: of kept features, or of views that are encoded."""
+    import torch
+
+    task, tuned = job.task, job.asked.adapts == "tuned"
+    if settings.augment == "none":
+        return lambda rows, _: task.batch(rows)
+    films = np.load(job.asked.manifest.with_suffix(".images.npy"), mmap_mode="r")
+    container = [int(row) for row in task.frame["row"]]
+    sides = (task.size, round(task.size * settings.zoom))
+    policy, rest = POLICIES[settings.augment], (seed, job.device)
+    views = TrainingViews(films, container, job.encoder, policy, *sides, *rest)
+
+    @torch.no_grad()
+    def make(rows: list[int], visits: list[int]) -> dict[str, Any]:
+        seen, places = views.draw(rows, visits)
+        inputs = seen if tuned else _features(job.encoder(seen), task.features.levels)
+        return {"inputs": inputs, "data_samples": task.view_samples(rows, places)}
+
+    return make
+
+
+def _features(of: "ImageFeatures", levels: Sequence[int]) -> Any:
+    return tuple(of.maps[level] for level in levels) if levels else of.pooled
 
 
 def build(job: Job, settings: Settings, fraction: int) -> Any:

@@ -125,14 +125,14 @@ class GroundingTask(StudyTask):
         others = other_patients(pairs.frame["patient_id"].to_numpy(), model.swaps)
         phrases = model.phrase_maps(pairs, sorted({label for _, label in regions}))
         words = _word_maps(model.run, pairs, others)
-        for (place, label), mask in regions.items():
-            row = {**self.identity(rows[place]), "label": label}
+        for (study, label), mask in regions.items():
+            row = {**self.identity(rows[study]), "label": label}
             own = phrases[label]
-            frame = self.geometry[rows[place]]
-            row |= _form("phrase", mask, frame, own[place], own[others[:, place]])
-            chosen = words.places(place, label) if words else np.array([], np.int64)
+            frame = self.geometry[rows[study]]
+            row |= _form("phrase", mask, frame, own[study], own[others[:, study]])
+            chosen = words.naming(study, label) if words else np.array([], np.int64)
             if words and len(chosen):
-                maps = (words.own[place, chosen], words.other[:, place, chosen])
+                maps = (words.own[study, chosen], words.other[:, study, chosen])
                 row |= _form("words", mask, frame, *maps)
             else:
                 row |= dict.fromkeys(("words", "words_other", "words_region"), "")
@@ -175,7 +175,7 @@ class _WordMaps:
     own: NDArray[np.float32]
     other: NDArray[np.float32]
 
-    def places(self, study: int, label: str) -> NDArray[np.int64]:
+    def naming(self, study: int, label: str) -> NDArray[np.int64]:
         """Return which words of a report name a finding."""
         named = TERMS.get(label, frozenset(_phrase(label).split()))
         wanted = [n for n, word in enumerate(self.names) if word in named]

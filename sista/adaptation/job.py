@@ -10,6 +10,7 @@ import pandas as pd
 
 from sista import registry, tables
 from sista.adaptation.asked import Asked
+from sista.adaptation.resplit import resplit
 from sista.adaptation.settings import of_encoder, without_effect
 from sista.engine.machine import check_machine, find_device
 from sista.errors import UserError
@@ -69,10 +70,10 @@ class Job:
         """Return what decided a head, and nothing that did not: for the record."""
         settings, head = self.settings(fraction), self.asked.head
         without = {*without_effect(settings, head), *of_encoder(self.encoder, head), "head"}
-        trained, own = asdict(settings), self.head_options(fraction)
-        found = {name: value for name, value in trained.items() if name not in without}
-        chosen = {name: value for name, value in own.items() if name not in without}
-        return found | {"head": {head: chosen}}
+        training, own = asdict(settings), self.head_options(fraction)
+        training = {name: value for name, value in training.items() if name not in without}
+        own = {name: value for name, value in own.items() if name not in without}
+        return training | {"head": {head: own}}
 
     def adapt(self, draw: int, fraction: int, folder: Path) -> Outcome:
         """Make one head and return its predictions, or None and the reason of the refusal."""
@@ -93,6 +94,7 @@ class Job:
 
 def head_seed(draw: int, fraction: int) -> int:
     """Return the seed of the head that is trained on this subset of the labels."""
+    # A fraction is at most 100, so no two heads of a job share a seed.
     return 1000 * draw + fraction
 
 
@@ -108,8 +110,8 @@ def open_job(asked: Asked) -> Job:
 
     # Before the heads import it: without its optional extras.
     load_mmengine()
-    encoder, made = load_image_encoder(asked.encoder)
-    _check_encoder(asked, encoder, str(made["budget"]))
+    encoder, metadata = load_image_encoder(asked.encoder)
+    _check_encoder(asked, encoder, str(metadata["budget"]))
     encoder.to(device).requires_grad_(False)
     frame, meta = tables.read(asked.manifest, "manifest")
     if meta.get("dataset") != asked.dataset:
@@ -117,17 +119,13 @@ def open_job(asked: Asked) -> Job:
             f"{asked.manifest}: is of data set {meta.get('dataset')}, asked for {asked.dataset}; "
             "give the manifest of that data set, or its word with --dataset"
         )
-    split, split_meta = tables.read(asked.split, "split")
-    if split_meta.get("dataset", asked.dataset) != asked.dataset:
-        raise UserError(
-            f"{asked.split}: is of data set {split_meta['dataset']}, asked for {asked.dataset}; "
-            "give the split of that data set with --split"
-        )
-    asked.check_cells(split_meta)
+    split, split_meta = _split(asked, frame, meta)
     used, task = _task(asked, encoder, frame, meta, split)
     size, zoom = task.size, task.zoom
-    run = {name: made[name] for name in FROM_ENCODER}
-    run |= {"encoder": made["word"], "dataset": asked.dataset, "release": str(meta["release"])}
+    run = {name: metadata[name] for name in FROM_ENCODER}
+    # Of a training that can tell; a control has none.
+    run |= {"plateau": metadata.get("plateau")}
+    run |= {"encoder": metadata["word"], "dataset": asked.dataset, "release": str(meta["release"])}
     run |= {"split_hash": split_meta["hash"], "protocol": asked.rules.word, "head": asked.head}
     run |= {"task": asked.task, "adapts": asked.adapts, "settings_adapt": asked.changes.given}
     run |= {"code_version": provenance.code_version(), "lock_hash": provenance.lock_hash()}
@@ -140,6 +138,25 @@ def open_job(asked: Asked) -> Job:
         way = import_module(f"sista.adaptation.{asked.adapts}")
         task.features = way.features(job, asked.levels[encoder.family], zoom)
     return job
+
+
+def _split(
+    asked: Asked, frame: pd.DataFrame, meta: dict[str, Any]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the split of the file, or the one that the protocol makes of it."""
+    split, split_meta = tables.read(asked.split, "split")
+    others = sorted({*split["dataset"]} - {asked.dataset})
+    if others:
+        raise UserError(
+            f"{asked.split}: is of data set {others[0]}, asked for {asked.dataset}; give the split "
+            "of that data set with --split"
+        )
+    asked.check_cells(split_meta)
+    rule = asked.rules.split_rule(asked.task, asked.dataset)
+    if rule is None:
+        return split, split_meta
+    made = resplit(frame, meta, split, split_meta, rule)
+    return made.frame, made.meta
 
 
 def _check_encoder(asked: Asked, encoder: "ImageEncoder", budget: str) -> None:
@@ -189,12 +206,12 @@ def _start_torch(threads: int, device: str) -> "torch.device":
     import torch
 
     torch.set_num_threads(threads)
-    found = find_device(device)
+    chosen = find_device(device)
     # A few CUDA kernels (bilinear upsampling) have no deterministic form: warn, do not fail.
     # `use_deterministic_algorithms` would import the compiler, which costs a second.
-    torch.set_deterministic_debug_mode("error" if found.type == "cpu" else "warn")
+    torch.set_deterministic_debug_mode("error" if chosen.type == "cpu" else "warn")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return found
+    return chosen
 
 
 def _positions(used: pd.DataFrame, split: pd.DataFrame) -> dict[tuple[str, int, int], list[int]]:

@@ -1,7 +1,7 @@
 """Segmentation: masks as the network sees them, and binary masks from logits."""
 
-import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,12 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 
-from sista.adaptation.task import HeadTask
+from sista.adaptation.task import Floats, HeadTask
+from sista.adaptation.views import placed
 from sista.errors import UserError
-from sista.openmmlab.segmentors import SegDataSample, segmentor
+from sista.openmmlab.segmentors import SegDataSample
 from sista.preparation.masks import Mask, from_json, to_json
 
-__all__ = ["SegmentationTask", "check_steps", "segmentor"]
 THRESHOLD = 0.5
 
 
@@ -25,26 +25,21 @@ class SegmentationTask(HeadTask):
     It is scored there too: what the zoom cuts away is neither trained nor scored.
     """
 
-    def __init__(
-        self,
-        frame: pd.DataFrame,
-        meta: dict[str, Any],
-        size: int,
-        zoom: float,
-        options: dict[str, Any],
-    ) -> None:
-        super().__init__(frame, meta, size, zoom, options)
-        self.masks = np.stack([self._mask(row) for row in range(len(frame))])
+    def read_targets(self) -> None:
+        """Read the masks as the network sees them."""
+        self.masks = np.stack([self._mask(row) for row in range(len(self.frame))])
         self._samples: dict[int, SegDataSample] = {}
 
     def _mask(self, row: int) -> Mask:
+        return self.geometry[row].network_mask(self._native(row))
+
+    def _native(self, row: int) -> Mask:
         try:
-            mask = from_json(self.frame["mask"].iloc[row])
+            return from_json(self.frame["mask"].iloc[row])
         except Exception as error:
             # pycocotools raises many kinds of errors on bad run lengths.
-            place = f"{self.meta['dataset']} manifest, row {self.frame['row'].iloc[row]}"
-            raise UserError(f"{place}: not a mask ({error}); run prepare again") from error
-        return self.geometry[row].network_mask(mask)
+            where = f"{self.meta['dataset']} manifest, row {self.frame['row'].iloc[row]}"
+            raise UserError(f"{where}: not a mask ({error}); run prepare again") from error
 
     @staticmethod
     def annotated(manifest: pd.DataFrame, meta: dict[str, Any]) -> "pd.Series[bool]":
@@ -70,29 +65,20 @@ class SegmentationTask(HeadTask):
                 self._samples[row] = SegDataSample(gt_sem_seg=PixelData(data=truth))
         return [self._samples[row] for row in rows]
 
+    def view_samples(self, rows: Sequence[int], places: Floats) -> list[SegDataSample]:
+        """Return mmsegmentation's samples of views: each pixel takes the one under its centre."""
+        frames = [self.geometry[row] for row in rows]
+        squares = [replace(frame, size=frame.side, zoom=1.0) for frame in frames]
+        pairs = zip(squares, rows, strict=True)
+        whole = np.stack([square.network_mask(self._native(row)) for square, row in pairs])
+        seen = placed(torch.from_numpy(whole)[:, None].float(), places, self.size, "nearest")
+        return [SegDataSample(gt_sem_seg=PixelData(data=mask)) for mask in seen.byte()]
+
     def predict(self, model: BaseModel, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield a row for each image."""
         metas = [{"img_shape": (self.size, self.size)}] * len(rows)
         logits = model.encode_decode(self.features.inputs(rows), metas)
-        found = (logits[:, 0].sigmoid() > THRESHOLD).cpu().numpy()
-        for mask, row in zip(found, rows, strict=True):
+        masks = (logits[:, 0].sigmoid() > THRESHOLD).cpu().numpy()
+        for mask, row in zip(masks, rows, strict=True):
             texts = {"prediction": to_json(mask), "target": to_json(self.masks[row])}
             yield {**self.identity(row), "label": self.labels[0], **texts}
-
-
-def check_steps(steps: int, stride: int) -> None:
-    """Refuse a decoder that would go beyond the resolution of the image.
-
-    Args:
-        steps: doublings of the resolution.
-        stride: pixels a cell of the coarsest map.
-
-    Raises:
-        UserError: names the most steps.
-    """
-    most = math.ceil(math.log2(stride))
-    if steps > most:
-        raise UserError(
-            f"steps={steps}: {most} reach the resolution of the image from the encoder's map of "
-            f"stride {stride}"
-        )

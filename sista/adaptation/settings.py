@@ -1,6 +1,5 @@
 """Settings of a head that differ from its protocol's: checked by name, type, range and effect."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sista import registry
 from sista.errors import UserError
 from sista.protocols import _base
+from sista.runs.json_settings import read_settings
 
 if TYPE_CHECKING:
     from sista.encoders.image import ImageEncoder
@@ -65,12 +65,7 @@ def read_changes(text: str, head: str) -> Changes:
         UserError: not an object, an unknown or repeated name, or a value of another type; names the
             valid ones.
     """
-    try:
-        given = json.loads(text, object_pairs_hook=_once)
-    except json.JSONDecodeError as error:
-        raise UserError(f"--settings: not valid JSON ({error.msg}): {text}") from error
-    if not isinstance(given, dict):
-        raise UserError(f'--settings: a JSON object is needed, e.g. {{"batch": 8}}, not {text}')
+    given = read_settings(text)
     own, training = registry.settings("heads", head), training_settings()
     for name, value in given.items():
         known = own.get(name) or training.get(name)
@@ -86,15 +81,6 @@ def read_changes(text: str, head: str) -> Changes:
     )
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the object of JSON; of a name that stands twice Python would take the last value."""
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"--settings: {name!r} stands twice")
-    return dict(pairs)
-
-
 def without_effect(settings: _base.Settings, head: str) -> dict[str, str]:
     """Return which settings of training change nothing, and why.
 
@@ -103,10 +89,10 @@ def without_effect(settings: _base.Settings, head: str) -> dict[str, str]:
         head: word of the head.
     """
     adapts = str(registry.constant("heads", head, "ADAPTS"))
-    found = settings.without_effect(training_settings(), adapts)
+    reasons = settings.without_effect(training_settings(), adapts)
     if registry.constant("heads", head, "LEVELS", None) is None:
-        found["zoom"] = "the head takes images as pre-training did"
-    return found
+        reasons["zoom"] = "the head takes images as pre-training did"
+    return reasons
 
 
 def of_encoder(encoder: "ImageEncoder", head: str) -> dict[str, str]:
@@ -117,13 +103,13 @@ def of_encoder(encoder: "ImageEncoder", head: str) -> dict[str, str]:
         head: word of the head. Its constant `FAMILIES` names the family of encoders that a setting
             is for, where it is for one alone.
     """
-    found = {}
+    reasons = {}
     for name, family in registry.constant("heads", head, "FAMILIES", {}).items():
         if family != encoder.family:
-            found[name] = f"it is for {family} encoders, and {encoder.word} is a {encoder.family}"
+            reasons[name] = f"it is for {family} encoders, and {encoder.word} is a {encoder.family}"
     if not encoder.has_batch_norms:
-        found["batch_norms"] = f"encoder {encoder.word} has no batch norm"
-    return found
+        reasons["batch_norms"] = f"encoder {encoder.word} has no batch norm"
+    return reasons
 
 
 def check_monitor(settings: _base.Settings, head: str) -> None:

@@ -6,15 +6,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from mmengine.model import BaseModel
+from numpy.typing import NDArray
 
 from sista.encoders.features import FeatureStore
 from sista.errors import UserError
 from sista.preparation.frame import Frame
 
 Batch = dict[str, Any]
+Floats = NDArray[np.float64]
 EVALUATION_BATCH = 64
 
 
@@ -44,6 +47,11 @@ class HeadTask(ABC):
         self.frame, self.meta, self.options = frame, meta, options
         self.size, self.zoom = size, zoom
         self._ids = list(zip(frame["image_id"], frame["patient_id"], strict=True))
+        self.read_targets()
+
+    def read_targets(self) -> None:
+        """Read the targets of all rows, once; what is wrong in them is said before encoding."""
+        return
 
     @cached_property
     def geometry(self) -> list[Frame]:
@@ -73,6 +81,10 @@ class HeadTask(ABC):
     @abstractmethod
     def samples(self, rows: Sequence[int]) -> Any:
         """Return the targets in the form the model takes."""
+
+    def view_samples(self, rows: Sequence[int], places: Floats) -> Any:
+        """Return the targets of views that lie at `places` of the images; see `views.placed`."""
+        return self.samples(rows)
 
     @abstractmethod
     def predict(self, model: BaseModel, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -109,8 +121,8 @@ class HeadTask(ABC):
     def predictions(self, model: BaseModel, rows: Sequence[int]) -> pd.DataFrame:
         """Return the task's columns of the predictions table, with image and patient ids."""
         model.eval()
-        found = [row for part in _parts(rows) for row in self.predict(model, part)]
-        return pd.DataFrame(found)
+        records = [record for part in _parts(rows) for record in self.predict(model, part)]
+        return pd.DataFrame(records)
 
     def identity(self, row: int) -> dict[str, Any]:
         """Return the id columns of a row."""

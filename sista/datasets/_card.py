@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sista.errors import UserError
-from sista.preparation.image_record import ImageRecord
+from sista.preparation.image_record import ImageRecord, LeftOut
+
+# Folders that may stand around a download: physionet.org/files/mimic-cxr-jpg/2.1.0.
+WRAPPERS = 4
+# A folder with more folders than this holds patients or studies, not a download.
+WIDEST = 40
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,9 @@ class Dataset:
         access: how to get it.
         url: where to get it.
         citation: what to cite.
+        entries: like `read`, and yields what is left out as well; None = `read` leaves out nothing.
         counts: expected number of images per release (as read here).
+        published: number of images that a release publishes, where more than are read here.
         labels: findings of the classification task, in order.
         release_labels: `labels` of releases that have others.
         all_labels: every finding column of the manifest; empty means the same as `labels`.
@@ -35,6 +42,9 @@ class Dataset:
             has no validation set.
         val_cap: most images drawn so.
         box_tolerance: native pixels a box may leave the image by; it is cut at the border.
+        reads_archives: names of archives that the reader opens itself.
+        annotation_side: side in pixels of the square frame that boxes and run-length masks are
+            published in; None = the films' own pixels.
         credentialed: access is given to named persons only.
         redistributable: the licence lets a changed copy be passed on.
     """
@@ -49,7 +59,9 @@ class Dataset:
     url: str
     citation: str
     labels: tuple[str, ...]
+    entries: Callable[[Path], Iterator[ImageRecord | LeftOut]] | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    published: Mapping[str, int] = field(default_factory=dict)
     all_labels: tuple[str, ...] = ()
     release_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     box_labels: tuple[str, ...] = ()
@@ -59,6 +71,8 @@ class Dataset:
     val_share: float = 0.15
     val_cap: int | None = None
     box_tolerance: float = 2.0
+    reads_archives: tuple[str, ...] = ()
+    annotation_side: int | None = None
     credentialed: bool = False
     redistributable: bool = False
 
@@ -72,7 +86,10 @@ class Dataset:
         return labels + tuple(name for name in self.all_labels if name not in labels)
 
     def locate(self, folder: Path) -> tuple[Path, str]:
-        """Return the folder that holds the download (`folder` or its `<word>`) and the release.
+        """Return the folder that holds the download and the release.
+
+        That is `folder`, its `<word>`, or the one folder below them that an archive or a download
+        tool put around the files.
 
         Raises:
             UserError: names the missing file and tells how to get the data set.
@@ -80,7 +97,25 @@ class Dataset:
         for candidate in (folder, folder / self.word):
             if candidate.is_dir() and (release := self.release(candidate)) is not None:
                 return candidate, release
+        start = folder / self.word if (folder / self.word).is_dir() else folder
+        level = [start]
+        for _ in range(WRAPPERS):
+            level = [path for parent in level for path in _folders(parent)]
+            found = [(path, self._release_below(path)) for path in level]
+            known = [(path, release) for path, release in found if release is not None]
+            if len(known) == 1:
+                return known[0]
+            if known:
+                names = ", ".join(path.relative_to(start).as_posix() for path, _ in known[:5])
+                raise UserError(f"{start}: holds {self.word} more than once: {names}; name one")
         raise UserError(self.missing(folder))
+
+    def _release_below(self, folder: Path) -> str | None:
+        try:
+            return self.release(folder)
+        except UserError:
+            # Another data set, whose table has the same name.
+            return None
 
     def find(self, source: Path | None) -> tuple[Path, str]:
         """Return folder and release of the download in `source`, by default in SISTA_DATA.
@@ -88,10 +123,22 @@ class Dataset:
         Raises:
             UserError: tells what is missing, how to get it and under which licence.
         """
+        return self.locate(self._named(source))
+
+    def start(self, source: Path | None) -> Path:
+        """Return the folder (or file) that a search for the download starts in.
+
+        Raises:
+            UserError: nothing is named.
+        """
+        folder = self._named(source)
+        return folder / self.word if (folder / self.word).is_dir() else folder
+
+    def _named(self, source: Path | None) -> Path:
         if source is not None:
-            return self.locate(source)
+            return source
         if root := os.environ.get("SISTA_DATA"):
-            return self.locate(Path(root) / self.word)
+            return Path(root) / self.word
         raise UserError(
             f"{self.word}: SISTA_DATA is not set.\n"
             + self.missing(Path("/path/to/data") / self.word)
@@ -109,3 +156,11 @@ class Dataset:
             f"Get it: {self.access}, {self.url}\nLicence: {self.licence}.\n"
             f"Then set SISTA_DATA to the folder that holds {self.word}/, or pass --source."
         )
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        folders = sorted(p for p in parent.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError:
+        return []
+    return folders if len(folders) <= WIDEST else []

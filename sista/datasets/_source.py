@@ -5,14 +5,27 @@ import gzip
 import io
 import math
 import os
+import re
 import unicodedata
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sista.errors import UserError, check_limit, limit
 from sista.files import reading
+
+# Our name of a column: its names in other releases and packings of the same download.
+RENAMED = {
+    "Lung Opacity": ("Airspace Opacity",),
+    "Bbox [x": ("x", "Bbox x"),
+    "y": ("Bbox y",),
+    "w": ("Bbox w", "width"),
+    "h]": ("h", "Bbox h", "height"),
+    "OriginalImage[Width": ("OriginalImageWidth",),
+    "OriginalImagePixelSpacing[x": ("OriginalImagePixelSpacing_x",),
+}
 
 
 @dataclass(frozen=True)
@@ -63,14 +76,19 @@ def rows(
     file: Path,
     needed: Iterable[str],
     known: Collection[str] | None = None,
+    optional: Iterable[str] = (),
     prose: Collection[str] = (),
 ) -> Iterator[Row]:
     """Yield the rows of a CSV file (plain or .gz); cells and header cells are stripped.
+
+    A column is also found under another spelling (capitals, blanks, marks) or under a name that a
+    release gave it (`RENAMED`).
 
     Args:
         file: the table.
         needed: columns it must have.
         known: if given, every other column is an error; nameless columns are always ignored.
+        optional: columns that it may have.
         prose: columns whose cells may hold line breaks.
 
     Raises:
@@ -79,14 +97,18 @@ def rows(
     """
     with reading(file, "complete the download, then run again"):
         try:
-            yield from _rows(file, list(needed), known, prose)
+            yield from _rows(file, list(needed), known, prose, list(optional))
         # EOFError: a .gz file that stops before its end mark.
         except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise UserError(f"{file}: not a readable CSV file; download it again") from error
 
 
 def _rows(
-    file: Path, needed: list[str], known: Collection[str] | None, prose: Collection[str]
+    file: Path,
+    needed: list[str],
+    known: Collection[str] | None,
+    prose: Collection[str],
+    optional: list[str],
 ) -> Iterator[Row]:
     most, empty, ended = limit("SISTA_MAX_ROWS"), True, True
     words = [name for name in needed if name not in prose]
@@ -101,9 +123,12 @@ def _rows(
         # Strict: a quote that is never closed would swallow the rows behind it.
         reader = csv.reader(lines(), strict=True)
         header = [name.strip() for name in next(reader, [])]
+        header = _canonical(header, [*needed, *(known or ()), *optional])
         _check_header(file, header, needed, known)
         # Reversed, so that of two columns with one name the first counts.
         columns = {name: index for index, name in reversed(list(enumerate(header))) if name}
+        # Nameless columns at the end stand in headers alone (NIH's table of boxes has three).
+        named = max(columns.values(), default=-1) + 1
         for number, cells in enumerate(reader, start=2):
             if number > most:
                 check_limit("SISTA_MAX_ROWS", number, f"{file}")
@@ -119,8 +144,8 @@ def _rows(
             row = Row(file, number, values)
             empty = False
             _check_cells(row, words)
-            if len(cells) < len(header) or not ended:
-                _check_end(row, len(cells), len(header), ended)
+            if len(cells) < named or not ended:
+                _check_end(row, len(cells), named, ended)
             yield row
     if empty:
         raise UserError(f"{file}: has a header and no rows; download it again")
@@ -150,6 +175,25 @@ def _check_end(row: Row, cells: int, columns: int, ended: bool) -> None:
             "the file stops without a line end, so it may be cut; download it again, or add the "
             "line end where it is whole"
         )
+
+
+def _canonical(header: list[str], wanted: list[str]) -> list[str]:
+    """Return a header with the wanted columns under our names."""
+    spelt = [_plain(name) for name in header]
+    result = list(header)
+    for name in wanted:
+        for other in (name, *RENAMED.get(name, ())):
+            if name in result or spelt.count(_plain(other)) != 1:
+                continue
+            place = spelt.index(_plain(other))
+            # A column that is wanted under its own name is not taken away from it.
+            if result[place] == header[place] and header[place] not in wanted:
+                result[place] = name
+    return result
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def checked(file: Path) -> Path:
@@ -208,9 +252,27 @@ def relative(root: Path, path: str, row: Row) -> str:
     return pure.as_posix()
 
 
+# Folders of links, and the folder that their links lead to.
+_LINKED: dict[Path, Path] = {}
+
+
 def inside(root: Path, path: Path) -> bool:
     """Tell whether a path, with links followed, lies inside `root`."""
-    return path.resolve().is_relative_to(root.resolve())
+    end = path.resolve()
+    top = next((linked for linked in _LINKED if root.resolve().is_relative_to(linked)), None)
+    if top is not None and end.is_relative_to(_LINKED[top]):
+        return True
+    return end.is_relative_to(root.resolve() if top is None else top)
+
+
+@contextmanager
+def also_inside(view: Path, base: Path) -> Iterator[None]:
+    """Let links of the folder `view` lead into the folder `base`."""
+    _LINKED[view.resolve()] = base.resolve()
+    try:
+        yield
+    finally:
+        del _LINKED[view.resolve()]
 
 
 def once(seen: set[str], key: str, row: Row) -> None:
@@ -222,4 +284,4 @@ def once(seen: set[str], key: str, row: Row) -> None:
 
 def first_existing(root: Path, names: Iterable[str]) -> Path | None:
     """Return the first of `names` that is a file below `root`, or None."""
-    return next((root / name for name in names if (root / name).is_file()), None)
+    return next((root / name for name in names if given(root / name)), None)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sista.datasets._card import Dataset
 from sista.datasets._source import Row, once, relative, rows
-from sista.preparation.image_record import ImageRecord
+from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 
 FINDINGS = (
     "No Finding",
@@ -24,8 +24,11 @@ FINDINGS = (
     "Support Devices",
 )
 COMPETITION = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
-ABOUT = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
+ABOUT = ("Path", "Frontal/Lateral", "AP/PA")
+UNUSED = ("Sex", "Gender", "Age")
 FOLDERS = ("", "CheXpert-v1.0-small", "CheXpert-v1.0")
+# Since 2021: "CheXpert-v1.0 batch 1 (validate & csv)" with the tables, the films in all of them.
+BATCHES = ("*batch*", "*Batch*", "*BATCH*")
 # The source's validation films are the family protocol's test set; val is drawn from train.
 TABLES = {"train.csv": "train", "valid.csv": "test"}
 
@@ -42,27 +45,47 @@ def release(folder: Path) -> str | None:
 
 
 def _base(folder: Path) -> str | None:
-    return next((name for name in FOLDERS if (folder / name / "train.csv").is_file()), None)
+    names = (*FOLDERS, *_batches(folder))
+    return next((name for name in names if (folder / name / "train.csv").is_file()), None)
+
+
+def _batches(folder: Path) -> list[str]:
+    found = {path.name for pattern in BATCHES for path in folder.glob(pattern) if path.is_dir()}
+    return sorted(found)
 
 
 def read(folder: Path) -> Iterator[ImageRecord]:
     """Yield one record per frontal film of `train.csv` and `valid.csv`."""
+    return only_records(entries(folder))
+
+
+def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
+    """Yield what `read` does, and the lateral films."""
     base = _base(folder) or ""
+    batches = _batches(folder)
     seen: set[str] = set()
     for table, subset in TABLES.items():
-        for row in rows(folder / base / table, (*ABOUT, *FINDINGS), known=()):
-            if row.text("Frontal/Lateral") != "Frontal":
-                continue
-            path = _path(base, row)
+        for row in rows(folder / base / table, (*ABOUT, *FINDINGS), known=UNUSED):
+            path = _path(folder, base, batches, row)
             once(seen, path, row)
+            if row.text("Frontal/Lateral") != "Frontal":
+                yield LeftOut("films", "lateral view", row.where, path)
+                continue
             yield _record(folder, path, subset, row)
 
 
-def _path(base: str, row: Row) -> str:
+def _path(folder: Path, base: str, batches: list[str], row: Row) -> str:
     """Return the film's path below the source folder, whichever folder the table stands in."""
-    first, _, rest = row.text("Path").partition("/")
-    inner = rest if first.startswith("CheXpert") else row.text("Path")
-    return f"{base}/{inner}" if base else inner
+    named = row.text("Path").replace("\\", "/")
+    first, _, rest = named.partition("/")
+    inner = rest if first.startswith("CheXpert") else named
+    usual = f"{base}/{inner}" if base else inner
+    if not batches:
+        return usual
+    # A batch holds the patients at its top, or in train/ and valid/ as in one piece.
+    patient = inner.partition("/")[2]
+    places = [usual, *(f"{batch}/{part}" for batch in batches for part in (inner, patient))]
+    return next((place for place in places if (folder / place).is_file()), usual)
 
 
 def _record(folder: Path, path: str, subset: str, row: Row) -> ImageRecord:
@@ -91,9 +114,11 @@ chexpert = Dataset(
     title="CheXpert (Stanford), small or full",
     release=release,
     read=read,
+    entries=entries,
+    published={"v1.0 small": 223648, "v1.0 full": 223648},
     layout=(
         "[CheXpert-v1.0[-small]/]train.csv",
-        "valid.csv",
+        "valid.csv (both in `CheXpert-v1.0 batch 1 (validate & csv)` where it comes in batches)",
         "train/patient00001/study1/view1_frontal.jpg",
         "valid/...",
     ),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sista.datasets._card import Dataset
 from sista.datasets._source import given, inside, once, relative, rows
-from sista.preparation.image_record import ImageRecord
+from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.preparation.masks import MaskFile
-from sista.text.cleaning import note
+from sista.text.cleaning import MINIMUM_TOKENS, note
 
 TABLE, SPLITS = "metadata.csv", "splits.csv"
 VIEWS = ("PA", "AP", "AP Supine")
@@ -44,26 +44,43 @@ def read(folder: Path) -> Iterator[ImageRecord]:
 
     The clinical note is the text for pre-training. It is a case history, not a dictated report.
     """
+    return only_records(entries(folder))
+
+
+def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
+    """Yield what `read` does, and the films, texts and labels that are left out."""
     subsets = _subsets(folder / SPLITS) if given(folder / SPLITS) else {}
     seen: set[str] = set()
     for row in rows(folder / TABLE, NEEDED, prose=("clinical_notes",)):
-        if row.values["modality"] != "X-ray" or row.values["view"] not in VIEWS:
+        modality, view = row.values["modality"], row.values["view"]
+        if modality != "X-ray" or view not in VIEWS:
+            shown = f"view {view or 'not told'}" if modality == "X-ray" else modality
+            path = f"{row.values['folder']}/{row.values['filename']}"
+            yield LeftOut("films", f"{shown}, not a frontal X-ray", row.where, path)
             continue
         name = row.text("filename")
         once(seen, name, row)
         if subsets and name not in subsets:
             raise row.error(f"this film has no row in {SPLITS}; correct or remove that file")
+        text, labels = note(row.values["clinical_notes"]), findings(row.values["finding"])
+        if text is None:
+            why = f"the note is empty or has under {MINIMUM_TOKENS} words"
+            yield LeftOut("texts of films", why, row.where)
+        if not labels:
+            yield LeftOut("films' labels", "the finding was never curated", row.where)
         yield ImageRecord(
             image_id=name,
             patient_id=row.text("patientid"),
             path=relative(folder, f"{row.text('folder')}/{name}", row),
             where=row.where,
-            view=row.values["view"],
-            labels=findings(row.values["finding"]),
+            view=view,
+            labels=labels,
             mask=_mask(folder, name),
-            report=note(row.values["clinical_notes"]),
+            report=text,
             official=subsets.get(name),
         )
+    if unknown := set(subsets) - seen:
+        yield LeftOut(f"rows of {SPLITS}", "they name no film that is used", count=len(unknown))
 
 
 def findings(text: str) -> dict[str, float]:
@@ -113,6 +130,7 @@ covid_chestxray = Dataset(
     title="the COVID-19 image data collection",
     release=release,
     read=read,
+    entries=entries,
     layout=(
         "metadata.csv",
         "images/",

@@ -3,13 +3,13 @@
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sista.datasets._card import Dataset
 from sista.datasets._source import Row, first_existing, inside, once, relative, rows
 from sista.errors import UserError
-from sista.preparation.image_record import ImageRecord
-from sista.text.cleaning import for_pretraining
+from sista.preparation.image_record import ImageRecord, LeftOut, only_records
+from sista.text.cleaning import MINIMUM_TOKENS, for_pretraining
 
 VERSIONS = ("2.0.0", "2.1.0")
 FINDINGS = (
@@ -35,9 +35,12 @@ VIEWS = ("PA", "AP")
 # Of one report, and of all; the release has 227,835.
 MOST_BYTES, MOST_REPORTS = 1 << 20, 1_000_000
 # An entry that is encrypted, or packed in an unknown way.
-NOT_READ = (RuntimeError, NotImplementedError)
+NOT_READ = (RuntimeError, NotImplementedError, OSError)
 LFS = b"version https://git-lfs"
 IDS = ("subject_id", "study_id")
+NO_TEXT = (
+    f"the report has no impression, findings or last paragraph of at least {MINIMUM_TOKENS} words"
+)
 
 
 def release(folder: Path) -> str | None:
@@ -62,34 +65,57 @@ def _required(folder: Path, name: str) -> Path:
 
 def read(folder: Path) -> Iterator[ImageRecord]:
     """Yield one record per PA or AP film with its report and the CheXpert labels of its study."""
+    return only_records(entries(folder))
+
+
+def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
+    """Yield what `read` does, and the films, labels and texts that are left out."""
     subsets = _subsets(_required(folder, "split"))
     findings = dict(_findings(_required(folder, "chexpert")))
     reports = _report_reader(folder)
     texts: dict[str, str | None] = {}
     seen: set[str] = set()
+    frontal: set[str] = set()
+    others: set[str] = set()
     table = _required(folder, "metadata")
     for row in rows(table, ("dicom_id", *IDS, "ViewPosition")):
-        if row.values["ViewPosition"] not in VIEWS:
-            continue
+        view = row.values["ViewPosition"]
         name, subject, study = (row.text(key) for key in ("dicom_id", *IDS))
         once(seen, name, row)
+        study_folder = f"files/p{subject[:2]}/p{subject}/s{study}"
+        if view not in VIEWS:
+            others.add(study)
+            why = f"the view is {view or 'not told'}, neither PA nor AP"
+            yield LeftOut("films", why, row.where, f"{study_folder}/{name}.jpg")
+            continue
+        frontal.add(study)
         if name not in subsets:
             raise row.error("this image has no row in the split table; get that file again")
-        study_folder = f"files/p{subject[:2]}/p{subject}/s{study}"
         if study not in texts:
             # Of rows sorted by study each report is read once, and none is kept in memory.
             texts = {study: reports(relative(folder, f"{study_folder}.txt", row), row)}
+        if texts[study] is None:
+            yield LeftOut("report texts of films", NO_TEXT, row.where)
+        if study not in findings:
+            yield LeftOut("films' labels", "their study has no row in the label table", row.where)
         yield ImageRecord(
             image_id=name,
             patient_id=subject,
             study_id=study,
             path=relative(folder, f"{study_folder}/{name}.jpg", row),
             where=row.where,
-            view=row.values["ViewPosition"],
+            view=view,
             labels=findings.get(study, {}),
             report=texts[study],
             official=subsets[name],
         )
+    for what, names, why in (
+        ("studies with their reports", others - frontal, "no film of them is PA or AP"),
+        ("rows of the split table", set(subsets) - seen, "their films have no metadata"),
+        ("rows of the label table", set(findings) - frontal - others, "no film is of their study"),
+    ):
+        if names:
+            yield LeftOut(what, why, count=len(names))
 
 
 def _subsets(table: Path) -> dict[str, str]:
@@ -131,7 +157,7 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
             if opened.getinfo(members[path]).file_size > MOST_BYTES:
                 raise UserError(f"{archive}: {path} unpacks to more than {MOST_BYTES >> 20} MiB")
             try:
-                return _checked(opened.read(members[path]), f"{archive}:{path}", row)
+                return _checked(opened.read(members[path]), f"{archive}:{path}", row, path)
             except (zipfile.BadZipFile, zlib.error, EOFError, *NOT_READ) as error:
                 raise UserError(f"{archive}: damaged at {path}; download it again") from error
         for start in REPORT_FOLDERS:
@@ -141,13 +167,13 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
                     raise UserError(
                         f"{file}: more than {MOST_BYTES >> 20} MiB; get the reports again"
                     )
-                return _checked(file.read_bytes(), str(file), row)
+                return _checked(file.read_bytes(), str(file), row, path)
         raise row.error(f"its report {path} is neither in {ARCHIVE} nor a file; get the reports")
 
     return text_of
 
 
-def _checked(content: bytes, file: str, row: Row) -> str | None:
+def _checked(content: bytes, file: str, row: Row, path: str) -> str | None:
     # UTF-16 and damaged files hold zero bytes; no report in UTF-8 does.
     if b"\0" in content or content.startswith(LFS):
         raise UserError(f"{file}: not UTF-8 text (study of {row.where}); get the reports again")
@@ -157,7 +183,7 @@ def _checked(content: bytes, file: str, row: Row) -> str | None:
         raise UserError(
             f"{file}: the report is empty (study of {row.where}); get the reports again"
         )
-    return for_pretraining(text)
+    return for_pretraining(text, PurePosixPath(path).stem)
 
 
 mimic_cxr = Dataset(
@@ -165,6 +191,8 @@ mimic_cxr = Dataset(
     title="MIMIC-CXR-JPG with the reports of MIMIC-CXR",
     release=release,
     read=read,
+    entries=entries,
+    published={version: 377110 for version in VERSIONS},
     layout=(
         "mimic-cxr-2.0.0-metadata.csv.gz",
         "mimic-cxr-2.0.0-split.csv.gz",
@@ -181,4 +209,5 @@ mimic_cxr = Dataset(
     labels=FINDINGS,
     label_policy="mixed",
     credentialed=True,
+    reads_archives=(ARCHIVE,),
 )

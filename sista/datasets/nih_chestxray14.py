@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, given, inside, once, relative, rows
+from sista.datasets._source import Row, first_existing, inside, once, relative, rows
 from sista.errors import UserError
 from sista.files import read_text
-from sista.preparation.image_record import Box, ImageRecord
+from sista.preparation.image_record import Box, ImageRecord, LeftOut, only_records
 
 FINDINGS = (
     "Atelectasis",
@@ -26,8 +26,14 @@ FINDINGS = (
     "Hernia",
 )
 TABLES = ("Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv")
-BOXES = "BBox_List_2017.csv"
-LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
+# Mirrors rename the table of boxes and the lists.
+BOXES = ("BBox_List_2017.csv", "BBox_List_2017_Official_NIH.csv")
+LISTS = {
+    "train_val_list.txt": "train",
+    "test_list.txt": "test",
+    "train_val_list_NIH.txt": "train",
+    "test_list_NIH.txt": "test",
+}
 NONE = "No Finding"
 BOX_NAMES = {"Infiltrate": "Infiltration"}
 # The commas inside the source's headers split them into several cells.
@@ -51,16 +57,22 @@ def read(folder: Path) -> Iterator[ImageRecord]:
 
     Films without a row in the box table were not annotated for boxes.
     """
+    return only_records(entries(folder))
+
+
+def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
+    """Yield what `read` does, and lines of the lists that name no film."""
     table = _table(folder) or folder / TABLES[0]
     subsets = _subsets(folder)
-    boxes = _boxes(folder / BOXES) if given(folder / BOXES) else {}
+    box_table = first_existing(folder, BOXES)
+    boxes = _boxes(box_table) if box_table else {}
     paths = _paths(folder)
     seen: set[str] = set()
-    for row in rows(table, NEEDED):
+    for row in rows(table, NEEDED, optional=("View Position", WIDTH, SPACING)):
         name = row.text("Image Index")
         once(seen, name, row)
         if subsets and name not in subsets:
-            raise row.error(f"this film is in none of {', '.join(LISTS)}; get the lists again")
+            raise row.error("this film is in none of the lists; get the lists again")
         yield ImageRecord(
             image_id=name.removesuffix(".png"),
             # Also the patient of RSNA's films, which come from here: shared people stay visible.
@@ -73,19 +85,19 @@ def read(folder: Path) -> Iterator[ImageRecord]:
             official=subsets.get(name),
             width_mm=_width_mm(row),
         )
+    if missing := set(subsets) - seen:
+        yield LeftOut("lines of the lists", f"not in {table.name}", count=len(missing))
     if unknown := sorted(set(boxes) - seen):
         raise UserError(
-            f"{folder / BOXES}: {len(unknown)} boxed films are not in {table.name}; "
-            "get both files again"
+            f"{box_table}: {len(unknown)} boxed films are not in {table.name}; get both files again"
         )
 
 
 def _paths(folder: Path) -> dict[str, str]:
-    """Return the path of every film: the source spreads them over `images_001/images` and on."""
+    """Return the path of every film: packings spread them over `images_001/images` and on."""
     paths: dict[str, str] = {}
-    for pattern in ("images/*.png", "images*/images/*.png", "images*/*.png"):
-        for path in folder.glob(pattern):
-            paths.setdefault(path.name, path.relative_to(folder).as_posix())
+    for path in sorted(folder.glob("images*/**/*.png")):
+        paths.setdefault(path.name, path.relative_to(folder).as_posix())
     return paths
 
 
@@ -110,7 +122,8 @@ def _boxes(file: Path) -> dict[str, list[Box]]:
         label = BOX_NAMES.get(row.text("Finding Label"), row.text("Finding Label"))
         if label not in FINDINGS:
             raise row.error(f"unknown finding; valid: {', '.join(FINDINGS)}")
-        box = Box(label, *(row.number_in(side) for side in SIDES))
+        x, y, w, h = (row.number_in(side) for side in SIDES)
+        box = Box(label, x, y, w, h, row.where)
         boxes.setdefault(row.text("Image Index"), []).append(box)
     return boxes
 
@@ -134,10 +147,11 @@ nih_chestxray14 = Dataset(
     title="NIH ChestX-ray14",
     release=release,
     read=read,
+    entries=entries,
     layout=(
         "Data_Entry_2017.csv",
         "images_001/images/*.png ... images_012/images/*.png",
-        f"{BOXES} (optional)",
+        f"{BOXES[0]} (optional)",
         "train_val_list.txt and test_list.txt (optional)",
     ),
     licence="NIH: free use with a link to the source, citation and acknowledgement",
@@ -160,4 +174,6 @@ nih_chestxray14 = Dataset(
     # Wang et al. split 70 / 10 / 20.
     val_share=0.125,
     redistributable=True,
+    # All films of the release are 1024 x 1024.
+    annotation_side=1024,
 )

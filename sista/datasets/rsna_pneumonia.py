@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, given, relative, rows
+from sista.datasets._source import Row, first_existing, given, relative, rows
 from sista.errors import UserError
-from sista.preparation.image_record import Box, ImageRecord
+from sista.preparation.image_record import Box, ImageRecord, LeftOut, only_records
 from sista.preparation.masks import FilledBoxes
 
 LABELS = "stage_2_train_labels.csv"
@@ -27,6 +27,11 @@ def read(folder: Path) -> Iterator[ImageRecord]:
     The challenge's patientId names an image. Where `nih_patients.csv` links it to the NIH patient
     that one is the patient.
     """
+    return only_records(entries(folder))
+
+
+def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
+    """Yield what `read` does, and rows of the other tables that name no film."""
     boxes: dict[str, list[Box]] = {}
     named: dict[str, Row] = {}
     for row in rows(folder / LABELS, ("patientId", *SIDES, "Target"), known=()):
@@ -37,19 +42,30 @@ def read(folder: Path) -> Iterator[ImageRecord]:
             raise row.error("Target differs from an earlier row of the same image")
         named.setdefault(name, row)
         boxes.setdefault(name, []).extend([box] if box else [])
-    _check_classes(folder, {name: bool(image_boxes) for name, image_boxes in boxes.items()})
+    positive = {name: bool(image_boxes) for name, image_boxes in boxes.items()}
+    classes = _checked_classes(folder, positive)
     patients = _patients(folder)
     for name, row in named.items():
         image_boxes = tuple(boxes[name])
         yield ImageRecord(
             image_id=name,
             patient_id=patients.get(name, name),
-            path=relative(folder, f"{IMAGES}/{name}.dcm", row),
+            path=_path(folder, name, row),
             where=row.where,
             labels={"Pneumonia": float(bool(image_boxes))},
             boxes=image_boxes,
             mask=FilledBoxes(tuple((b.x, b.y, b.w, b.h) for b in image_boxes)),
         )
+    for table, names in ((CLASSES, classes), (PATIENTS, patients)):
+        if unknown := set(names) - set(named):
+            yield LeftOut(f"images of {table}", f"not in {LABELS}", count=len(unknown))
+
+
+def _path(folder: Path, name: str, row: Row) -> str:
+    """Return the path of a film: DICOM as downloaded, or a picture made of it."""
+    usual = relative(folder, f"{IMAGES}/{name}.dcm", row)
+    found = first_existing(folder, (usual, f"{IMAGES}/{name}.png", f"{IMAGES}/{name}.jpg"))
+    return relative(folder, found.relative_to(folder).as_posix() if found else usual, row)
 
 
 def _box(row: Row) -> Box | None:
@@ -57,17 +73,24 @@ def _box(row: Row) -> Box | None:
     filled = [side for side in SIDES if row.values[side]]
     if target not in (0.0, 1.0) or len(filled) != (4 if target else 0):
         raise row.error("Target 1 needs x, y, width and height; Target 0 needs them empty")
-    return Box("Pneumonia", *(row.number_in(side) for side in SIDES)) if target else None
+    if not target:
+        return None
+    x, y, w, h = (row.number_in(side) for side in SIDES)
+    return Box("Pneumonia", x, y, w, h, row.where)
 
 
-def _check_classes(folder: Path, positive: dict[str, bool]) -> None:
+def _checked_classes(folder: Path, positive: dict[str, bool]) -> set[str]:
+    """Return the images of the class table, if there is one."""
+    names: set[str] = set()
     if not given(folder / CLASSES):
-        return
+        return names
     for row in rows(folder / CLASSES, ("patientId", "class"), known=()):
         name = row.text("patientId")
+        names.add(name)
         # Of the three classes Lung Opacity alone is Target 1; "Not Normal" is a negative too.
         if name in positive and (row.text("class") == "Lung Opacity") != positive[name]:
             raise row.error(f"class and the Target in {LABELS} disagree; get both files again")
+    return names
 
 
 def _patients(folder: Path) -> dict[str, str]:
@@ -87,6 +110,7 @@ rsna_pneumonia = Dataset(
     title="the RSNA Pneumonia Detection Challenge (stage 2)",
     release=release,
     read=read,
+    entries=entries,
     layout=(LABELS, f"{IMAGES}/*.dcm", f"{CLASSES} (optional)", f"{PATIENTS} (optional)"),
     licence="challenge terms: non-commercial research and education, attribution",
     access="Kaggle account and acceptance of the challenge terms",
@@ -97,4 +121,6 @@ rsna_pneumonia = Dataset(
     labels=("Pneumonia",),
     box_labels=("Pneumonia",),
     mask_label="Pneumonia",
+    # All films of the release are 1024 x 1024.
+    annotation_side=1024,
 )

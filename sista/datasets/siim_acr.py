@@ -74,4 +74,6 @@ siim_acr = Dataset(
     counts={"stage 1": 10675, "stage 2": 12047},
     labels=("Pneumothorax",),
     mask_label="Pneumothorax",
+    # All films of the release are 1024 x 1024.
+    annotation_side=1024,
 )

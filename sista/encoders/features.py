@@ -30,17 +30,27 @@ def prepare_images(
         size: side of the result in pixels.
         resize: scale to this side first and cut the centre out; None = scale to `size`.
     """
-    pixels = torch.from_numpy(images.astype(np.float32)).unsqueeze(1) / 255
     side = resize or size
+    start = (side - size) // 2
+    pixels = scaled(images, side)[..., start : start + size, start : start + size]
+    return normalised(pixels, encoder)
+
+
+def scaled(images: Images, side: int) -> Tensor:
+    """Return prepared images as `[B, 1, side, side]` in [0, 1]."""
+    pixels = torch.from_numpy(images.astype(np.float32)).unsqueeze(1) / 255
     if side != pixels.shape[-1]:
         shape = (side, side)
         pixels = functional.interpolate(pixels, shape, mode="bilinear", antialias=True)
-    start = (side - size) // 2
-    pixels = pixels[..., start : start + size, start : start + size]
+    return pixels
+
+
+def normalised(pixels: Tensor, encoder: ImageEncoder) -> Tensor:
+    """Return the encoder's input `[B, 3, S, S]` from pixels `[B, 1, S, S]` in [0, 1]."""
     if encoder.standardise:
         return standardised(pixels)
-    mean = torch.tensor(encoder.mean).view(1, 3, 1, 1)
-    std = torch.tensor(encoder.std).view(1, 3, 1, 1)
+    mean = torch.tensor(encoder.mean, device=pixels.device).view(1, 3, 1, 1)
+    std = torch.tensor(encoder.std, device=pixels.device).view(1, 3, 1, 1)
     return (pixels.expand(-1, 3, -1, -1) - mean) / std
 
 

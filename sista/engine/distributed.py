@@ -155,6 +155,7 @@ class SynchronisedNorm(nn.BatchNorm2d):
         """Normalise maps `[B, C, h, w]`; each process has as many."""
         if not self.training:
             return super().forward(images)
+        # Sums over all maps of a batch lose digits in half precision.
         x = images.float() if images.dtype in (torch.float16, torch.bfloat16) else images
         count = x.numel() // x.shape[1] * self.ranks.count
         shape = (1, -1, 1, 1)

@@ -66,6 +66,7 @@ class Differentiator:
             # The same pass comes again with graph: running statistics shall see each image once.
             with torch.no_grad(), unseen(self.model):
                 passes = [self._encode(c, s) for c, s in zip(chunks, seeds, strict=True)]
+            # The backward pass of the loss ends here; `_again` carries it on.
             embedded = leaves = Embedded(*map(_leaf, join(passes)))
         whole = Embedded(*(None if v is None else self.ranks.gather(v) for v in embedded))
         # What the objective draws is the same in all processes.
@@ -115,6 +116,7 @@ class Differentiator:
         for chunk, seed in zip(chunks, seeds, strict=True):
             stop = start + len(chunk.images)
             values, gradients = [], []
+            # With the seed of the first pass dropout leaves out the same units.
             for value, leaf in zip(self._encode(chunk, seed), leaves, strict=True):
                 # What the objective did not look at, and whole numbers, carry nothing back.
                 if value is None or leaf is None or leaf.grad is None:

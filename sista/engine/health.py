@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,32 +31,47 @@ def left_at(values: Sequence[float], good: Callable[[float], bool], epochs: int)
     return None
 
 
-def plateau(log: Sequence[Mapping[str, float]], epochs: int) -> tuple[float | None, str]:
-    """Return after which share of its budget a run left the plateau at its start, and in words.
+class Plateau(NamedTuple):
+    """Whether a run has left the plateau at its start.
+
+    Attributes:
+        word: left, late or stuck; None = it cannot be told.
+        share: of the budget after which it was left; None = never, or it cannot be told.
+        told: a sentence for people.
+    """
+
+    word: str | None
+    share: float | None
+    told: str
+
+
+def plateau(log: Sequence[Mapping[str, float]], epochs: int) -> Plateau:
+    """Return whether a run left the plateau at its start, and after which share of its budget.
 
     Args:
         log: entries of all epochs, with `pair_auroc`.
         epochs: of the budget.
-
-    Returns:
-        The share, None = never; and a sentence for people.
     """
     values = [entry.get("pair_auroc", math.nan) for entry in log]
     if all(math.isnan(value) for value in values):
-        return None, "whether training left its plateau cannot be told: the method has no pairs"
+        told = "whether training left its plateau cannot be told: the method has no pairs"
+        return Plateau(None, None, told)
     share = left_at(values, lambda value: value > TOLD_APART, epochs)
     last = f"own pairs win {values[-1]:.0%} of their comparisons on validation studies"
     if share is None:
-        return None, (
+        told = (
             f"STUCK: training has not left the plateau at its start ({last}, chance 50%); its rows "
             "say nothing about the method: give it a longer budget or look at its settings"
         )
+        return Plateau("stuck", None, told)
     if share > LATEST:
-        return share, (
+        told = (
             f"LATE: training left the plateau at its start after {share:.0%} of the budget "
             f"({last}); its rows measure how soon it started more than what it can learn"
         )
-    return share, f"training left the plateau at its start after {share:.0%} of the budget ({last})"
+        return Plateau("late", share, told)
+    told = f"training left the plateau at its start after {share:.0%} of the budget ({last})"
+    return Plateau("left", share, told)
 
 
 def check_finite(

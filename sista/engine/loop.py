@@ -142,6 +142,7 @@ class Trainer:
             self.objective.before_epoch(lambda: self.embed(train), epoch / self.budget.epochs)
         self.model.train()
         self.objective.train()
+        # By seed and epoch alone: a resumed run meets the same batches.
         order = permutation(self.seed, epoch, len(train))
         started = time.perf_counter() - progress.seconds
         for step in range(progress.step, steps):

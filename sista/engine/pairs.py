@@ -1,5 +1,6 @@
 """The studies of one subset of a corpus in memory: manifest rows, images and labels."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -74,6 +75,12 @@ def load_pairs(corpus: Corpus, *, subset: str, size: int, text: bool, limit: int
     wanted = set(chosen.loc[full, "image_id"])
     frame = frame[frame["image_id"].isin(wanted)]
     if text:
+        without = int(frame["report"].isna().sum())
+        if without:
+            print(
+                f"left out: {without} of {len(frame)} {subset} studies: no report text",
+                file=sys.stderr,
+            )
         frame = frame[frame["report"].notna()]
     # The number of a study decides its augmentation and its batches: by name, not as prepared.
     frame = frame.sort_values("image_id", ignore_index=True)

@@ -88,7 +88,7 @@ def two_views(
     stored = torch.from_numpy(images[rows]).float()
     boxes = torch.from_numpy(_boxes(draw, policy)).float()
     first, second = (
-        _look(crop(stored, boxes[:, n], side), torch.from_numpy(draw[:, n, 5:]).float(), policy)
+        look(crop(stored, boxes[:, n], side), torch.from_numpy(draw[:, n, 5:]).float(), policy)
         for n in range(2)
     )
     return Views(first, second, boxes)
@@ -137,7 +137,7 @@ def _boxes(draw: NDArray[np.float64], policy: ViewPolicy) -> NDArray[np.float64]
     return np.stack([top, left, height, width, mirrored], axis=-1)
 
 
-def _look(images: Tensor, draw: Tensor, policy: ViewPolicy) -> Tensor:
+def look(images: Tensor, draw: Tensor, policy: ViewPolicy) -> Tensor:
     """Change contrast and brightness, and blur some, for draws `[B, 4]`."""
     contrast, brightness = ((1 + policy.jitter * (2 * draw[:, n] - 1)) for n in range(2))
     mean = images.mean((1, 2), keepdim=True)
@@ -152,7 +152,7 @@ def _look(images: Tensor, draw: Tensor, policy: ViewPolicy) -> Tensor:
 
 def _blur(images: Tensor, sigma: Tensor) -> Tensor:
     """Blur each image `[B, S, S]` with its own sigma `[B]` in pixels, at most 2."""
-    reach = torch.arange(-4, 5, dtype=images.dtype)
+    reach = torch.arange(-4, 5, dtype=images.dtype, device=images.device)
     weights = torch.softmax(-(reach**2) / (2 * sigma[:, None] ** 2), dim=1)
     count = len(images)
     out = F.pad(images[None], (4, 4, 4, 4), mode="replicate")

@@ -17,6 +17,8 @@ FRACTIONS = (1, 10, 100)
 # A head without training uses no label, so it has one cell.
 UNTRAINED_DRAWS, UNTRAINED_FRACTIONS = (0,), (0,)
 MAX_DRAWS = 5
+# What a grid says of a variant; all else are settings of its method.
+OWN_KEYS = ("method", "budget", "control")
 MOST_TOLD = 8
 # Draws and heads derive their own seeds from it.
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED, strict=True)]
@@ -81,11 +83,12 @@ class Grid(_Strict):
     variants: dict[str, dict[str, Any]] = Field(
         min_length=1,
         description="a method, or a word with `method:` and the settings that differ from its own; "
-        "`budget:` trains this one longer or shorter than the others",
+        "`budget:` trains this one longer or shorter than the others, `control: true` makes it a "
+        "control, which competes with no other row",
     )
     seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="pre-training seeds")
     draws: tuple[int, ...] = Field(
-        (0, 1, 2), min_length=1, description="label subset and head seeds"
+        tuple(range(MAX_DRAWS)), min_length=1, description="label subset and head seeds"
     )
     fractions: tuple[int, ...] = Field(
         FRACTIONS, min_length=1, description="percent of the training labels"
@@ -215,9 +218,23 @@ class Grid(_Strict):
         """Return method and changed settings of a variant."""
         return _method(variant, self.variants[variant])
 
+    def controls(self) -> list[str]:
+        """Return the variants that are controls: their method says so, or the grid."""
+        return [
+            variant
+            for variant, given in self.variants.items()
+            if is_control(_method(variant, given)[0]) or given.get("control", False)
+        ]
+
     def budget_of(self, variant: str) -> str:
         """Return the budget of a variant: its own, or the grid's."""
         return str(self.variants[variant].get("budget", self.budget))
+
+
+def is_control(method: str) -> bool:
+    """Return whether a method is a control: a constant of its file; an unknown one is none."""
+    known = method in registry.names("methods")
+    return known and bool(registry.constant("methods", method, "CONTROL", False))
 
 
 def check_dataset(reference: str) -> None:
@@ -234,6 +251,8 @@ def _check_variant(variant: str, given: dict[str, Any]) -> None:
     check_word("variants", variant)
     method, settings = _method(variant, given)
     try:
+        if not isinstance(given.get("control", False), bool):
+            raise UserError(f"control={given['control']!r}: expected true or false")
         find_budget(str(given.get("budget", "quick")))
         registry.check_settings("methods", method, settings)
     except UserError as error:
@@ -242,7 +261,7 @@ def _check_variant(variant: str, given: dict[str, Any]) -> None:
 
 def _method(variant: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the method of a variant and the settings that differ from the method's own."""
-    settings = {k: v for k, v in given.items() if k not in ("method", "budget")}
+    settings = {k: v for k, v in given.items() if k not in OWN_KEYS}
     return str(given.get("method", variant)), settings
 
 

@@ -167,11 +167,11 @@ def deleted(targets: Mapping[str, list[str]]) -> list[str]:
     missing = []
     for stage, later in pairwise(STAGES[:-1]):
         if any(Path(path).is_file() for path in targets[later]):
-            missing += [path for path in _made(stage, targets) if not Path(path).is_file()]
+            missing += [path for path in _outputs(stage, targets) if not Path(path).is_file()]
     return missing
 
 
-def _made(stage: str, targets: Mapping[str, list[str]]) -> list[str]:
+def _outputs(stage: str, targets: Mapping[str, list[str]]) -> list[str]:
     """Return all files that the jobs of a stage make; `targets` has one of each job."""
     if stage != "prepare":
         return targets[stage]

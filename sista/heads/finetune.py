@@ -1,7 +1,6 @@
 """Fine-tuning: the encoder and a linear layer on its pooled feature are trained together."""
 
-from sista.adaptation.classification import LinearClassifier
-from sista.openmmlab.backbone import FeatureShape
+from sista.heads.linear import linear
 
 TASK = "classification"
 ADAPTS = "tuned"
@@ -18,16 +17,5 @@ TRAINING = {
     "layer_decay": 0.75,
 }
 
-
-def finetune(
-    shape: FeatureShape, labels: int, *, exclusive: bool = False, standardise: bool = False
-) -> LinearClassifier:
-    """Build the linear layer.
-
-    Args:
-        shape: of the encoder's features.
-        labels: number of labels.
-        exclusive: exactly one label holds for an image; the data decide.
-        standardise: see `LinearClassifier`.
-    """
-    return LinearClassifier(shape.dim, labels, exclusive, standardise)
+# The same layer; what differs is what is trained below it.
+finetune = linear

@@ -11,7 +11,7 @@ LEVELS: dict[str, tuple[int, ...]] = {"resnet": (), "vit": ()}
 def linear(
     shape: FeatureShape, labels: int, *, exclusive: bool = False, standardise: bool = False
 ) -> LinearClassifier:
-    """Build the linear probe.
+    """Build the linear layer.
 
     Args:
         shape: of the encoder's features.

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sista.adaptation.segmentation import check_steps, segmentor
 from sista.openmmlab.backbone import FeatureShape
+from sista.openmmlab.segmentors import check_steps, segmentor
 
 TASK = "segmentation"
 ADAPTS = "frozen"
@@ -18,6 +18,7 @@ def setr_pup(
     channels: int = 256,
     steps: int = 4,
     focal_weight: float = 10.0,
+    log_dice: bool = False,
     standardise: bool = False,
 ) -> Any:
     """Build the segmentor (Zheng et al. 2021).
@@ -27,7 +28,8 @@ def setr_pup(
         labels: number of masks; one.
         channels: of the decoder.
         steps: convolutions, each followed by an upsampling by two.
-        focal_weight: weight of the focal loss beside soft Dice.
+        focal_weight: weight of the focal loss beside that of Dice.
+        log_dice: the loss of Dice is -log Dice, else 1 - Dice.
         standardise: bring every channel of the encoder's maps to one scale first.
     """
     check_steps(steps, shape.strides[0])
@@ -40,4 +42,4 @@ def setr_pup(
         "up_scale": 2,
         "kernel_size": 3,
     }
-    return segmentor(head, focal_weight, shape.channels if standardise else None)
+    return segmentor(head, focal_weight, log_dice, shape.channels if standardise else None)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sista.adaptation.segmentation import check_steps, segmentor
 from sista.openmmlab.backbone import FeatureShape
+from sista.openmmlab.segmentors import check_steps, segmentor
 
 TASK = "segmentation"
 ADAPTS = "frozen"
@@ -19,6 +19,7 @@ def unet(
     channels: int = 256,
     steps: int = 5,
     focal_weight: float = 10.0,
+    log_dice: bool = False,
     standardise: bool = False,
 ) -> Any:
     """Build the segmentor.
@@ -28,7 +29,8 @@ def unet(
         labels: number of masks; one.
         channels: of the coarsest step of the decoder, halved at each finer one down to 8.
         steps: doublings of the resolution; 3 reach that of C2, 5 that of the image.
-        focal_weight: weight of the focal loss beside soft Dice.
+        focal_weight: weight of the focal loss beside that of Dice.
+        log_dice: the loss of Dice is -log Dice, else 1 - Dice.
         standardise: bring every channel of the encoder's maps to one scale first.
     """
     check_steps(steps, shape.strides[-1])
@@ -38,4 +40,4 @@ def unet(
         "channels": channels,
         "steps": steps,
     }
-    return segmentor(head, focal_weight, shape.channels if standardise else None)
+    return segmentor(head, focal_weight, log_dice, shape.channels if standardise else None)

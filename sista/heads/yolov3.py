@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sista.adaptation.detection import yolov3_detector
 from sista.errors import UserError
 from sista.openmmlab.backbone import FeatureShape
+from sista.openmmlab.detectors import yolov3_detector
 
 TASK = "detection"
 ADAPTS = "frozen"

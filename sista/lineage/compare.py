@@ -11,7 +11,8 @@ from sista.errors import say
 # Differ between two equal runs, or name what they were made with.
 MADE_WITH = ("code_version", "lock_hash", "device")
 ALONE = ("only in the first", "only in the second")
-NOT_COMPARED = (*MADE_WITH, "wall_s", "peak_mb", "predictions_sha256")
+# Scores of an older version do not say whether pre-training left its plateau.
+NOT_COMPARED = (*MADE_WITH, "wall_s", "peak_mb", "predictions_sha256", "plateau")
 
 
 def compare(a: Path, b: Path, *, shared: bool = False) -> None:

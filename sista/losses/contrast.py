@@ -62,6 +62,7 @@ class _Contrast(torch.autograd.Function):
         )
         query, target = queries / q_norm, targets / t_norm
         power = torch.bmm(query, target.transpose(1, 2))
+        # A cosine is at most 1: less 1 no exponential overflows, and quotients stay.
         power.sub_(1.0).mul_(1.0 / temperature).exp_()
         if allowed is not None:
             power.masked_fill_(~allowed, 0.0)
@@ -83,8 +84,10 @@ class _Contrast(torch.autograd.Function):
         rows, columns = torch.div(weight / 2, sums)
         inner = power * rows.unsqueeze(2)
         inner.addcmul_(power, columns.unsqueeze(1))
+        # The own pair divides both sums, that of its row and that of its column.
         inner.diagonal(dim1=1, dim2=2).sub_(weight)
         to_query, to_target = torch.bmm(inner, target), torch.bmm(inner.transpose(1, 2), query)
+        # Through the normalisation: along a vector itself its cosines do not change.
         for to, unit, norm in ((to_query, query, q_norm), (to_target, target, t_norm)):
             to.addcmul_(unit, (to * unit).sum(-1, keepdim=True), value=-1.0).div_(norm)
         return to_query, to_target, None, None, None

@@ -119,6 +119,7 @@ def gloria_similarity(
     images = images or (4 if patches.is_cpu else len(patches))
     order = sorted(range(len(counts)), key=counts.__getitem__)
     columns, scales = list[Tensor](), (attention_scale, match_scale)
+    # Sums of exponentials over patches and words: half precision has too few digits.
     with torch.autocast(patches.device.type, enabled=False):
         wide = torch.promote_types(patches.dtype, torch.float32)
         patches, words = patches.to(wide), words.to(wide)

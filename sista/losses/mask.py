@@ -1,4 +1,4 @@
-"""Losses on masks: binary focal loss and soft Dice."""
+"""Losses on masks: binary focal loss, soft Dice and its logarithm."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -26,6 +26,15 @@ def soft_dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
         target: same shape, 0 or 1.
         smooth: added to both parts of the fraction, in pixels.
     """
+    return 1 - _overlap(logits, target, smooth)
+
+
+def log_dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
+    """Return minus the logarithm of the Dice overlap over the whole batch; see `soft_dice`."""
+    return -_overlap(logits, target, smooth).log()
+
+
+def _overlap(logits: Tensor, target: Tensor, smooth: float) -> Tensor:
     probability = logits.sigmoid()
     inner = (probability * target).sum()
-    return 1 - (2 * inner + smooth) / (probability.sum() + target.sum() + smooth)
+    return (2 * inner + smooth) / (probability.sum() + target.sum() + smooth)

@@ -84,6 +84,7 @@ def clipped_shares(attention: Tensor, mask: Tensor, low: float = 0.1, high: floa
     Returns:
         `[B, L]`, 0 at padding, rows sum to 1 (0 where nothing is valid), without gradient.
     """
+    # Torch has no quantiles in half precision.
     wide = attention.to(torch.promote_types(attention.dtype, torch.float32))
     known = wide.masked_fill(~mask, torch.nan)
     ends = torch.tensor([low, high], dtype=wide.dtype, device=wide.device)

@@ -89,6 +89,7 @@ def recentred(similarity: Tensor, centre: float | Tensor) -> Tensor:
 
 def _eliminate(logits: Tensor, left_out: Tensor | None) -> Tensor:
     """Return the mean of -log softmax of the diagonal among the entries of each row that stay."""
+    # Nobody is a false negative of itself, so no row is left empty.
     kept = logits if left_out is None else logits.masked_fill(left_out, -torch.inf)
     return (torch.logsumexp(kept, 2) - logits.diagonal(dim1=1, dim2=2)).mean()
 

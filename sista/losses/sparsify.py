@@ -55,6 +55,7 @@ def sparse_weights(
 
 def _plain_weights(scaled: Tensor, mask: Tensor | None, kind: str, top_k: int) -> Tensor:
     if mask is not None:
+        # Finite: a row without a valid key would give NaN.
         scaled = scaled.masked_fill(~mask, torch.finfo(scaled.dtype).min)
     if kind == "topk":
         kept = scaled.topk(min(top_k, scaled.shape[-1]), dim=-1).values[..., -1:]
@@ -79,9 +80,11 @@ class _MinMax(torch.autograd.Function):
         else:
             low, first = scores.masked_fill(~mask, torch.inf).min(-1, keepdim=True)
             high, last = scores.masked_fill(~mask, -torch.inf).max(-1, keepdim=True)
+            # A row without a valid key has infinite ends.
             low, high = low.nan_to_num(posinf=0.0), high.nan_to_num(neginf=0.0)
             valid = mask.sum(-1, keepdim=True).clamp_min(1)
         spread = high - low
+        # Differences of rounding would be spread over all of [0, 1].
         flat = spread <= torch.finfo(scores.dtype).eps * torch.maximum(low.abs(), high.abs())
         divisor = torch.where(flat, 1.0, spread)
         # A division, so that the highest score is exactly 1.

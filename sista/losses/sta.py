@@ -129,8 +129,10 @@ def _within(
     """Return the InfoNCE loss inside each report, `[B]`."""
     allowed = mask[:, None, :] & mask[:, :, None]
     if ids is not None:
+        # A word stays its own positive.
         other = ~torch.eye(ids.shape[1], dtype=torch.bool, device=ids.device)
         allowed = allowed & ~((ids[:, None, :] == ids[:, :, None]) & other)
     share = mask.to(grouped.dtype) if weights is None else weights * mask
+    # A report without a word has no sum to divide by.
     share = share / share.sum(1, keepdim=True).clamp_min(torch.finfo(grouped.dtype).tiny)
     return contrast_within(grouped, targets, allowed, share, temperature)

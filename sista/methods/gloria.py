@@ -9,6 +9,9 @@ runs under the common budget. As in the source, [CLS] counts as a word in traini
 not, and function words count.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 from torch import Tensor
 
 from sista.engine.interface import Embedded, HeadNorm, Needs, Objective, required
@@ -22,66 +25,11 @@ ACTS = {
 }
 
 
-class _Gloria(Objective):
-    def __init__(
-        self,
-        needs: Needs,
-        weights: tuple[float, float],
-        scales: tuple[float, float, float],
-        aggregate: Aggregate,
-        chunk: int,
-    ) -> None:
-        super().__init__(needs)
-        check_range("chunk", chunk, 1)
-        self.weights = weights
-        self.scales = scales
-        self.aggregate: Aggregate = aggregate
-        self.chunk = chunk
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of `gloria`.
 
-    def forward(self, e: Embedded) -> dict[str, Tensor]:
-        """Return both levels and their weighted sum."""
-        attention, match, scale = self.scales
-        whole = gloria_global(required(e.image), required(e.report), scale=scale)
-        local = gloria_local(
-            required(e.patches),
-            required(e.words),
-            required(e.word_mask),
-            counts=required(e.word_count).numpy().tolist(),
-            attention_scale=attention,
-            match_scale=match,
-            scale=scale,
-            aggregate=self.aggregate,
-            chunk=self.chunk,
-        )
-        loss = self.weights[0] * whole + self.weights[1] * local
-        return {"loss": loss, "global": whole, "local": local}
-
-    def word_patch_weights(self, e: Embedded) -> Tensor | None:
-        """Return where each word looks in its own image, `[B, W, P]`."""
-        return gloria_attention(
-            required(e.patches),
-            required(e.words),
-            required(e.word_mask),
-            attention_scale=self.scales[0],
-        )
-
-
-def gloria(
-    *,
-    w_global: float = 1.0,
-    w_local: float = 1.0,
-    attention_scale: float = 4.0,
-    match_scale: float = 5.0,
-    scale: float = 10.0,
-    aggregate: Aggregate = "sum",
-    chunk: int = 16,
-    stop_words: bool = True,
-    width: int = 128,
-    head_norm: HeadNorm = "batch",
-) -> Objective:
-    """Return GLoRIA's objective.
-
-    Args:
+    Attributes:
         w_global: weight of the image-report level.
         w_local: weight of the patch-word level.
         attention_scale: temp1 of the source, of the softmax over patches.
@@ -93,13 +41,65 @@ def gloria(
         width: dimensions of the shared space (source: 768).
         head_norm: norm after the global projections (source: none).
     """
-    needs = Needs(
-        text=True,
-        words=True,
-        cls_word=True,
-        stop_words=stop_words,
-        width=width,
-        head_norm=head_norm,
-    )
-    scales = (attention_scale, match_scale, scale)
-    return _Gloria(needs, (w_global, w_local), scales, aggregate, chunk)
+
+    w_global: float = 1.0
+    w_local: float = 1.0
+    attention_scale: float = 4.0
+    match_scale: float = 5.0
+    scale: float = 10.0
+    aggregate: Aggregate = "sum"
+    chunk: int = 16
+    stop_words: bool = True
+    width: int = 128
+    head_norm: HeadNorm = "batch"
+
+    def __post_init__(self) -> None:
+        """Refuse what compares nothing."""
+        check_range("chunk", self.chunk, 1)
+
+
+class _Gloria(Objective):
+    def __init__(self, settings: Settings) -> None:
+        s = self.settings = settings
+        super().__init__(
+            Needs(
+                text=True,
+                words=True,
+                cls_word=True,
+                stop_words=s.stop_words,
+                width=s.width,
+                head_norm=s.head_norm,
+            )
+        )
+
+    def forward(self, e: Embedded) -> dict[str, Tensor]:
+        """Return both levels and their weighted sum."""
+        s = self.settings
+        whole = gloria_global(required(e.image), required(e.report), scale=s.scale)
+        local = gloria_local(
+            required(e.patches),
+            required(e.words),
+            required(e.word_mask),
+            counts=required(e.word_count).numpy().tolist(),
+            attention_scale=s.attention_scale,
+            match_scale=s.match_scale,
+            scale=s.scale,
+            aggregate=s.aggregate,
+            chunk=s.chunk,
+        )
+        loss = s.w_global * whole + s.w_local * local
+        return {"loss": loss, "global": whole, "local": local}
+
+    def word_patch_weights(self, e: Embedded) -> Tensor | None:
+        """Return where each word looks in its own image, `[B, W, P]`."""
+        return gloria_attention(
+            required(e.patches),
+            required(e.words),
+            required(e.word_mask),
+            attention_scale=self.settings.attention_scale,
+        )
+
+
+def gloria(**settings: Any) -> Objective:
+    """Return GLoRIA's objective; `Settings` lists the settings."""
+    return _Gloria(Settings(**settings))

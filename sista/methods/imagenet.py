@@ -2,6 +2,8 @@
 
 from sista.engine.interface import Needs, Objective
 
+CONTROL = True
+
 
 def imagenet(*, weights: str | None = None) -> Objective:
     """Return the control with the encoder's released weights and no training.

@@ -10,6 +10,9 @@ report embedding is that of all rows of a table (source: attention over sentence
 norm; temperatures stay within [0.01, 1] (source: no bounds).
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -67,19 +70,39 @@ class LocalAlignment(nn.Module):
         return text, patch_agreement(patches, read, self.predictor)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of `prior`.
+
+    Attributes:
+        w_global: weight of the image-report level.
+        w_text: weight of the contrast among sentences.
+        w_image: weight of the agreement of patches.
+        temperature: first value of the global level (0.01 in the source's configuration, 0.1 in
+            its class).
+        local_temperature: first value of the contrast among sentences, likewise.
+        learn_temperature: whether both are learned (source: yes).
+        width: dimensions of the shared space (source: 768).
+        head_norm: norm after the global projections (source: none).
+    """
+
+    w_global: float = 1.0
+    w_text: float = 1.0
+    w_image: float = 1.0
+    temperature: float = 0.01
+    local_temperature: float = 0.01
+    learn_temperature: bool = True
+    width: int = 128
+    head_norm: HeadNorm = "batch"
+
+
 class _Prior(Objective):
-    def __init__(
-        self,
-        needs: Needs,
-        weights: tuple[float, float, float],
-        temperatures: tuple[float, float],
-        learned: bool,
-    ) -> None:
-        super().__init__(needs)
-        self.weights = weights
-        self.global_temperature = Temperature(temperatures[0], learned)
-        self.local_temperature = Temperature(temperatures[1], learned)
-        self.local = LocalAlignment(needs.width)
+    def __init__(self, settings: Settings) -> None:
+        s = self.settings = settings
+        super().__init__(Needs(text=True, sentences=True, width=s.width, head_norm=s.head_norm))
+        self.global_temperature = Temperature(s.temperature, s.learn_temperature)
+        self.local_temperature = Temperature(s.local_temperature, s.learn_temperature)
+        self.local = LocalAlignment(s.width)
 
     def forward(self, e: Embedded) -> dict[str, Tensor]:
         """Return the three losses and their weighted sum."""
@@ -93,34 +116,11 @@ class _Prior(Objective):
         # A report without a sentence has nothing that its patches could read.
         image = torch.where(mask.any(1), image, 0.0)
         parts = {"global": whole, "text": text.mean(), "image": image.mean()}
-        levels = zip(self.weights, parts.values(), strict=True)
+        s = self.settings
+        levels = zip((s.w_global, s.w_text, s.w_image), parts.values(), strict=True)
         return {"loss": sum((w * part for w, part in levels), whole.new_zeros(())), **parts}
 
 
-def prior(
-    *,
-    w_global: float = 1.0,
-    w_text: float = 1.0,
-    w_image: float = 1.0,
-    temperature: float = 0.01,
-    local_temperature: float = 0.01,
-    learn_temperature: bool = True,
-    width: int = 128,
-    head_norm: HeadNorm = "batch",
-) -> Objective:
-    """Return the objective of PRIOR's alignment stage.
-
-    Args:
-        w_global: weight of the image-report level.
-        w_text: weight of the contrast among sentences.
-        w_image: weight of the agreement of patches.
-        temperature: first value of the global level (0.01 in the source's configuration, 0.1 in
-            its class).
-        local_temperature: first value of the contrast among sentences, likewise.
-        learn_temperature: whether both are learned (source: yes).
-        width: dimensions of the shared space (source: 768).
-        head_norm: norm after the global projections (source: none).
-    """
-    needs = Needs(text=True, sentences=True, width=width, head_norm=head_norm)
-    weights = (w_global, w_text, w_image)
-    return _Prior(needs, weights, (temperature, local_temperature), learn_temperature)
+def prior(**settings: Any) -> Objective:
+    """Return the objective of PRIOR's alignment stage; `Settings` lists the settings."""
+    return _Prior(Settings(**settings))

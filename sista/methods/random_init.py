@@ -2,6 +2,8 @@
 
 from sista.engine.interface import Needs, Objective
 
+CONTROL = True
+
 
 def random_init() -> Objective:
     """Return the control with random weights and no training."""

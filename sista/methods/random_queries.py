@@ -13,6 +13,7 @@ from sista.losses.sparsify import Sparsify
 from sista.losses.sta import Form, sta
 from sista.methods.clip import Contrastive
 
+CONTROL = True
 ACTS = {"queries local_temperature sparsify patch_stride": "w_sta"}
 RANGES = {"queries": (2, 4096), "local_temperature": (1e-6, 1e6)}
 

@@ -6,6 +6,8 @@ from torch import Tensor
 
 from sista.engine.interface import Embedded, Needs, Objective, required
 
+CONTROL = True
+
 
 class _Supervised(Objective):
     def forward(self, e: Embedded) -> dict[str, Tensor]:

@@ -95,6 +95,7 @@ def crossed_interval(points: ArrayLike, replicates: ArrayLike) -> tuple[float, f
     """
     value = np.asarray(points, np.float64)
     seeds, draws = value.shape
+    # All seeds and draws meet the same patients: averaged before their spread is taken.
     samples = np.asarray(replicates, np.float64).mean((0, 1))
     patients = float(np.nanstd(samples, ddof=1)) if len(samples) > 1 else 0.0
     squares = mean_squares(value)
@@ -112,6 +113,7 @@ def crossed_interval(points: ArrayLike, replicates: ArrayLike) -> tuple[float, f
         return float("nan"), float("nan"), float("nan")
     p = 1.0 if half(0.5) == 0 and centre == 0 else _SMALLEST
     if half(_SMALLEST) > abs(centre):
+        # The half-width falls as p rises, so there is one root.
         p = float(optimize.brentq(lambda p: half(p) - abs(centre), _SMALLEST, 1.0))
     return centre - half(0.05), centre + half(0.05), p
 

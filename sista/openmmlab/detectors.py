@@ -34,8 +34,8 @@ ANCHORS = (
 class FixedTargetYOLOV3Head(YOLOV3Head):  # type: ignore[misc]
     """YOLOv3 head that keeps the targets of an image it has seen.
 
-    Images are not augmented, so an image's targets never change; assigning them anew takes longer
-    than the whole step of a small head. Samples are told apart by the meta key `row`.
+    Assigning targets anew takes longer than the whole step of a small head. Samples are told apart
+    by the meta key `row`; one without it is a view that is never seen again, and is not kept.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -52,7 +52,7 @@ class FixedTargetYOLOV3Head(YOLOV3Head):  # type: ignore[misc]
         """Return the four parts of the loss, per level (as mmdetection's head)."""
         sizes = [each.shape[-2:] for each in pred_maps]
         pairs = [
-            self._target(int(meta["row"]), truth, sizes)
+            self._target(meta.get("row"), truth, sizes)
             for meta, truth in zip(batch_img_metas, batch_gt_instances, strict=True)
         ]
         counts = [self.num_base_priors * size[0] * size[1] for size in sizes]
@@ -62,13 +62,21 @@ class FixedTargetYOLOV3Head(YOLOV3Head):  # type: ignore[misc]
         names = ("loss_cls", "loss_conf", "loss_xy", "loss_wh")
         return dict(zip(names, parts, strict=True))
 
-    def _target(self, row: int, truth: InstanceData, sizes: list[Any]) -> tuple[Tensor, Tensor]:
+    def _target(
+        self, row: int | None, truth: InstanceData, sizes: list[Any]
+    ) -> tuple[Tensor, Tensor]:
+        if row is None:
+            return self._assigned(truth, sizes)
         if row not in self._targets:
-            device = truth.bboxes.device
-            anchors = self.prior_generator.grid_priors(sizes, device=device)
-            flags = self.responsible_flags(sizes, truth.bboxes, device)
-            self._targets[row] = self._get_targets_single(anchors, flags, truth)
+            self._targets[row] = self._assigned(truth, sizes)
         return self._targets[row]
+
+    def _assigned(self, truth: InstanceData, sizes: list[Any]) -> tuple[Tensor, Tensor]:
+        device = truth.bboxes.device
+        anchors = self.prior_generator.grid_priors(sizes, device=device)
+        flags = self.responsible_flags(sizes, truth.bboxes, device)
+        found: tuple[Tensor, Tensor] = self._get_targets_single(anchors, flags, truth)
+        return found
 
 
 def yolov3_detector(

@@ -1,5 +1,6 @@
 """mmsegmentation: a segmentor on the frozen encoder, a U-Net decoder and the loss on masks."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sista.losses.mask import focal, soft_dice
+from sista.errors import UserError
+from sista.losses.mask import focal, log_dice, soft_dice
 from sista.openmmlab.loading import load_mmseg
 from sista.openmmlab.training import PassThrough
 
@@ -22,27 +24,31 @@ from mmseg.models.segmentors import EncoderDecoder  # noqa: E402
 from mmseg.registry import MODELS as MMSEG_MODELS  # noqa: E402
 from mmseg.structures import SegDataSample  # noqa: E402
 
-__all__ = ["MaskLoss", "SegDataSample", "UNetHead", "segmentor"]
+__all__ = ["MaskLoss", "SegDataSample", "UNetHead", "check_steps", "segmentor"]
 
 
 @MODELS.register_module()
 class MaskLoss(nn.Module):
-    """`focal_weight` · focal + soft Dice, on one channel of logits (the family's loss).
+    """`focal_weight` · focal + a loss of Dice, on one channel of logits (the family's loss).
 
     Args:
         focal_weight: weight of the focal loss.
+        logarithm: the loss of Dice is -log Dice, else 1 - Dice.
         loss_name: mmsegmentation adds up what begins with `loss_`.
     """
 
-    def __init__(self, focal_weight: float = 10.0, loss_name: str = "loss_mask") -> None:
+    def __init__(
+        self, focal_weight: float = 10.0, logarithm: bool = False, loss_name: str = "loss_mask"
+    ) -> None:
         super().__init__()
         self.focal_weight = focal_weight
+        self.dice = log_dice if logarithm else soft_dice
         self.loss_name = loss_name
 
     def forward(self, logits: Tensor, label: Tensor, **_unused: Any) -> Tensor:
         """Return the loss of logits `[B, 1, H, W]` against labels `[B, H, W]` of 0 and 1."""
         target = label.unsqueeze(1).to(logits.dtype)
-        return self.focal_weight * focal(logits, target) + soft_dice(logits, target)
+        return self.focal_weight * focal(logits, target) + self.dice(logits, target)
 
 
 class _MaskHead(BaseDecodeHead):  # type: ignore[misc]
@@ -110,22 +116,27 @@ class UNetHead(_MaskHead):
 
 
 def segmentor(
-    decode_head: dict[str, Any], focal_weight: float, standardise: Sequence[int] | None
+    decode_head: dict[str, Any],
+    focal_weight: float,
+    logarithm: bool,
+    standardise: Sequence[int] | None,
 ) -> EncoderDecoder:
     """Build mmsegmentation's EncoderDecoder for one binary mask on the frozen encoder.
 
     Args:
         decode_head: configuration of the decoder.
         focal_weight: see `MaskLoss`.
+        logarithm: see `MaskLoss`.
         standardise: see `FrozenEncoder`.
     """
+    loss = {"type": "MaskLoss", "focal_weight": focal_weight, "logarithm": logarithm}
     shared = {
         "num_classes": 2,
         "out_channels": 1,
         "threshold": 0.5,
         "dropout_ratio": 0.0,
         "norm_cfg": {"type": "BN"},
-        "loss_decode": {"type": "MaskLoss", "focal_weight": focal_weight},
+        "loss_decode": loss,
         # Lesions are rare: start at a probability of about 0.1 (Lin et al. 2017, section 3.3). With
         # mmsegmentation's std of 0.01 and bias 0 the background turns all weights negative first.
         "init_cfg": {
@@ -142,3 +153,21 @@ def segmentor(
         train_cfg=ConfigDict(),
         test_cfg=ConfigDict(mode="whole"),
     )
+
+
+def check_steps(steps: int, stride: int) -> None:
+    """Refuse a decoder that would go beyond the resolution of the image.
+
+    Args:
+        steps: doublings of the resolution.
+        stride: pixels a cell of the coarsest map.
+
+    Raises:
+        UserError: names the most steps.
+    """
+    most = math.ceil(math.log2(stride))
+    if steps > most:
+        raise UserError(
+            f"steps={steps}: {most} reach the resolution of the image from the encoder's map of "
+            f"stride {stride}"
+        )

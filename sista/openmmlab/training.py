@@ -25,6 +25,7 @@ from sista.protocols._base import Settings
 
 Batch = dict[str, Any]
 STATE = "state.safetensors"
+Make = Callable[[list[int], list[int]], Batch]
 
 
 @dataclass
@@ -33,20 +34,22 @@ class ShuffledBatches:
 
     Attributes:
         rows: what is drawn from.
-        make: turns rows into what the model takes.
+        make: turns rows into what the model takes; told too how often each was drawn before.
         size: rows in a batch.
         seed: of the order.
         iterations: batches of one pass; None = one epoch a pass, the last batch may be smaller.
         most: batches of an epoch at most; 0 = all.
+        drop_last: leave a smaller last batch out, if there is a full one.
         dataset: what mmengine asks for its meta information.
     """
 
     rows: Sequence[int]
-    make: Callable[[list[int]], Batch]
+    make: Make
     size: int
     seed: int
     iterations: int | None = None
     most: int = 0
+    drop_last: bool = False
     dataset: Any = None
     passes: int = field(default=0, init=False)
 
@@ -54,19 +57,22 @@ class ShuffledBatches:
         self.dataset = _NoMeta()
 
     def __len__(self) -> int:
-        epoch = -(-len(self.rows) // self.size)
+        full, rest = divmod(len(self.rows), self.size)
+        epoch = full + (rest > 0 and not (self.drop_last and full))
         return self.iterations or min(epoch, self.most or epoch)
 
     def __iter__(self) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.passes)
+        visit = self.passes
         self.passes += 1
-        left: list[int] = []
+        left: list[tuple[int, int]] = []
         for _ in range(len(self)):
             while len(left) < self.size and (self.iterations or not left):
                 order = torch.randperm(len(self.rows), generator=generator).tolist()
-                left += [self.rows[i] for i in order]
+                left += [(self.rows[i], visit) for i in order]
+                visit += 1
             batch, left = left[: self.size], left[self.size :]
-            yield self.make(batch)
+            yield self.make([row for row, _ in batch], [earlier for _, earlier in batch])
 
 
 class _NoMeta:
@@ -130,7 +136,7 @@ class LeanRunner(Runner):  # type: ignore[misc]
 def train_head(
     model: BaseModel,
     rows: Sequence[int],
-    make: Callable[[list[int]], Batch],
+    make: Make,
     settings: Settings,
     *,
     seed: int,
@@ -142,7 +148,7 @@ def train_head(
     Args:
         model: its trainable parameters are the head's, or its `parameter_groups` say more.
         rows: rows of the training images.
-        make: turns rows into a batch (`inputs`, `data_samples`).
+        make: turns rows into a batch (`inputs`, `data_samples`); see `ShuffledBatches`.
         settings: of the protocol: optimiser and length.
         seed: of initial weights and order.
         folder: for the state of a training by epochs; resumed from if there is one, removed at the
@@ -150,7 +156,7 @@ def train_head(
         judge: validation value of the model, lower is better; needed for training by epochs.
     """
     by_epochs = settings.iterations is None
-    length = (settings.iterations, settings.most_steps)
+    length = (settings.iterations, settings.most_steps, settings.drop_last)
     batches = ShuffledBatches(rows, make, settings.batch, seed, *length)
     hooks: list[Hook] = [ParamSchedulerHook()] if settings.cosine and not by_epochs else []
     if by_epochs:

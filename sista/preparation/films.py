@@ -4,8 +4,6 @@ Decoders of compressed films are foreign C code: they run in processes of their 
 kills or stalls one costs itself alone.
 """
 
-import json
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sista.errors import UserError
-from sista.preparation import masks
-from sista.preparation.image_record import Box, ImageRecord
-from sista.preparation.radiograph import Radiograph, fit, is_dicom, load
+from sista.preparation.annotations import boxes_to_json, mask_to_json
+from sista.preparation.image_record import ImageRecord
+from sista.preparation.radiograph import fit, is_dicom, load
 from sista.runs.isolated import Died, isolated_map
 
 
@@ -90,7 +88,7 @@ def read_film(job: FilmJob) -> dict[str, Any] | Unreadable:
     with job.container.open("r+b") as container:
         container.seek(job.offset)
         container.write(square.tobytes())
-    boxes, doubled = _boxes(record, film, job.tolerance)
+    boxes, doubled = boxes_to_json(record, width, height, job.tolerance)
     return {
         "image_id": record.image_id,
         "patient_id": record.patient_id or film.patient_id or record.image_id,
@@ -105,53 +103,10 @@ def read_film(job: FilmJob) -> dict[str, Any] | Unreadable:
         "pad_y": frame.pad_y,
         "spacing": film.spacing if record.width_mm is None else record.width_mm / width,
         "boxes": boxes,
-        "mask": _mask(record, job.root, height, width),
+        "mask": mask_to_json(record, job.root, width, height),
         "report": record.report,
         "content_hash": film.content_hash,
         "official": record.official,
         "labels": dict(record.labels),
         "doubled_boxes": doubled,
     }
-
-
-def _boxes(record: ImageRecord, film: Radiograph, tolerance: float) -> tuple[str | None, int]:
-    """Return the boxes as JSON, each once, and how many stood twice."""
-    if record.boxes is None:
-        return None, 0
-    height, width = film.pixels.shape
-    once = list(dict.fromkeys(record.boxes))
-    boxes = [_inside(box, width, height, tolerance, record) for box in once]
-    return json.dumps(boxes), len(record.boxes) - len(once)
-
-
-def _inside(
-    box: Box, width: int, height: int, tolerance: float, record: ImageRecord
-) -> dict[str, str | float]:
-    """Return the box cut at the border; one that leaves the image is an error."""
-    right, bottom = box.x + box.w, box.y + box.h
-    numbers_are_finite = all(math.isfinite(v) for v in (box.x, box.y, right, bottom))
-    fits = (
-        min(box.x, box.y) >= -tolerance
-        and right <= width + tolerance
-        and bottom <= height + tolerance
-    )
-    x, y = max(box.x, 0.0), max(box.y, 0.0)
-    w, h = min(right, width) - x, min(bottom, height) - y
-    if not numbers_are_finite or not fits or min(w, h) <= 0:
-        raise UserError(
-            f"{record.where}: a box ({box.x:g}, {box.y:g}, {box.w:g}, {box.h:g}) lies outside the "
-            f"{width} x {height} image {record.path} or is empty; correct or remove the row"
-        )
-    return {"label": box.label, "x": x, "y": y, "w": w, "h": h}
-
-
-def _mask(record: ImageRecord, root: Path, height: int, width: int) -> str | None:
-    if record.mask is None:
-        return None
-    try:
-        return masks.to_json(record.mask.draw(root, height, width))
-    except ValueError as error:
-        raise UserError(
-            f"{record.where}: {error}, the image {record.path} is {width} x {height} px; "
-            "correct the row or get the file again"
-        ) from error

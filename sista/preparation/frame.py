@@ -93,6 +93,7 @@ class Frame:
     @property
     def side(self) -> int:
         """Side in network pixels that the whole prepared square is scaled to."""
+        # Whole pixels, as the images are scaled.
         return round(self.size * self.zoom)
 
     @property
@@ -197,6 +198,7 @@ def _fitted_size(width: int, height: int, scale: float) -> tuple[int, int]:
 
 
 def _centres(count: int) -> Floats:
+    # Pixel n reaches from n to n + 1.
     return np.arange(count, dtype=np.float64) + 0.5
 
 
@@ -205,6 +207,7 @@ def _taken(mask: Mask, lines: Places, columns: Places) -> Mask:
     height, width = mask.shape
     inside_x = (columns >= 0) & (columns < width)
     inside_y = (lines >= 0) & (lines < height)
+    # One look-up for all: what lies outside is read at the border, then set to 0.
     taken = mask[np.ix_(lines.clip(0, height - 1), columns.clip(0, width - 1))]
     result: Mask = taken * np.outer(inside_y, inside_x).astype(np.uint8)
     return result

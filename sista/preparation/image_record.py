@@ -1,6 +1,6 @@
-"""One image as its data set describes it, before its pixels are read."""
+"""One image as its data set describes it, before its pixels are read, and what is left out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sista.preparation.masks import MaskSource
@@ -8,13 +8,17 @@ from sista.preparation.masks import MaskSource
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in native pixels; x and y are those of its left upper corner."""
+    """A rectangle in native pixels; x and y are those of its left upper corner.
+
+    `where` is the file and row of the annotation where it has a table of its own.
+    """
 
     label: str
     x: float
     y: float
     w: float
     h: float
+    where: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,27 @@ class ImageRecord:
     report: str | None = None
     official: str | None = None
     width_mm: float | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something of a download that does not enter the manifest.
+
+    Args:
+        what: `films`, `report texts`, `rows of ...`: a plural.
+        why: the reason; entries of one reason are counted together.
+        where: file and row, for messages.
+        path: of a film, relative to the source folder.
+        count: how many.
+    """
+
+    what: str
+    why: str
+    where: str = ""
+    path: str | None = None
+    count: int = 1
+
+
+def only_records(entries: Iterable[ImageRecord | LeftOut]) -> Iterator[ImageRecord]:
+    """Yield the images among what a reader finds."""
+    return (entry for entry in entries if isinstance(entry, ImageRecord))

@@ -83,6 +83,17 @@ def fill_boxes(boxes: Iterable[Sequence[float]], height: int, width: int) -> Mas
     return mask
 
 
+def resized(mask: Mask, height: int, width: int) -> Mask:
+    """Return a mask at another size; each pixel takes the one under its centre."""
+    if mask.shape == (height, width):
+        return mask
+    lines, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.int64)
+        for new, old in zip((height, width), mask.shape, strict=True)
+    )
+    return np.ascontiguousarray(mask[np.ix_(lines, columns)])
+
+
 def to_json(mask: NDArray[np.generic]) -> str:
     """Return a mask as JSON `{"size": [h, w], "counts": "<COCO compressed RLE>"}`."""
     # pycocotools counts down the columns and takes this memory order alone.
@@ -156,16 +167,29 @@ class MaskSource(Protocol):
 
 @dataclass(frozen=True)
 class RelativeRle:
-    """Union of SIIM-ACR run-length strings of one image."""
+    """Union of SIIM-ACR run-length strings of one image.
+
+    `side` is that of the square frame they count in, None = the image itself.
+    """
 
     runs: tuple[str, ...]
+    side: int | None = None
+
+    @property
+    def end(self) -> int:
+        """Number of pixels up to the end of the last run; 0 without runs or for a bad string."""
+        ends = (
+            sum(map(int, runs.split())) for runs in self.runs if runs.replace(" ", "").isdigit()
+        )
+        return max(ends, default=0)
 
     def draw(self, root: Path, height: int, width: int) -> Mask:
         """Return the union of the runs."""
-        mask = np.zeros((height, width), dtype=np.uint8)
+        frame = (height, width) if self.side is None else (self.side, self.side)
+        mask = np.zeros(frame, dtype=np.uint8)
         for runs in self.runs:
-            mask |= decode_relative_rle(runs, height, width)
-        return mask
+            mask |= decode_relative_rle(runs, *frame)
+        return resized(mask, height, width)
 
 
 @dataclass(frozen=True)
@@ -181,7 +205,7 @@ class FilledBoxes:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A grey image of the same size, above half white inside."""
+    """A grey image of the same shape, above half white inside; of another size it is scaled."""
 
     path: str
 
@@ -189,17 +213,20 @@ class MaskFile:
         """Return the file's mask.
 
         Raises:
-            ValueError: the file cannot be read or has another size than the image.
+            ValueError: the file cannot be read or has other proportions than the image.
         """
         mask: Mask | None = None
         try:
             with reading(root / self.path), Image.open(root / self.path, formats=FORMATS) as image:
                 size = image.size
                 # Before its pixels are unpacked: a small file may hold any number of them.
-                if size == (width, height):
+                check_limit("SISTA_MAX_PIXELS", size[0] * size[1], f"mask {self.path}")
+                # Sides are whole pixels: half a one of rounding on the smaller of the two.
+                slack = max(sum(size), height + width) / 2
+                if abs(size[1] * width - size[0] * height) <= slack:
                     mask = (np.asarray(image.convert("L")) > 127).astype(np.uint8)
         except UserError as error:
             raise ValueError(f"mask {self.path} cannot be read") from error
         if mask is None:
-            raise ValueError(f"mask {self.path} is {size[0]} x {size[1]} px")
-        return mask
+            raise ValueError(f"mask {self.path} is {size[0]} x {size[1]} px, of other proportions")
+        return resized(mask, height, width)

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,16 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from PIL import Image
-from pydicom.filereader import read_file_meta_info
-from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from PIL import Image, UnidentifiedImageError
 
 from sista.errors import UserError, check_limit
 from sista.files import check_size, reading
+from sista.preparation.dicom import read_dicom
 from sista.preparation.frame import Frame
+from sista.preparation.grey import NotFiniteError, Pixels, luma, to_8_bit
 from sista.preparation.masks import FORMATS
 
-Pixels = NDArray[np.uint8]
-DEFLATED = pydicom.uid.DeflatedExplicitVRLittleEndian
+PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 COLOURS = ("RGB", "RGBA", "LA")
 # The limit on pixels is ours, and names itself.
 Image.MAX_IMAGE_PIXELS = None
@@ -55,20 +53,27 @@ class Radiograph:
 def load(path: Path) -> Radiograph:
     """Read a radiograph.
 
-    DICOM: modality and VOI look-up are applied, MONOCHROME1 is inverted. More than 8 bits are
-    scaled from the least to the greatest value of the film. Colour becomes grey.
+    DICOM as `sista.preparation.dicom.read_dicom` says, pictures of more than 8 bits are scaled from
+    the least to the greatest value. Colour becomes grey.
 
     Raises:
-        UserError: the file is missing, truncated or not a readable image; the message names it.
+        UserError: the file is missing, truncated or no image that can be shown; the message names
+            it, and the tag of a DICOM file that is in the way.
     """
     with reading(path, "complete the download, then run again"):
         check_size(path)
         try:
-            return _dicom(path) if is_dicom(path.name) else _picture(path)
+            return _dicom(path) if _holds_dicom(path) else _picture(path)
         except UserError:
             raise
         except MemoryError as error:
             raise UserError(f"{path}: does not fit into memory; use a larger machine") from error
+        except NotFiniteError as error:
+            raise UserError(f"{path}: {error}; get the file again") from error
+        except UnidentifiedImageError as error:
+            raise UserError(
+                f"{path}: holds no picture of a known kind (PNG, JPEG, DICOM); download it again"
+            ) from error
         except Exception as error:  # decoders raise many kinds; their texts may quote the header
             raise UserError(
                 f"{path}: cannot be read as an image ({type(error).__name__}): "
@@ -81,32 +86,28 @@ def is_dicom(path: str) -> bool:
     return path.lower().endswith((".dcm", ".dicom"))
 
 
+def film_size(path: Path) -> tuple[int, int] | None:
+    """Return width and height by the header alone, None where it cannot be read."""
+    try:
+        if _holds_dicom(path):
+            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
+            return int(data.Columns), int(data.Rows)
+        with Image.open(path, formats=FORMATS) as image:
+            return image.size
+    except Exception:  # `load` explains what is wrong with the file
+        return None
+
+
+def _holds_dicom(path: Path) -> bool:
+    """Tell by the name, unless the file behind it starts as a picture."""
+    if not is_dicom(path.name):
+        return False
+    with path.open("rb") as stream:
+        return not stream.read(4).startswith(PICTURES)
+
+
 def _dicom(path: Path) -> Radiograph:
-    # Downloads hold headers whose values break the standard; the pixels are checked below.
-    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-        warnings.simplefilter("ignore")
-        # Deflated files name no size: a small one may unpack to any.
-        if read_file_meta_info(path).get("TransferSyntaxUID") == DEFLATED:
-            raise UserError(f"{path}: a deflated DICOM file; store it without deflation")
-        data = pydicom.dcmread(path)
-        if "PixelData" not in data:
-            raise UserError(f"{path}: a DICOM file without pixels; it is truncated, get it again")
-        _check_complete(data, path)
-        sides = (data.Rows, data.Columns, data.SamplesPerPixel, data.get("NumberOfFrames") or 1)
-        check_limit("SISTA_MAX_PIXELS", math.prod(map(int, sides)), f"{path}")
-        values = data.pixel_array
-        if values.ndim != 2:
-            values = _grey(values, path)
-        # Eight bits without window or look-up are display values already and stay as stored.
-        plain = data.BitsStored == 8 and not ({"VOILUTSequence", "WindowCenter"} & set(data.dir()))
-        if not plain or "RescaleSlope" in data or "ModalityLUTSequence" in data:
-            # In this order: the window is given in units after the modality look-up (DICOM PS3.4,
-            # N.2).
-            values = apply_voi_lut(apply_modality_lut(values, data), data)
-    pixels = _to_8_bit(values, path)
-    # MONOCHROME1: the smallest value is white (DICOM PS3.3, C.7.6.3.1.2).
-    if data.get("PhotometricInterpretation") == "MONOCHROME1":
-        pixels = 255 - pixels
+    pixels, data = read_dicom(path)
     patient, view = (_word(data.get(name)) for name in ("PatientID", "ViewPosition"))
     return Radiograph(pixels, _spacing(data), patient or None, view or None)
 
@@ -114,46 +115,6 @@ def _dicom(path: Path) -> Radiograph:
 def _word(value: object) -> str:
     """Return a word of a header without what no name holds: control characters."""
     return "".join(c for c in str(value or "") if c.isprintable()).strip()
-
-
-def _check_complete(data: Any, path: Path) -> None:
-    """Refuse compressed pixels that stop early: some decoders fill the rest with grey."""
-    syntax = data.file_meta.TransferSyntaxUID
-    if not syntax.is_encapsulated:
-        return
-    frames = list(pydicom.encaps.generate_frames(data.PixelData, number_of_frames=1))
-    is_jpeg = syntax in (pydicom.uid.JPEGBaseline8Bit, pydicom.uid.JPEGExtended12Bit)
-    # FF D9 ends a JPEG; DICOM may pad it to an even length behind that.
-    if is_jpeg and b"\xff\xd9" not in frames[0][-4:]:
-        raise UserError(f"{path}: the DICOM file is truncated; download it again")
-
-
-def _grey(values: NDArray[np.generic], path: Path) -> NDArray[np.generic]:
-    if values.ndim == 3 and values.shape[-1] == 3:
-        if values.dtype == np.uint8:
-            return np.asarray(Image.fromarray(values).convert("L"))
-        return _luma(values)
-    raise UserError(f"{path}: a DICOM file of several frames; a radiograph has one")
-
-
-def _luma(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the grey of more than 8 bits a colour, with the weights of Pillow (ITU-R 601)."""
-    weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    grey: NDArray[np.float32] = np.rint(values.astype(np.float32) @ weights)
-    return grey
-
-
-def _to_8_bit(values: NDArray[Any], path: Path) -> Pixels:
-    if values.dtype == np.uint8:
-        return np.ascontiguousarray(values)
-    numbers = values.astype(np.float32)
-    if not np.isfinite(numbers).all():
-        raise UserError(f"{path}: pixels that are no finite numbers; get the file again")
-    low, high = float(numbers.min()), float(numbers.max())
-    if high <= low:
-        return np.zeros(values.shape, dtype=np.uint8)
-    scaled: Pixels = np.rint((numbers - low) * (255.0 / (high - low))).astype(np.uint8)
-    return scaled
 
 
 def _spacing(data: Any) -> float:
@@ -173,11 +134,11 @@ def _picture(path: Path) -> Radiograph:
         check_limit("SISTA_MAX_PIXELS", math.prod(image.size), f"{path}")
         # 16 bits a colour: Pillow would keep the upper eight, which may hold nothing.
         if image.mode in COLOURS and any("16" in str(tile[3]) for tile in image.tile):
-            return Radiograph(_to_8_bit(_deep_colour(path), path))
+            return Radiograph(to_8_bit(_deep_colour(path)))
         image.load()
         # 16 bits: Pillow's conversion to L would cut at 255 instead of scaling.
         if image.mode.startswith(("I", "F")):
-            return Radiograph(_to_8_bit(np.asarray(image), path))
+            return Radiograph(to_8_bit(np.asarray(image)))
         return Radiograph(np.ascontiguousarray(np.asarray(image.convert("L"))))
 
 
@@ -192,7 +153,7 @@ def _deep_colour(path: Path) -> NDArray[Any]:
     if values.ndim == 2 or values.shape[2] < 3:
         return values.reshape(*values.shape[:2], -1)[..., 0]
     # OpenCV has blue first.
-    return _luma(values[..., 2::-1])
+    return luma(values[..., 2::-1])
 
 
 def fit(pixels: Pixels, size: int) -> tuple[Pixels, Frame]:

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from itertools import combinations, pairwise
+from pathlib import Path
 
 import pandas as pd
 
 from sista import tables
 from sista.errors import UserError
-from sista.files import read_text
+from sista.preparation.list_names import NameIndex, first_cell, read_list
 
 
 def overlaps(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> list[str]:
@@ -96,16 +96,16 @@ def audit(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> Audit:
     """Audit any split against a manifest.
 
     Args:
-        subsets: names (image id, path, file name or stem) per list. `train`, `val` and `test` must
+        subsets: lines of a list file per list, see `NameIndex.find`. `train`, `val` and `test` must
             not overlap; `train_1`, `train_10` and `train_100` are fractions and must be nested.
         frame: a manifest.
     """
     matched: dict[str, list[str]] = {}
     unmatched: dict[str, list[str]] = {}
     doubled: list[str] = []
-    index = _names(frame)
+    index = NameIndex(frame)
     for name, entries in subsets.items():
-        ids = [index.get(entry) or index.get(PurePosixPath(entry).stem) for entry in entries]
+        ids = [index.find(entry) for entry in entries]
         unmatched[name] = [e for e, image in zip(entries, ids, strict=True) if image is None]
         images = [image for image in ids if image is not None]
         matched[name] = list(dict.fromkeys(images))
@@ -122,6 +122,7 @@ def audit(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> Audit:
     if "train" in matched:
         ladder.setdefault(100, set(matched["train"]))
     problems = doubled + overlaps(disjoint, frame)
+    problems += _unmatched_overlaps({name: unmatched[name] for name in disjoint})
     for small, large in pairwise(sorted(ladder)):
         if outside := ladder[small] - ladder[large]:
             problems.append(f"{small} % is not inside {large} %: {listed(outside)}")
@@ -129,31 +130,13 @@ def audit(subsets: Mapping[str, Sequence[str]], frame: pd.DataFrame) -> Audit:
     return Audit(sizes, class_counts(matched, frame), problems, unmatched)
 
 
-def _names(frame: pd.DataFrame) -> dict[str, str]:
-    """Return image ids by every name a list file may use; names of two images are left out."""
-    images_of: dict[str, set[str]] = {}
-    for image, path in zip(frame.image_id, frame.path, strict=True):
-        pure = PurePosixPath(path)
-        for name in {image, path, pure.name, pure.stem}:
-            images_of.setdefault(name, set()).add(image)
-    # A name of two images would match either; such names count as not found.
-    single = {name: ids.pop() for name, ids in images_of.items() if len(ids) == 1}
-    return single | dict(zip(frame.image_id, frame.image_id, strict=True))
-
-
-def read_list(file: Path) -> list[str]:
-    """Read a list file: one name a line; of a CSV line the first cell (a header is left out).
-
-    Raises:
-        UserError: the file is missing, no text or empty.
-    """
-    lines = read_text(file, "correct --lists").splitlines()
-    names = [line.split(",")[0].strip().strip('"') for line in lines if line.strip()]
-    if file.suffix == ".csv":
-        names = names[1:]
-    if not names:
-        raise UserError(f"{file}: names no image")
-    return names
+def _unmatched_overlaps(unmatched: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return one line per pair of lists that share a line which no image of the manifest has."""
+    return [
+        f"names both in {first} and {second}, not in the manifest: {listed(shared)}"
+        for first, second in combinations(unmatched, 2)
+        if (shared := {*map(first_cell, unmatched[first])} & {*map(first_cell, unmatched[second])})
+    ]
 
 
 def audit_split(manifest: Path, *, split: Path | None = None, lists: tuple[str, ...] = ()) -> None:
@@ -163,26 +146,39 @@ def audit_split(manifest: Path, *, split: Path | None = None, lists: tuple[str, 
         manifest: the prepared data set, FILE.parquet.
         split: the split to audit; by default the one beside the manifest, unless lists are given.
         lists: a peer's list files instead, NAME=FILE. NAME is train, val or test, or train_1,
-            train_10 ... for label fractions. A file has one image a line, by id, path or name.
+            train_10 ... for label fractions. A file has one image a line, by id, path or name, with
+            other columns behind or before it.
 
     Raises:
-        UserError: the split has an overlap or is not nested; the ids are printed.
+        UserError: the split has an overlap or is not nested, or a list names an image that the
+            manifest does not have; the ids are printed.
     """
     frame, meta = tables.read(manifest, "manifest")
     if lists:
         pairs = [entry.partition("=") for entry in lists]
         if bad := [name for name, equals, file in pairs if not (equals and file)]:
             raise UserError(f"--lists {bad[0]}: expected NAME=FILE, e.g. train=train.txt")
-        audited = audit({name: read_list(Path(file)) for name, _, file in pairs}, frame)
+        index = NameIndex(frame)
+        audited = audit({name: read_list(Path(file), index) for name, _, file in pairs}, frame)
     else:
         table, _ = tables.read(split or manifest.with_suffix(".split.parquet"), "split")
         audited = audit(_subsets_of(table), frame)
         audited.problems.extend(not_nested(table))
     _show(audited, str(meta.get("dataset", manifest)))
-    if audited.problems:
-        raise UserError(
-            f"{len(audited.problems)} problem(s) in the split:\n" + "\n".join(audited.problems)
-        )
+    problems = audited.problems + _not_found(audited, manifest)
+    if problems:
+        raise UserError(f"{len(problems)} problem(s) in the split:\n" + "\n".join(problems))
+
+
+def _not_found(audited: Audit, manifest: Path) -> list[str]:
+    """Return one line per list with names that were compared with nothing: it is not cleared."""
+    return [
+        f"{name}: {len(entries)} of {len(entries) + audited.sizes[name]} names were not found in "
+        f"{manifest} (or fit several of its images), so their overlaps are unknown: "
+        f"{listed(map(first_cell, entries), 5)}"
+        for name, entries in audited.unmatched.items()
+        if entries
+    ]
 
 
 def _subsets_of(table: pd.DataFrame) -> dict[str, list[str]]:
@@ -205,10 +201,7 @@ def _show(audited: Audit, dataset: str) -> None:
         table.add_row(subset, str(audited.sizes[subset]), label, positive, negative, other)
     console.print(f"{dataset}: {', '.join(f'{n} {size}' for n, size in audited.sizes.items())}")
     console.print(table)
-    for name, entries in audited.unmatched.items():
-        if entries:
-            console.print(f"{name}: {len(entries)} names are not in the manifest")
-    if not audited.problems:
+    if not audited.problems and not any(audited.unmatched.values()):
         console.print("no image, patient or pixel hash in two sets; fractions are nested")
 
 

@@ -5,7 +5,7 @@ fractions are drawn from the training images: 1 % inside 10 % inside 100 %.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sista.errors import UserError
+from sista.preparation.patient_groups import groups
 from sista.preparation.split_audit import listed, not_nested, overlaps
 
 FRACTIONS = (1, 10, 100)
@@ -57,30 +58,49 @@ def make(
     Raises:
         UserError: official sets share a patient or an image; lists the ids.
     """
-    word = dataset.partition("@")[0]
-    values = (
-        np.column_stack([labels[name] for name in labels]) if labels else np.empty((len(frame), 0))
-    )
+    word, values = dataset.partition("@")[0], _stacked(labels, len(frame))
     subsets = _subsets(frame, values, word, val_share, val_cap)
+    return assemble(frame, dataset, labels, subsets, draws=draws)
+
+
+def assemble(
+    frame: pd.DataFrame,
+    dataset: str,
+    labels: Mapping[str, Labels],
+    subsets: NDArray[np.object_],
+    *,
+    draws: int,
+    balanced: bool = False,
+) -> Split:
+    """Draw the label fractions of given sets.
+
+    Args:
+        frame: see `make`.
+        dataset: see `make`.
+        labels: see `make`.
+        subsets: `train`, `val` or `test` per image.
+        draws: number of draws of each fraction.
+        balanced: see `SplitRule`.
+    """
+    word, values = dataset.partition("@")[0], _stacked(labels, len(frame))
     parts = [_rows(dataset, s, -1, -1, frame.image_id[subsets == s]) for s in ("val", "test")]
     train = np.flatnonzero(subsets == "train")
     refused: list[dict[str, Any]] = []
     for draw in range(draws):
         order = _order(f"{word}:{draw}")
-        for fraction, chosen in _fractions(frame, values, list(labels), train, order):
+        pool = _balanced(frame, values, train, order) if balanced else train
+        for fraction, chosen in _fractions(frame, values, list(labels), pool, order):
             if isinstance(chosen, str):
                 refused.append({"fraction": fraction, "draw": draw, "reason": chosen})
             else:
                 parts.append(_rows(dataset, "train", draw, fraction, frame.image_id.iloc[chosen]))
     table = pd.concat(parts, ignore_index=True)
-    meta = {
-        "hash": split_hash(table),
-        "rule": RULE,
-        "draws": draws,
-        "fractions": list(FRACTIONS),
-        "refused": refused,
-    }
-    return Split(table, meta)
+    meta = {"hash": split_hash(table), "rule": RULE, "draws": draws}
+    return Split(table, meta | {"fractions": list(FRACTIONS), "refused": refused})
+
+
+def _stacked(labels: Mapping[str, Labels], count: int) -> Labels:
+    return np.column_stack([*labels.values()]) if labels else np.empty((count, 0))
 
 
 def split_hash(table: pd.DataFrame) -> str:
@@ -99,24 +119,6 @@ def _order(seed: str) -> Order:
     """Return a sort key that shuffles ids the same way on every machine."""
     # A hash and no generator: an image keeps its rank when others come or go.
     return lambda name: hashlib.blake2b(f"{seed}|{name}".encode(), digest_size=8).digest()
-
-
-def groups(patients: Sequence[str], hashes: Sequence[str]) -> list[str]:
-    """Return one group name per image: patients joined where they share a pixel hash."""
-    parent: dict[str, str] = {patient: patient for patient in patients}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    owner: dict[str, str] = {}
-    for patient, pixel_hash in zip(patients, hashes, strict=True):
-        # Union-find with path halving; the smaller name is the root, whatever the order of rows.
-        first, second = sorted((root(owner.setdefault(pixel_hash, patient)), root(patient)))
-        parent[second] = first
-    return [root(patient) for patient in patients]
 
 
 def _subsets(
@@ -189,6 +191,16 @@ def _any(present: NDArray[np.bool_]) -> bytes:
     return np.asarray(present.any(axis=0)).tobytes()
 
 
+def _balanced(
+    frame: pd.DataFrame, values: Labels, train: NDArray[np.intp], order: Order
+) -> NDArray[np.intp]:
+    """Return all images with a positive label, and the first as many others by `order`."""
+    positive = (np.nan_to_num(values[train]) > 0).any(axis=1)
+    names = frame.image_id.tolist()
+    others = sorted(train[~positive], key=lambda row: order(names[row]))
+    return np.sort([*train[positive], *others[: positive.sum()]])
+
+
 def _fractions(
     frame: pd.DataFrame,
     values: Labels,
@@ -197,7 +209,8 @@ def _fractions(
     order: Order,
 ) -> Iterable[tuple[int, NDArray[np.intp] | str]]:
     """Yield each fraction, largest first, with its images or the reason why it is refused."""
-    shuffle = {row: order(frame.image_id.iloc[row]) for row in train}
+    images = frame.image_id.tolist()
+    shuffle = {row: order(images[row]) for row in train}
     pool: NDArray[np.intp] = np.array(sorted(train, key=lambda row: shuffle[row]), dtype=np.intp)
     needs = _needs(values[train], names)
     for fraction in sorted(FRACTIONS, reverse=True):

@@ -39,6 +39,10 @@ class Settings:
             layer above it (Clark et al. 2020, ELECTRA; Bao et al. 2022, BEiT); 1 = all alike.
         batch_norms: tuned heads: `train` updates the encoder's running statistics, `frozen` uses
             those of pre-training (small batches make poor statistics).
+        augment: how training images are changed at every visit (`sista.adaptation.views`): `crop`
+            cuts out any part of the zoomed image, `moco` also jitters, blurs and mirrors it,
+            `affine` scales and rotates. A frozen encoder then runs in every training step.
+        drop_last: by epochs: a last batch that is not full is left out, if there is a full one.
         head: settings of the head that differ from its own defaults, by head.
     """
 
@@ -55,6 +59,8 @@ class Settings:
     zoom: float = 1.0
     layer_decay: float = 1.0
     batch_norms: Literal["train", "frozen"] = "train"
+    augment: Literal["none", "crop", "moco", "affine"] = "none"
+    drop_last: bool = False
     head: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,21 +92,24 @@ class Settings:
         """
         if adapts == "untrained":
             return {name: "the head is not trained" for name in names if name != "zoom"}
-        found: dict[str, str] = {}
+        reasons: dict[str, str] = {}
         if self.iterations is not None:
             why = f"the head is trained by iterations ({self.iterations}), not by epochs"
-            found |= dict.fromkeys(("epochs", "most_steps", "patience", "monitor"), why)
+            by_epochs = ("epochs", "most_steps", "patience", "monitor", "drop_last")
+            reasons |= dict.fromkeys(by_epochs, why)
             if self.iterations == 1:
-                found["cosine"] = "a single step has the full learning rate"
+                reasons["cosine"] = "a single step has the full learning rate"
         elif self.patience >= self.epochs - 1:
             why = f"training ends after {self.epochs} epochs"
             # The first epoch is the best so far, whatever decides.
             idle = ("patience", "monitor") if self.epochs == 1 else ("patience",)
-            found |= dict.fromkeys(idle, why)
+            reasons |= dict.fromkeys(idle, why)
         if adapts != "tuned":
             why = "the encoder is frozen"
-            found |= dict.fromkeys(("layer_decay", "batch_norms"), why)
-        return {name: why for name, why in found.items() if name in names}
+            reasons |= dict.fromkeys(("layer_decay", "batch_norms"), why)
+        if self.augment == "crop" and self.zoom == 1:
+            reasons["augment"] = "zoom 1 leaves no room for a crop"
+        return {name: why for name, why in reasons.items() if name in names}
 
 
 _RANGES = (
@@ -134,6 +143,25 @@ class Exceptional:
 
 
 @dataclass(frozen=True)
+class SplitRule:
+    """Another split of a data set than that of `prepare`.
+
+    Attributes:
+        dataset: word of the data set.
+        tasks: that are split so.
+        held_out: share of the images of which one half is the validation and one the test set, in
+            a random order of the patients by numpy's generator with seed 0; None = the sets of
+            `prepare`.
+        balanced: of each draw's training images all with a positive label, and as many without.
+    """
+
+    dataset: str
+    tasks: tuple[str, ...]
+    held_out: float | None = None
+    balanced: bool = False
+
+
+@dataclass(frozen=True)
 class Protocol:
     """Data, head, schedule and metrics by name. Two protocols never share a table column.
 
@@ -147,6 +175,8 @@ class Protocol:
         label_policy: meaning of uncertain and blank labels, by data set; else the data set's own.
         labels: the labels that count, by data set; else all of them.
         map_bytes: feature maps kept in memory at most.
+        splits: where a data set is split in another way than by `prepare`.
+        differs: how it differs from the protocol that it is named after, by task; captions say so.
     """
 
     word: str
@@ -158,6 +188,8 @@ class Protocol:
     label_policy: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     map_bytes: int = 2 << 30
+    splits: tuple[SplitRule, ...] = ()
+    differs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def settings_for(
         self, task: str, head: str, dataset: str, fraction: int, budget: str = ""
@@ -207,6 +239,12 @@ class Protocol:
     def main_metric(self, task: str) -> str | None:
         """Return the metric of a task's main table; None where the task decides."""
         return self.metrics.get(task)
+
+    def split_rule(self, task: str, dataset: str) -> SplitRule | None:
+        """Return how a data set is split for a task; None = as `prepare` has split it."""
+        word = dataset.partition("@")[0]
+        found = (rule for rule in self.splits if rule.dataset == word and task in rule.tasks)
+        return next(found, None)
 
     def options_for(self, dataset: str) -> dict[str, Any]:
         """Return label policy and labels of a data set; None where the data set decides."""

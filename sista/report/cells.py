@@ -1,19 +1,18 @@
 """The main tables as data: mean and standard deviation over draws, best per block, footnotes."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sista.files import digest
-from sista.tasks._base import find_metric, find_task
+from sista.report.captions import caption, count
+from sista.scoring.main_rows import off_plateau
+from sista.tasks._base import find_metric
 
 FAMILIES = {"resnet": "ResNet", "vit": "ViT"}
 NOT_AVAILABLE = "n/a"
-BOLD = "best of each block in bold"
-ONE_SEED = "one seed ranks no rows, so none is in bold and none is tested against another"
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,7 @@ class Cell:
         seeds: number of pre-training seeds among them.
         note: reason of what is missing.
         best: the best of its block.
+        off_plateau: pre-training of one of its seeds left its plateau late or never: not ranked.
         predictions: files behind it.
         percent: shown in percent; else as it is.
     """
@@ -61,6 +61,12 @@ class Cell:
     predictions: tuple[str, ...] = ()
     percent: bool = True
     seeds: int = 1
+    off_plateau: bool = False
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it may be compared with others."""
+        return not (np.isnan(self.mean) or self.off_plateau)
 
     @property
     def anchor(self) -> str:
@@ -142,13 +148,14 @@ def _letter(index: int) -> str:
     return letters
 
 
-def task_table(rows: pd.DataFrame, task: str) -> TaskTable:
+def task_table(rows: pd.DataFrame, task: str, controls: Collection[str] = ()) -> TaskTable:
     """Return the table of a task.
 
     Args:
         rows: overall test rows with one metric for each data set; the order of appearance is the
             order of methods, encoders and data sets.
         task: its word.
+        controls: variants that compete with no other row, so none of them is the best.
     """
     rows = rows[rows["task"] == task]
     several = _several_heads(rows)
@@ -161,10 +168,11 @@ def task_table(rows: pd.DataFrame, task: str) -> TaskTable:
     # Reversed, so that the first column of a group decides where the group stands.
     order = {column.group: position for position, column in reversed(list(enumerate(columns)))}
     columns.sort(key=lambda column: (column.protocol, order[column.group], column.fraction))
-    blocks = tuple(_block(part, columns) for _, part in keyed.groupby("encoder", sort=False))
+    parts = [part for _, part in keyed.groupby("encoder", sort=False)]
+    blocks = tuple(_block(part, columns, controls) for part in parts)
     notes = [c.note for b in blocks for row in b.rows.values() for c in row.values() if c.note]
     footnotes = tuple(dict.fromkeys(notes))
-    return TaskTable(task, _caption(keyed, task), tuple(columns), blocks, footnotes)
+    return TaskTable(task, caption(keyed, task), tuple(columns), blocks, footnotes)
 
 
 def _several_heads(rows: pd.DataFrame) -> set[tuple[str, str]]:
@@ -182,24 +190,27 @@ def _row_names(rows: pd.DataFrame) -> pd.Series:
     return name
 
 
-def _block(part: pd.DataFrame, columns: Iterable[Column]) -> Block:
+def _block(part: pd.DataFrame, columns: Iterable[Column], controls: Collection[str]) -> Block:
     heads = tuple(dict.fromkeys(part["head"]))
     block = Block(str(part["encoder"].iloc[0]), str(part["family"].iloc[0]), heads)
     columns = list(columns)
+    competing = []
     for name, of_row in part.groupby("row_name", sort=False):
         block.rows[str(name)] = {column: _cell(of_row, column) for column in columns}
+        if str(of_row["variant"].iloc[0]) not in controls:
+            competing.append(block.rows[str(name)])
     for column in columns:
-        cells = {name: row[column] for name, row in block.rows.items()}
+        ranked = [row for row in competing if row[column].ranked]
         metric = find_metric(column.metric)
         sign = -1 if metric.lower_is_better else 1
         # As printed: what reads the same is best together, and all the same is best nowhere.
-        shown = [sign * round(c.mean, 3) for c in cells.values() if not np.isnan(c.mean)]
+        shown = {sign * round(row[column].mean, 3) for row in ranked}
         # One seed ranks nothing: another one moves a row by more than most methods do.
-        ranked = all(c.seeds > 1 for c in cells.values() if not np.isnan(c.mean))
-        for name, cell in cells.items():
-            highest = len(set(shown)) > 1 and sign * round(cell.mean, 3) == max(shown)
-            if ranked and not metric.control and highest:
-                block.rows[name][column] = replace(cell, best=True)
+        if metric.control or len(shown) < 2 or min(row[column].seeds for row in ranked) < 2:
+            continue
+        for row in ranked:
+            if sign * round(row[column].mean, 3) == max(shown):
+                row[column] = replace(row[column], best=True)
     return block
 
 
@@ -220,42 +231,22 @@ def _cell(rows: pd.DataFrame, column: Column) -> Cell:
     if len(values) == 0:
         nothing = float("nan")
         return Cell(nothing, nothing, 0, reasons or "not defined", predictions=predictions)
-    note = f"{len(values)} of {len(chosen)} runs; the others: {reasons}" if reasons else None
+    notes = [f"{len(values)} of {len(chosen)} runs; the others: {reasons}"] if reasons else []
+    plateau = _plateau(chosen)
+    note = "; ".join([*notes, *plateau]) or None
     std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
     percent = find_metric(column.metric).percent
     mean = float(np.mean(values))
     seeds = int(chosen.loc[chosen["value"].notna(), "seed"].nunique())
     whole = Cell(mean, std, len(values), note, predictions=predictions, percent=percent)
-    return replace(whole, seeds=seeds)
+    return replace(whole, seeds=seeds, off_plateau=bool(plateau))
 
 
-def _caption(rows: pd.DataFrame, task: str) -> str:
-    """Return what the table shows: protocol, metric, sizes, draws and seeds."""
-    listed: dict[str, Any] = {
-        name: ", ".join(map(str, dict.fromkeys(rows[name]))) for name in ("protocol", "corpus")
-    }
-    metrics = ", ".join(find_metric(m).title for m in dict.fromkeys(rows["metric"]))
-    sizes = rows[rows["n"] > 0].groupby("dataset", sort=False)["n"].max()
-    tested = ", ".join(f"{int(n)} of {dataset}" for dataset, n in sizes.items()) or "none"
-    trained = [str(f) for f in sorted(rows["fraction"].unique()) if f]
-    fractions = f" after training on {', '.join(trained)} % of the labels" if trained else ""
-    draws, seeds = rows["draw"].nunique(), rows["seed"].nunique()
-    return (
-        f"{find_task(task).title}, protocol {listed['protocol']}, in percent: {metrics} on test "
-        f"(images: {tested}){fractions}. Mean ± standard "
-        f"deviation over {_count(draws, 'draw')} of the label subset and "
-        f"{_count(seeds, 'pre-training seed')}; {BOLD if seeds > 1 else ONE_SEED}. Pre-trained on "
-        f"{listed['corpus']}, budget {_budgets(rows)}."
-    )
-
-
-def _budgets(rows: pd.DataFrame) -> str:
-    """Return the budget of most rows, and which others have another one."""
-    of = rows.groupby("variant", sort=False)["budget"].first()
-    usual = str(of.mode().iloc[0])
-    others = [f"{word} of {variant}" for variant, word in of.items() if word != usual]
-    return ", ".join([usual, *others])
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+def _plateau(rows: pd.DataFrame) -> list[str]:
+    """Return the note of pre-trainings that left their plateau late or never, if there are any."""
+    of = rows.drop_duplicates("seed")
+    marked = of[off_plateau(of)]["plateau"].value_counts()
+    if marked.empty:
+        return []
+    kinds = " and ".join(f"{count} {word}" for word, count in marked.items())
+    return [f"plateau of pre-training: {kinds} of {count(len(of), 'seed')}; not ranked"]

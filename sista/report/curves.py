@@ -1,6 +1,6 @@
 """Learning curves of pre-training, from the logs that each run leaves."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import matplotlib as mpl
 import pandas as pd
@@ -15,7 +15,9 @@ CURVES = {"loss": "training", "val_loss": "validation"}
 
 
 def learning_curves(
-    logs: Mapping[tuple[str, str], pd.DataFrame], looks: Mapping[str, Look]
+    logs: Mapping[tuple[str, str], pd.DataFrame],
+    looks: Mapping[str, Look],
+    late: Collection[tuple[str, str]] = (),
 ) -> Figure:
     """Draw training and validation loss against the epoch, a panel for each run.
 
@@ -24,6 +26,7 @@ def learning_curves(
     Args:
         logs: log of each (variant, encoder) with the columns epoch, loss and val_loss.
         looks: colour of each variant.
+        late: (variant, encoder) of which a seed left its plateau late or never: marked.
     """
     columns = min(len(logs), MOST_COLUMNS)
     lines = -(-len(logs) // columns)
@@ -32,7 +35,7 @@ def learning_curves(
         axes = figure.subplots(lines, columns, squeeze=False).flatten()
         for axis, ((variant, encoder), log) in zip(axes, logs.items(), strict=False):
             _panel(axis, log, looks[variant].colour)
-            axis.set_title(f"{variant} · {encoder}")
+            axis.set_title(f"{variant} · {encoder}" + " †" * ((variant, encoder) in late))
         # The last line of panels may have gaps.
         for axis in axes[len(logs) :]:
             axis.set_axis_off()

@@ -1,6 +1,6 @@
 """Figures from the scores: label-efficiency curves and paired differences, as PNG and SVG."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from matplotlib.figure import Figure
 from sista.files import atomic
 from sista.report.cells import FAMILIES, share_of_labels
 from sista.report.panels import Panels
+from sista.scoring.main_rows import off_plateau
 from sista.tasks._base import find_metric
 
 # Okabe and Ito's colours: told apart with any kind of colour vision. Controls are grey and black.
 CONTROLS = {"random_init": "#8a8a8a", "imagenet": "#b59b6a", "supervised": "#1a1a1a"}
+GREYS = ("#5c6b7a", "#9a8f9e", "#4d4d4d", "#b3b3b3")
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b3294", "#8c510a")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE = {
@@ -47,16 +49,19 @@ class Look:
     dash: str | tuple[int, tuple[int, ...]]
 
 
-def looks(variants: Sequence[str]) -> dict[str, Look]:
+def looks(variants: Sequence[str], controls: Collection[str] = ()) -> dict[str, Look]:
     """Return the look of every variant; controls are grey or black with broken lines."""
-    free = [name for name in variants if name not in CONTROLS]
+    controls = {*CONTROLS, *controls}
+    free = [name for name in variants if name not in controls]
     colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(free)} | CONTROLS
+    others = [name for name in variants if name not in colours]
+    colours |= {name: GREYS[k % len(GREYS)] for k, name in enumerate(others)}
     return {
         name: Look(
             colours[name],
             # Colours come round after eight variants; the markers have moved on by one then.
             MARKERS[(k + k // len(COLOURS)) % len(MARKERS)],
-            (0, (4, 2)) if name in CONTROLS else "-",
+            (0, (4, 2)) if name in controls else "-",
         )
         for k, name in enumerate(variants)
     }
@@ -70,6 +75,16 @@ def save(figure: Figure, path: Path, suffixes: Sequence[str] = (".png", ".svg"))
             # Without a salt matplotlib names the parts of an SVG at random.
             with mpl.rc_context({"svg.hashsalt": "sista"}):
                 figure.savefig(temporary, bbox_inches="tight", metadata=metadata)
+
+
+def _dagger(axis: Axes, x: Any, y: Any, colour: str, above: bool = False) -> None:
+    """Mark the ends of intervals, where no other point hides it; captions say what it means."""
+    text: dict[str, Any] = {"ha": "left", "va": "center"}
+    if above:
+        text = {"ha": "center", "va": "bottom"}
+    text |= {"textcoords": "offset points", "color": colour, "fontsize": 12, "weight": "bold"}
+    for place in zip(x, y, strict=True):
+        axis.annotate("†", place, (0, 2) if above else (3, 0), **text)
 
 
 def efficiency(rows: pd.DataFrame, styles: Mapping[str, Look]) -> Figure:
@@ -142,6 +157,8 @@ def _points(
         axis.hlines(y, mean["low"], mean["high"], color=styles[name].colour, linewidth=1.6)
         look = styles[name]
         axis.scatter([mean["value"]], [y], color=look.colour, marker=look.marker, s=40, zorder=3)
+        if off_plateau(rows[rows["variant"] == name]).any():
+            _dagger(axis, [mean["high"]], [y], look.colour)
     for marker, (metric, part) in zip(
         ("|", "x", "+", "1"), controls.groupby("metric", sort=False), strict=False
     ):
@@ -185,6 +202,8 @@ def _curves(axis: Axes, rows: pd.DataFrame, styles: Mapping[str, Look]) -> None:
             legend=False,
         )
         axis.vlines(x, own["low"], own["high"], color=look.colour, linewidth=1.2, alpha=0.75)
+        if off_plateau(rows[rows["variant"] == name]).any():
+            _dagger(axis, x, own["high"].fillna(own["value"]), look.colour, above=True)
     axis.set_xticks(range(len(fractions)), [str(f) for f in fractions])
     axis.set_xlim(-0.35, len(fractions) - 0.65)
     axis.grid(visible=False, axis="x")
@@ -203,7 +222,7 @@ def differences(rows: pd.DataFrame, styles: Mapping[str, Look], baseline: str) -
 
     Args:
         rows: comparisons of one task with `baseline`; bars are 95 % bootstrap intervals, filled
-            markers have a corrected p below 0.05.
+            markers have a corrected p below 0.05, rows of `off_plateau` a dagger.
         styles: look of each variant.
         baseline: the variant that zero stands for.
     """
@@ -254,6 +273,8 @@ def _intervals(
             s=34,
             zorder=3,
         )
+        late = own["off_plateau"].to_numpy(bool)
+        _dagger(axis, 100 * own["high"][late], np.array(y)[late], look.colour)
         axis.scatter([], [], color=look.colour, marker=look.marker, s=34, label=name)
     axis.set_yticks(range(len(fractions)), [share_of_labels(f) for f in fractions])
     axis.set_ylim(len(fractions) - 0.5, -0.5)

@@ -9,13 +9,15 @@ import pandas as pd
 from sista.files import atomic
 from sista.grid.runs import AdaptRun
 from sista.report import figures, formats, page, sheets
-from sista.report.cells import run_anchor, task_table
+from sista.report.cells import run_anchor
 from sista.report.curves import learning_curves
 from sista.report.escaping import csv_frame
+from sista.report.main_tables import main_tables
+from sista.report.ranks import rank_figure, ranking
 from sista.report.runs import RUN_COLUMNS, run_rows
 from sista.report.templates import render
 from sista.runs.progress import track
-from sista.scoring.main_rows import main_rows, shown_rows
+from sista.scoring.main_rows import control_rows, main_rows, off_plateau, shown_rows
 from sista.tasks._base import find_metric, find_task
 
 FORMATS = {
@@ -33,13 +35,14 @@ UNTRAINED = (
 )
 DIFFERENCE = (
     "Paired differences to {baseline} on the same test patients, averaged over draws and seeds, "
-    "with 95 % bootstrap intervals over patients and seeds. Filled: Holm-corrected p < 0.05."
+    "with 95 % intervals over patients, seeds and draws. Filled: Holm-corrected p < 0.05."
 )
 OVERLAY = (
     "{head} on {encoder}, {fraction} % of the labels, first draw: test images from the smallest "
     "to the largest target. Blue line: target. Orange: prediction{more}."
 )
 LEARNING = "Pre-training: mean loss of each epoch (first seed). Scales differ between methods."
+LATE = " †: pre-training of a seed left its plateau late or never; such rows are not ranked."
 WORDS = (
     "{variant} on {encoder}: weights of STA from words to patches on validation images, "
     "bright = high; of each report the words with the most concentrated maps."
@@ -72,11 +75,22 @@ class Report:
         self.rows = main_rows(scores, meta["main_metrics"])
         # The main metric and what it must beat, such as its value by chance.
         self.shown = shown_rows(scores, meta["main_metrics"])
-        tasks = dict.fromkeys(map(str, self.rows["task"]))
-        self.tables = {task: task_table(self.shown, task) for task in tasks}
-        self.looks = figures.looks(list(map(str, dict.fromkeys(self.rows["variant"]))))
+        self.tables = main_tables(scores, meta)
+        self.controls = control_rows(scores, meta)
+        variants = list(map(str, dict.fromkeys(self.rows["variant"])))
+        self.looks = figures.looks(variants, self.controls)
+        self.late = self.off_plateau()
         self.comparisons = pd.DataFrame(meta.get("comparisons", []))
+        if len(self.comparisons):
+            named = self.comparisons[["variant", "baseline", "encoder"]].to_numpy().tolist()
+            late = [(v, e) in self.late or (b, e) in self.late for v, b, e in named]
+            self.comparisons["off_plateau"] = late
         self.listed = run_rows(scores, results)
+
+    def off_plateau(self) -> set[tuple[str, str]]:
+        """Return the (variant, encoder) of which a seed left its plateau late or never."""
+        late = self.rows[off_plateau(self.rows)]
+        return set(zip(late["variant"].astype(str), late["encoder"].astype(str), strict=True))
 
     def write_tables(self) -> None:
         """Write every main table in every format, and the paired tests."""
@@ -93,6 +107,7 @@ class Report:
     def whole_page(self, title: str, grid: Path, settings: dict[str, Any]) -> str:
         """Draw the figures and return the page."""
         sections = [self.section(task) for task in track(list(self.tables), "report")]
+        ranks, no_ranks = self.ranks()
         counts = [
             f"{self.scores['variant'].nunique()} variants",
             f"{self.scores['encoder'].nunique()} encoders",
@@ -104,6 +119,8 @@ class Report:
             grid=grid.name,
             counts=", ".join(counts),
             tasks=sections,
+            ranks=ranks,
+            no_ranks=no_ranks,
             curves=list(self.curves()),
             words=list(self.words()),
             bootstrap=self.meta["bootstrap"],
@@ -142,14 +159,15 @@ class Report:
             section.figures.append(self.picture(figure, f"{task}_differences", caption))
         section.tests = page.test_rows(tests.to_dict("records"))
         section.others = page.other_tables(
-            self.scores, task, self.shown["metric"][self.shown["task"] == task]
+            self.scores, task, self.shown["metric"][self.shown["task"] == task], self.controls
         )
         section.sheets = list(self.overlays(task))
         return section
 
-    def picture(self, figure: Any, name: str, caption: str) -> page.Picture:
-        """Save a figure as PNG and SVG and return it for the page."""
+    def picture(self, figure: Any, name: str, caption: str, marked: bool = True) -> page.Picture:
+        """Save a figure as PNG and SVG and return it for the page; `marked` ones have daggers."""
         figures.save(figure, self.out / "figures" / name)
+        caption += LATE if self.late and marked else ""
         return page.picture(self.out / "figures" / f"{name}.svg", name, caption)
 
     def sheet(self, figure: Any, name: str, caption: str) -> page.Picture:
@@ -183,6 +201,16 @@ class Report:
                 name = f"{task}_{dataset.replace('@', '_')}_{protocol}_{head}_{encoder}"
                 yield self.sheet(drawn[0], name, caption)
 
+    def ranks(self) -> tuple[page.Picture | None, str]:
+        """Return the figure of mean ranks, or None and why there is none."""
+        found = ranking(self.rows, self.controls)
+        if isinstance(found, str):
+            return None, found
+        with atomic(self.out / "figures" / "ranks.csv") as temporary:
+            found.table().to_csv(temporary, index=False, lineterminator="\n")
+        figure = rank_figure(found, self.looks)
+        return self.picture(figure, "ranks", found.caption, marked=False), ""
+
     def curves(self) -> Iterator[page.Picture]:
         """Yield the learning curves of the runs whose logs are there, first seeds only."""
         logs: dict[tuple[str, str], pd.DataFrame] = {}
@@ -192,7 +220,7 @@ class Report:
             if path.is_file() and path.stat().st_size > 1 and run.variant in self.looks:
                 logs.setdefault((run.variant, run.encoder), pd.read_csv(path))
         if logs:
-            figure = learning_curves(logs, self.looks)
+            figure = learning_curves(logs, self.looks, self.late)
             yield self.picture(figure, "learning_curves", LEARNING)
 
     def words(self) -> Iterator[page.Picture]:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ def test_rows(comparisons: Iterable[Mapping[Any, Any]]) -> list[tuple[str, ...]]
             str(row["dataset"]),
             str(row["encoder"]),
             share_of_labels(int(row["fraction"])),
-            f"{row['variant']} − {baseline_title(str(row['baseline']))}",
+            f"{row['variant']} − {baseline_title(str(row['baseline']))}"
+            + " †" * bool(row.get("off_plateau")),
             f"{100 * row['difference']:+.1f}",
             f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
             _p(row["p"]),
@@ -87,7 +88,9 @@ def baseline_title(baseline: str) -> str:
     return metric.title if metric.control else baseline
 
 
-def other_tables(scores: pd.DataFrame, task: str, main: Iterable[str]) -> list[dict[str, Any]]:
+def other_tables(
+    scores: pd.DataFrame, task: str, main: Iterable[str], controls: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Return the tables of the metrics that are not the main one."""
     rows = overall(scores)
     rows = rows[rows["task"] == task]
@@ -96,7 +99,7 @@ def other_tables(scores: pd.DataFrame, task: str, main: Iterable[str]) -> list[d
         {
             "title": find_metric(metric).title
             + (" (lower is better)" if find_metric(metric).lower_is_better else ""),
-            "table": task_table(rows[rows["metric"] == metric], task),
+            "table": task_table(rows[rows["metric"] == metric], task, controls),
         }
         for metric in dict.fromkeys(map(str, rows["metric"]))
         if metric not in shown
@@ -141,12 +144,15 @@ def duration(seconds: float) -> str:
 
 
 def dataset_rows(scores: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return release, protocol, split and test size of each data set."""
+    """Return release, protocol, split and test size of each data set, by split."""
     rows = overall(scores)
     listed: list[tuple[str, ...]] = []
-    for (dataset, protocol), part in rows.groupby(["dataset", "protocol"], sort=False):  # type: ignore[misc]
-        split, release = _unique(part["split_hash"]), _unique(part["release"])
-        listed.append((str(dataset), release, str(protocol), split, str(int(part["n"].max()))))
+    for words, part in rows.groupby(
+        ["dataset", "protocol", "split_hash"], sort=False, dropna=False
+    ):
+        dataset, protocol, split = map(str, words)  # type: ignore[arg-type]
+        release = _unique(part["release"])
+        listed.append((dataset, release, protocol, split, str(int(part["n"].max()))))
     return listed
 
 

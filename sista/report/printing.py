@@ -9,8 +9,8 @@ from rich.text import Text
 
 from sista import tables
 from sista.errors import printable
-from sista.report.cells import TaskTable, task_table
-from sista.scoring.main_rows import shown_rows
+from sista.report.cells import TaskTable
+from sista.report.main_tables import main_tables
 
 
 def show(scores: Path) -> None:
@@ -20,18 +20,19 @@ def show(scores: Path) -> None:
         scores: its scores, e.g. results/score/phantom.parquet.
     """
     frame, meta = tables.read(scores, "scores")
-    rows = shown_rows(frame, meta["main_metrics"])
-    main_tables = [task_table(rows, task) for task in dict.fromkeys(map(str, rows["task"]))]
-    print_tables(main_tables, scores.parent.parent / "report" / scores.stem / "index.html")
+    print_tables(
+        main_tables(frame, meta).values(),
+        scores.parent.parent / "report" / scores.stem / "index.html",
+    )
 
 
-def print_tables(main_tables: Iterable[TaskTable], page: Path) -> None:
+def print_tables(shown: Iterable[TaskTable], page: Path) -> None:
     """Print the main tables and, last, where the page is."""
     console = Console(highlight=False)
     # A file has no width; 80 columns would break the rows.
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
-    for table in main_tables:
+    for table in shown:
         console.print(_grid(table))
         for note in table.footnotes:
             console.print(printable(f"  {table.mark_of(note)}  {note}"), style="dim", markup=False)
@@ -41,9 +42,11 @@ def print_tables(main_tables: Iterable[TaskTable], page: Path) -> None:
 
 def _grid(table: TaskTable) -> Table:
     grid = Table(title=Text(printable(table.caption)), title_justify="left", title_style="")
-    grid.add_column("Method", no_wrap=True)
+    # Long words go on in the next line: two heads that are cut may read the same.
+    grid.add_column("Method", overflow="fold")
     for column in table.columns:
-        grid.add_column(Text(printable(f"{column.group} {column.share}")), justify="right")
+        head = Text(printable(f"{column.group} {column.share}"))
+        grid.add_column(head, justify="right", overflow="fold")
     for block in table.blocks:
         grid.add_section()
         grid.add_row(Text(printable(block.title), style="italic"))

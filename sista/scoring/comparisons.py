@@ -7,6 +7,7 @@ import numpy as np
 
 from sista.grid.runs import AdaptRun
 from sista.metrics.intervals import crossed_interval, holm
+from sista.metrics.power import Components, components
 from sista.metrics.values import OVERALL, Floats
 from sista.scoring.cached import FileScores
 from sista.tasks._base import find_metric, find_task
@@ -99,10 +100,20 @@ def _against(
             row |= {"variant": variant, "baseline": baseline}
             row |= {"difference": centre, "low": low, "high": high}
             row |= {"p": p if ranked else float("nan"), "runs": points.size}
-            rows.append(row | {"seeds": seeds, "draws": draws})
+            row |= {"seeds": seeds, "draws": draws}
+            rows.append(row | _spread(points, replicates, fraction))
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = float(p)
     return rows
+
+
+def _spread(points: Floats, replicates: Floats, fraction: int) -> dict[str, float]:
+    """Return the variance components of a difference; NaN where the design cannot tell them."""
+    seeds, draws = points.shape
+    # Without a label there are no draws of it.
+    told = seeds > 1 and (draws > 1 or (draws == 1 and fraction == 0))
+    parts = components(points, replicates) if told else Components(*(float("nan"),) * 4)
+    return {f"{name}_var": value for name, value in parts._asdict().items()}
 
 
 def _table(

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from sista import registry, tables
+from sista.datasets._archives import opened
 from sista.datasets._card import Dataset
 from sista.datasets._source import inside
 from sista.errors import UserError
@@ -48,7 +49,8 @@ def fetch(word: str, *, out: Path, source: Path | None = None, threads: Threads 
     if origin:
         root, release = _make_phantom(dataset, origin, out.parent / "raw", threads)
     else:
-        root, release = dataset.find(source)
+        with opened(dataset, source, films=False) as download:
+            root, release = download.named, download.release
     keys = list(_files(root))
     hashes = _hashes(root, keys, out.parent / CACHE, threads, word)
     frame = pd.DataFrame(

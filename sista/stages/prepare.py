@@ -18,14 +18,17 @@ import numpy as np
 import pandas as pd
 
 from sista import registry, tables
+from sista.datasets._account import files_below, read_all
+from sista.datasets._archives import Download, opened
 from sista.datasets._card import Dataset
 from sista.errors import UserError
 from sista.files import atomic, digest
 from sista.preparation import splits
+from sista.preparation.annotation_frame import in_film_frame
 from sista.preparation.films import FilmJob, Unreadable, read_films
 from sista.preparation.image_record import ImageRecord
 from sista.preparation.labels import apply_policy
-from sista.preparation.regions import read_regions
+from sista.preparation.regions import PHANTOM_TRUTH, read_regions
 from sista.runs.options import Count, Draws, Pixels, Threads
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
@@ -64,11 +67,38 @@ def prepare(
         UserError: names the file and row that is wrong; nothing is written then.
     """
     dataset = _dataset(word, out, source, min(size, draws, threads))
-    root, release = dataset.find(source)
-    records = _records(dataset, root)
-    if inventory is not None:
-        _check_inventory(records, dataset.word, inventory)
     out.parent.mkdir(parents=True, exist_ok=True)
+    with opened(dataset, source, out.parent) as download:
+        facts, quarantine = _write(
+            word, dataset, download, out, size, draws, threads, inventory, leave_out
+        )
+    run = {"dataset": word, "size": size, "draws": draws, "split_seed": word}
+    outputs = [*(out.with_name(out.stem + end) for end in ENDINGS), *quarantine]
+    return Made(outputs, [inventory] if inventory else [], run, facts=facts)
+
+
+def _write(
+    word: str,
+    dataset: Dataset,
+    download: Download,
+    out: Path,
+    size: int,
+    draws: int,
+    threads: int,
+    inventory: Path | None,
+    leave_out: int,
+) -> tuple[dict[str, Any], list[Path]]:
+    """Write all files of a prepared data set, return the facts of the run and the quarantine."""
+    root, release = download.root, download.release
+    account = read_all(dataset, root)
+    records = account.records
+    if inventory is not None:
+        _check_inventory(records, download, dataset.word, inventory)
+    account = account.with_unnamed(files_below(root, links=download.top != download.named))
+    scaled = None
+    # The phantom draws films of other sizes, with annotations in their own pixels.
+    if dataset.annotation_side is not None and not (root / PHANTOM_TRUTH).is_file():
+        records, scaled = in_film_frame(records, root, dataset.annotation_side)
     names = [out.stem + end for end in ENDINGS]
     with tempfile.TemporaryDirectory(
         dir=out.parent, prefix=f".{out.stem}.", suffix=".tmp"
@@ -79,7 +109,7 @@ def prepare(
             films = list(track(results, f"prepare {word}", len(jobs)))
         quarantine = _quarantine(films, out, leave_out)
         rows = [film for film in films if not isinstance(film, Unreadable)]
-        _tell(word, rows, dataset, release)
+        _tell(word, rows)
         frame = _frame(rows, dataset, release)
         split = _split(frame, word, dataset, release, draws)
         tables.write(split.frame, split_file, "split", split.meta)
@@ -90,11 +120,14 @@ def prepare(
         out.unlink(missing_ok=True)
         for path in (images, split_file, vocabulary, regions, manifest):
             os.replace(path, out.with_name(path.name))
-    run = {"dataset": word, "size": size, "draws": draws, "split_seed": word}
-    outputs = [*(out.with_name(name) for name in names), *quarantine]
-    facts = {"release": release, "n": len(frame), "split_hash": split.meta["hash"]}
-    facts["left_out"] = len(films) - len(rows)
-    return Made(outputs, [inventory] if inventory else [], run, facts=facts)
+    # Last, below the progress. The phantom's sizes are its own.
+    for line in [
+        *account.lines(dataset, release, published="@" not in word),
+        *filter(None, [scaled]),
+    ]:
+        print(f"prepare {word}: {download.shown(line)}", file=sys.stderr)
+    facts: dict[str, Any] = {"release": release, "n": len(frame), "split_hash": split.meta["hash"]}
+    return facts | {"left_out": account.facts()}, quarantine
 
 
 def _dataset(word: str, out: Path, source: Path | None, least: int) -> Dataset:
@@ -109,26 +142,13 @@ def _dataset(word: str, out: Path, source: Path | None, least: int) -> Dataset:
     return dataset
 
 
-def _records(dataset: Dataset, root: Path) -> list[ImageRecord]:
-    records = list(track(dataset.read(root), f"read tables of {dataset.word}"))
-    if not records:
-        raise UserError(f"{root}: the tables of {dataset.word} name no image that can be used")
-    seen: dict[str, ImageRecord] = {}
-    for record in records:
-        if record.image_id in seen:
-            raise UserError(
-                f"{record.where}: names the same image as {seen[record.image_id].where}; "
-                "each image may stand once"
-            )
-        seen[record.image_id] = record
-    return records
-
-
-def _check_inventory(records: list[ImageRecord], word: str, inventory: Path) -> None:
+def _check_inventory(
+    records: list[ImageRecord], download: Download, word: str, inventory: Path
+) -> None:
     listed, _ = tables.read(inventory, "inventory")
     known = {path.removeprefix(f"{word}/") for path in listed.path}
     for record in records:
-        if record.path not in known:
+        if download.listed_as(record.path) not in known:
             raise UserError(
                 f"{record.where}: {record.path} is not in {inventory}; "
                 "the source has changed or is not complete: run fetch again"
@@ -175,18 +195,11 @@ def _quarantine(
     )
 
 
-def _tell(word: str, rows: list[dict[str, Any]], dataset: Dataset, release: str) -> None:
+def _tell(word: str, rows: list[dict[str, Any]]) -> None:
     """Say what is odd about the data and no error."""
     doubled = sum(row.pop("doubled_boxes") for row in rows)
     if doubled:
         print(f"{word}: {doubled} boxes stand twice and count once", file=sys.stderr)
-    expected = dataset.counts.get(release)
-    if "@" not in word and expected is not None and expected != len(rows):
-        print(
-            f"{word}: {len(rows)} images, but release {release} has {expected}: this is a part of "
-            "it, or a table was cut",
-            file=sys.stderr,
-        )
 
 
 def _frame(rows: list[dict[str, Any]], dataset: Dataset, release: str) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """Stage `pretrain`: from a prepared corpus to an encoder."""
 
-import json
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from sista.errors import UserError, check_range
 from sista.files import atomic, digest, sha256
 from sista.grid.budgets import Budget, Precision, find_budget
 from sista.runs import provenance
+from sista.runs.json_settings import read_settings
 from sista.runs.options import Count, Seed, Some, Threads
 from sista.runs.record import Made, known, recorded
 
@@ -121,7 +121,7 @@ def _job(
     Raises:
         UserError: a word, a setting or a number is wrong; names the valid ones.
     """
-    given = _settings(settings)
+    given = read_settings(settings)
     registry.check_settings("methods", facts["method"], given)
     encoder_spec(facts["word"])
     check_range("--seed", facts["seed"], 0)
@@ -144,6 +144,8 @@ def _pretrain(job: _Job) -> Made | None:
             f"{job.facts['method']} is not trained: --{job.changed[0]} would have no effect"
         )
     files = job.corpus.files()
+    # Of a control too: its record names the corpus.
+    job.corpus.check(job.facts["corpus"])
     with processes(device) as ranks:
         run = job.facts | {
             "settings": job.settings,
@@ -177,7 +179,7 @@ def _made(job: _Job, run: dict[str, Any], learned: dict[str, Any], read: list[Pa
         [*read, *map(Path, weights)],
         run | {"resolved": defaults | run["settings"]},
         {"pretrain": run["seed"]},
-        {name: learned.get(name) for name in ("released", "weights", "plateau_left")},
+        {name: learned.get(name) for name in ("released", "weights", "plateau", "plateau_left")},
         tidy=lambda: discard(job.out.with_name(STATE)),
     )
 
@@ -211,7 +213,6 @@ def _train(
     from sista.engine.word_maps import write_word_maps
 
     needs, budget = objective.needs, job.budget
-    job.corpus.check(run["corpus"])
     # A damaged file is refused before hours are spent, and a state made from it is not resumed.
     read = {path.name: known(path).sha256 for path in job.corpus.files()}
     data = load_sources(job.corpus, side=image.size, needs=needs, budget=budget, text=spec.text)
@@ -227,7 +228,7 @@ def _train(
     if ranks.first:
         write_word_maps(job.out.with_name("word_maps.npz"), trainer, data.val)
         _write_log(log, job.out)
-        learned["plateau_left"], told = plateau(log, budget.epochs)
+        learned["plateau"], learned["plateau_left"], told = plateau(log, budget.epochs)
         print(f"{job.out}: {told}", file=sys.stderr)
     if model.text is not None and spec.text != SMALL:
         learned["text_encoder"] = architecture(model.text)
@@ -279,22 +280,3 @@ def _write_log(log: list[dict[str, float]], out: Path) -> None:
 
     with atomic(out.with_name("log.csv")) as temporary:
         pd.DataFrame(log).to_csv(temporary, index=False)
-
-
-def _settings(text: str) -> dict[str, Any]:
-    """Return the settings of a command line; each is named once, as in a grid."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise UserError(f"--settings: {twice[0]!r} stands twice: {text}")
-        return dict(pairs)
-
-    try:
-        value = json.loads(text, object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        raise UserError(f"--settings: not valid JSON ({error.msg}): {text}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"--settings: a JSON object is needed, not {text}")
-    return value

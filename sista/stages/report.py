@@ -12,6 +12,7 @@ from sista.files import atomic
 from sista.grid.file import read_grid
 from sista.grid.grid import Grid
 from sista.report.grid_report import Report
+from sista.report.main_tables import STORED
 from sista.report.printing import print_tables
 from sista.runs.record import Made, recorded
 
@@ -44,6 +45,8 @@ def report(
     frame, meta = tables.read(scores, "scores")
     if "main_metrics" not in meta:
         raise UserError(f"{scores}: not made by `sista score`; run it again")
+    # The grid as it is now: scores of an older version name no controls.
+    meta |= {"controls": compared.controls()}
     grid_report = Report(frame, meta, list(compared.adapt_runs()), out, results, sheets)
     grid_report.write_tables()
     text = grid_report.whole_page(compared.title or grid.stem, grid, dict(_settings(compared)))
@@ -53,7 +56,8 @@ def report(
         print_tables(grid_report.tables.values(), out / "index.html")
     # All that lies there, an older figure too: the record must name the whole page.
     files = [p for p in sorted(out.rglob("*")) if p.is_file() and p.name not in KEPT]
-    return Made(files, [*read_grid(grid)[1], scores], {"grid": grid.stem, "sheets": sheets})
+    read = [*read_grid(grid)[1], scores, *([STORED] if STORED.is_file() else [])]
+    return Made(files, read, {"grid": grid.stem, "sheets": sheets})
 
 
 def _settings(grid: Grid) -> Iterator[tuple[str, tuple[str, dict[str, Any]]]]:

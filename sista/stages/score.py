@@ -62,6 +62,7 @@ def score(
         "title": compared.title,
         "bootstrap": bootstrap,
         "main_metrics": {run.predictions: scores.main for run, scores in scored},
+        "controls": compared.controls(),
         "comparisons": comparisons(scored, compared.baselines),
         "hosts": _hosts(scored),
     }
@@ -130,6 +131,8 @@ def rows(run: AdaptRun, scores: FileScores) -> Iterator[dict[str, Any]]:
             "another grid gives the variant this name too: rename one, or run this grid again"
         )
     known = {name: meta[name] for name in RUN_COLUMNS}
+    # Predictions of an older version do not say it.
+    known |= {"plateau": meta.get("plateau")}
     known |= {"predictions": run.predictions, "predictions_sha256": scores.sha256}
     wall = meta.get("wall_s") or {}
     by_cell = defaultdict(list)

@@ -31,13 +31,13 @@ def unpack(text: str) -> NDArray[np.float64]:
     Raises:
         UserError: the text is no such array.
     """
-    found = _FORM.fullmatch(text)
+    match = _FORM.fullmatch(text)
     try:
-        data = base64.b64decode(found[2], validate=True) if found else b""
+        data = base64.b64decode(match[2], validate=True) if match else b""
     except binascii.Error:
-        found = None
-    shape = [int(side) for side in found[1].split("x")] if found else []
-    if not found or len(data) != 4 * math.prod(shape):
+        match = None
+    shape = [int(side) for side in match[1].split("x")] if match else []
+    if not match or len(data) != 4 * math.prod(shape):
         raise UserError(f"not a packed array; {AGAIN}")
     return np.frombuffer(data, dtype="<f4").reshape(shape).astype(np.float64)
 

@@ -42,16 +42,16 @@ def _evaluate(subset: Subset) -> Iterator[Value]:
     unknown = {box[5] for boxes in predicted for box in boxes} - {*subset.labels, *present}
     if subset.labels and unknown:
         raise UserError(f"a box of the unknown label {min(unknown)[:50]!r}; {AGAIN}")
-    found: dict[str, list[Floats]] = {}
+    by_metric: dict[str, list[Floats]] = {}
     for label in [*subset.labels, *(n for n in present if n not in subset.labels)] or ["box"]:
         matches = measures.match(
             [[box[:5] for box in boxes if str(box[5]) == label] for boxes in predicted],
             [[box[:4] for box in boxes if str(box[4]) == label] for boxes in target],
         )
         for metric, values in _of_matches(matches, subset.weights, wanted).items():
-            found.setdefault(metric, []).append(values)
+            by_metric.setdefault(metric, []).append(values)
             yield value(metric, label, values, len(target), "no box in these images")
-    for metric, parts in found.items():
+    for metric, parts in by_metric.items():
         yield value(metric, "all", mean(parts), len(target), "no box in these images")
 
 

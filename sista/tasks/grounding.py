@@ -60,14 +60,14 @@ def _evaluate(subset: Subset) -> Iterator[Value]:
 
 def _measured(rows: pd.DataFrame) -> dict[str, Floats]:
     """Return each metric for every row, `[N]`; NaN without a map or where no region is in sight."""
-    found: dict[str, list[float]] = {metric.word: [] for metric in _metrics()}
+    by_metric: dict[str, list[float]] = {metric.word: [] for metric in _metrics()}
     for row in rows.to_dict("records"):
         for form in FORMS:
             scored = _form(*(str(row[f"{form}{part}"]) for part in ("", "_other", "_region")))
             for ending, measures in scored.items():
                 for measure, level in measures.items():
-                    found[f"{measure}_{form}{ending}"].append(level)
-    return {metric: np.array(values) for metric, values in found.items()}
+                    by_metric[f"{measure}_{form}{ending}"].append(level)
+    return {metric: np.array(values) for metric, values in by_metric.items()}
 
 
 def _form(own: str, other: str, region: str) -> dict[str, dict[str, float]]:

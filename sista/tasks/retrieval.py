@@ -56,11 +56,11 @@ def _gallery(rows: pd.DataFrame) -> _Gallery:
     films, reports = np.split(unpack_equal([*rows["film"], *rows["report"]]), 2)
     study = rows["study_id"].to_numpy()
     exact = study[:, None] == study[None]
-    found = [read_list(cell) for cell in rows["findings"]]
-    known = all(label is None or is_number(label) for labels in found for label in labels)
-    if not known or len({len(labels) for labels in found}) != 1:
+    findings = [read_list(cell) for cell in rows["findings"]]
+    known = all(label is None or is_number(label) for labels in findings for label in labels)
+    if not known or len({len(labels) for labels in findings}) != 1:
         raise UserError(f"findings that are no equally long lists of labels; {AGAIN}")
-    labels = np.array(found, dtype=float)
+    labels = np.array(findings, dtype=float)
     normal = rows["normal"].to_numpy(dtype=float) > 0
     groups = {"all": np.ones(len(rows), bool), "normal": normal, "abnormal": ~normal}
     patients = rows["patient_id"].to_numpy()

@@ -36,7 +36,7 @@ BATCH = {"siim_acr": 8}
 def _evaluate(subset: Subset) -> Iterator[Value]:
     check_labels(subset.rows, subset.labels)
     batch = BATCH.get(subset.dataset, 16)
-    found: dict[str, list[Floats]] = {}
+    by_metric: dict[str, list[Floats]] = {}
     counted: dict[str, int] = {}
     for label in subset.labels:
         counts = rle_overlap(subset.rows[subset.rows["label"] == label])
@@ -47,10 +47,10 @@ def _evaluate(subset: Subset) -> Iterator[Value]:
             values = function(counts, subset.weights)
             positive = int((counts.target > 0).sum())
             n = positive if metric == "dice_positive" else len(counts.both)
-            found.setdefault(metric, []).append(values)
+            by_metric.setdefault(metric, []).append(values)
             counted[metric] = max(n, counted.get(metric, 0))
             yield value(metric, label, values, n, "no image with a lesion")
-    for metric, parts in found.items():
+    for metric, parts in by_metric.items():
         yield value(metric, "macro", mean(parts), counted[metric], "no image with a lesion")
 
 
@@ -90,7 +90,7 @@ def _draw(axis: "Axes", row: Mapping[Any, Any], frame: "Frame") -> None:
     predicted = from_json(row["prediction"]).astype(bool)
     target = from_json(row["target"]).astype(bool)
     layer = np.zeros((*predicted.shape, 4))
-    red, green, blue = (int(PREDICTED[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    red, green, blue = (int(PREDICTED[start : start + 2], 16) / 255 for start in (1, 3, 5))
     layer[predicted] = (red, green, blue, 0.45)
     # The masks cover the network's square, whose side only they know.
     frame = replace(frame, size=len(target))

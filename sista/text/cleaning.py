@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from sista.text.sections import last_of, parse
+from sista.text.mimic_rules import SECTION_OF_STUDY, TEXT_OF_STUDY
+from sista.text.sections import last_of, parse, reading
 
 MINIMUM_TOKENS = 3
 # Names and dates stand as ___ in MIMIC-CXR, as XXXX in Open-i and as [** **] in older MIMIC
@@ -74,10 +75,19 @@ def tokens(text: str) -> list[str]:
     return [token for sentence in sentences(text) for token in sentence.split()]
 
 
-def for_pretraining(report: str) -> str | None:
-    """Return impression + findings of a sectioned report, clean; None under three tokens."""
+def for_pretraining(report: str, study: str | None = None) -> str | None:
+    """Return impression + findings of a sectioned report, clean; None under three tokens.
+
+    Without both the text is `reading`'s: the last paragraph, or what stands under comparison.
+
+    Args:
+        report: the whole text of the file.
+        study: the name of a file of MIMIC-CXR, such as `s50913680`, some of which have own rules.
+    """
     sections = parse(report)
     parts = [last_of(sections, "impression"), last_of(sections, "findings")]
+    if study in SECTION_OF_STUDY or study in TEXT_OF_STUDY or not any(parts):
+        parts = [reading(report, study)]
     return note(" ".join(_closed(part) for part in parts if part))
 
 

@@ -1,38 +1,18 @@
 """Sections of a radiology report by the public rules of the MIMIC-CXR project.
 
-Own code after the rules of the MIMIC-CXR report files (Johnson et al., 2019): a header is a new
-line, one blank, capitals, a colon and white space.
+Own code after those rules (Johnson et al., 2019; tables in `sista.text.mimic_rules`): a header is a
+new line, one blank, capitals, a colon and white space.
 """
 
 import re
 from dataclasses import dataclass
 
+from sista.text.mimic_rules import PARTS, SECTION_OF_STUDY, TEXT_OF_STUDY, TITLES, VIEWS
+
 HEADER = re.compile(r"\n ([A-Z ()/,-]+):\s")
 BLANK_LINE = "\n \n"
 CHOICE = ("impression", "findings", "last_paragraph", "comparison")
-_CONTAINED = ("impression", "findings", "history", "comparison", "addendum")
-_NAMES = {
-    "impression": "impression, impressions, impresson, impresion, imprression, conclusion, "
-    "conclusions, interpretation, assessment, opinion, summary, diagnosis, final impression",
-    "findings": "findings, finding, finidngs, observations, observation, report, chest findings",
-    "history": "history, clinical history, clinical information, clinical data, patient history",
-    "indication": "indication, indications, reason, reason for exam, reason for examination, "
-    "reason for the exam, reason for study, reason for the study, reason for this examination, "
-    "clinical indication, clinical indications, indication for study",
-    "comparison": "comparison, comparisons, comparison film, comparison films, comparison study",
-    "technique": "technique, techniques, technical factors",
-    "examination": "examination, exam, study, procedure, type of examination, type of exam",
-    "recommendations": "recommendation, recommendations, recommendation(s)",
-    "notification": "notification, notifications, notification(s), communication",
-    "wet read": "wet read, wetread, preliminary report",
-}
-_TABLE = {word: name for name, words in _NAMES.items() for word in words.split(", ")}
-# No word of the list is made of others, so a title is taken apart in one way and in linear time.
-_VIEW_TITLE = re.compile(
-    r"^(?=.*\b(?:chest|cxr|radiographs?|views?|films?|portable|ap|pa|lateral|upright|supine)\b)"
-    r"(?:chest|cxr|portable|ap|pa|single|two|one|frontal|upright|supine|semi|lateral|"
-    r"lat|bedside|view|views|film|films|radiograph|radiographs|x-ray|and|of|the|line|[(),/ -])+$"
-)
+_VIEW = re.compile("|".join(VIEWS))
 
 
 @dataclass(frozen=True)
@@ -45,14 +25,18 @@ class Section:
 
 
 def normalise(header: str) -> str:
-    """Return the common name of a section header such as "CLINICAL HISTORY"."""
-    name = header.strip().lower()
-    if name in _TABLE:
-        return _TABLE[name]
-    for part in _CONTAINED:
-        if part in name:
+    """Return the common name of a section header such as "CLINICAL HISTORY".
+
+    A title of the table is taken whole; else the first of `PARTS` that it contains names it; else a
+    word of a view ("CHEST (PORTABLE AP)") makes it findings.
+    """
+    title = header.strip().lower()
+    if title in TITLES:
+        return TITLES[title]
+    for part in PARTS:
+        if part in title:
             return part
-    return "findings" if _VIEW_TITLE.match(name) else name
+    return "findings" if _VIEW.search(title) else title
 
 
 def parse(text: str) -> list[Section]:
@@ -109,3 +93,21 @@ def choose(sections: list[Section]) -> tuple[int | None, str]:
         if indices:
             return indices[-1], sections[indices[-1]].text.strip()
     return None, ""
+
+
+def reading(report: str, study: str | None = None) -> str:
+    """Return the one text that stands for a report, as MIMIC-CXR's own section files have it.
+
+    That is the section that `choose` picks. For the 54 studies of MIMIC-CXR that this would misread
+    the place is given by hand.
+
+    Args:
+        report: the whole text of the file.
+        study: the name of the file without its ending, such as `s50913680`; None = no such study.
+    """
+    if study in TEXT_OF_STUDY:
+        first, end = TEXT_OF_STUDY[study]
+        return report[first:end]
+    sections = parse(report)
+    by_hand = last_of(sections, SECTION_OF_STUDY[study]) if study in SECTION_OF_STUDY else None
+    return choose(sections)[1] if by_hand is None else by_hand

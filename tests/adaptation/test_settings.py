@@ -45,6 +45,8 @@ TRAINING: dict[str, tuple[str, dict[str, Any], Any]] = {
     "monitor": ("yolov3", EPOCHS | {"epochs": 3, "learning_rate": 1e-3}, "map_40_75"),
     "layer_decay": ("finetune", {}, 0.1),
     "batch_norms": ("finetune", {}, "frozen"),
+    "augment": ("linear", {}, "crop"),
+    "drop_last": ("linear", EPOCHS | {"batch": 4, "learning_rate": 1e-3}, True),
 }
 
 
@@ -141,7 +143,7 @@ def test_a_changed_setting_of_training_changes_the_run(name, run):
 def test_settings_that_cannot_act_on_a_head_are_refused_and_not_recorded(head, run):
     adapts = registry.constant("heads", head, "ADAPTS")
     idle = {"frozen": {"layer_decay", "batch_norms"}, "tuned": set(), "untrained": set(TRAINING)}
-    names = idle[adapts] | {"epochs", "most_steps", "patience", "monitor"}
+    names = idle[adapts] | {"epochs", "most_steps", "patience", "monitor", "drop_last"}
     if adapts == "untrained" and registry.constant("heads", head, "LEVELS", None):
         names -= {"zoom"}
     for name in names:
@@ -155,6 +157,15 @@ def test_the_zoom_acts_on_every_head_that_takes_features(head, run):
     assert run(head, {}).predictions != run(head, {"zoom": 1.5}).predictions
 
 
+@pytest.mark.parametrize("head", ["linear", "unet", "setr_pup", "yolov3", "finetune"])
+@pytest.mark.parametrize("augment", ["crop", "moco", "affine"])
+def test_training_images_can_be_changed_for_every_trained_head(head, augment, run):
+    changes = {"zoom": 1.5, "augment": augment}
+    changed = run(head, changes)
+    assert run(head, {"zoom": 1.5}).predictions != changed.predictions
+    assert run(head, changes, again=True) == changed
+
+
 @pytest.mark.parametrize(
     ("head", "changes", "message"),
     [
@@ -165,6 +176,8 @@ def test_the_zoom_acts_on_every_head_that_takes_features(head, run):
         ("unet", '{"focal_weight": NaN}', "focal_weight=nan: expected a finite number"),
         ("unet", '{"focal_weight": -1}', "unet: focal_weight: -1, but it must be"),
         ("unet", '{"channels": 4}', "unet: channels: 4, .* at least 8"),
+        ("unet", '{"augment": "crop"}', "augment would change nothing: zoom 1 leaves no room"),
+        ("unet", '{"augment": "flip"}', "augment='flip': expected Literal"),
         ("unet", '{"steps": 0}', "unet: steps: 0, .* at least 1"),
         ("unet", '{"steps": 6}', "steps=6: 5 reach the resolution of the image"),
         ("setr_pup", '{"steps": 4}', "steps=4: 3 reach the resolution of the image"),
@@ -203,6 +216,7 @@ def test_what_no_run_can_follow_is_refused(head, changes, message, run):
         ("linear", "", EPOCHS | {"monitor": "map_40_75"}, "cannot stop by monitor 'map_40_75'"),
         ("linear", "", EPOCHS | {"batch": 19}, "batch .*: the largest training set has 18 images"),
         ("linear", "", EPOCHS | {"batch": 9, "most_steps": 2}, "an epoch has 2 steps at most"),
+        ("linear", "", EPOCHS | {"batch": 18, "drop_last": True}, "drop_last .* one batch of 18"),
         ("linear", "", EPOCHS | {"patience": 3}, "patience .* training ends after 4 epochs"),
         ("yolov3", "", EPOCHS | {"epochs": 1, "monitor": "map_40_75"}, "patience .* after 1 epoch"),
     ],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sista import registry
+from sista.datasets import covidx
 from sista.datasets.covid_chestxray import findings
 from sista.errors import UserError
 from tests import raw_trees
@@ -155,3 +156,87 @@ def test_covid_findings_become_labels(text, positive):
     labels = findings(text)
     assert {name for name, value in labels.items() if value} == positive
     assert not np.isnan(list(labels.values())).any()
+
+
+SICK = ("covid-19", "positive")
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds", "release", "labels"),
+    [
+        ("{}_COVIDx7A.txt", "normal pneumonia COVID-19", "V7A", covidx.THREE),
+        ("labels/{}_COVIDx8B.txt", "negative positive", "V8B", ("COVID-19",)),
+        ("{}_COVIDx10.txt", "positive negative", "two classes", ("COVID-19",)),
+        ("{}.txt", "pneumonia covid-19 Normal", "three classes", covidx.THREE),
+        ("{}_split_v3.txt", "normal pneumonia COVID-19", "three classes", covidx.THREE),
+        ("{}.txt", "negative positive", "CXR-4", ("COVID-19",)),
+    ],
+)
+@pytest.mark.parametrize("place", ["{part}", "data/{part}", "images"])
+def test_covidx_of_any_release_and_packing(tmp_path, name, kinds, release, labels, place):
+    for part in ("train", "test"):
+        lines = []
+        for i, kind in enumerate(kinds.split()):
+            raw_trees.picture(tmp_path / place.format(part=part) / f"{part}{i}.png", i)
+            lines.append(f"p{i} {part}{i}.png {kind} rsna")
+        raw_trees.table(tmp_path / name.format(part), *lines)
+    dataset = registry.find("datasets", "covidx")
+    assert dataset.locate(tmp_path) == (tmp_path, release)
+    assert dataset.labels_of(release) == labels
+    found = records("covidx", tmp_path)
+    assert len(found) == 2 * len(kinds.split())
+    assert all((tmp_path / record.path).is_file() for record in found.values())
+    assert all(tuple(record.labels) == labels for record in found.values())
+    sick = {f"test/test{i}.png" for i, kind in enumerate(kinds.lower().split()) if kind in SICK}
+    assert sick == {k for k, r in found.items() if r.official == "test" and r.labels["COVID-19"]}
+
+
+@pytest.mark.parametrize("inner", ["{part}/", ""])
+def test_chexpert_in_batches(tmp_path, inner):
+    """Tables in the first of four folders, patients spread over the others."""
+    raw_trees.chexpert(tmp_path / "whole", "CheXpert-v1.0")
+    root = tmp_path / "chexpertchestxrays-u20210408"
+    first = root / "CheXpert-v1.0 batch 1 (validate & csv)"
+    first.mkdir(parents=True)
+    for part in ("train", "valid"):
+        for number, patient in enumerate(sorted((tmp_path / f"whole/{part}").iterdir())):
+            batch = root / f"CheXpert-v1.0 batch {2 + number % 3} (train {1 + number % 3})"
+            place = (batch / inner.format(part=part)) if part == "train" else first / part
+            place.mkdir(parents=True, exist_ok=True)
+            patient.rename(place / patient.name)
+        (tmp_path / f"whole/{part}.csv").rename(first / f"{part}.csv")
+    found = records("chexpert", tmp_path)
+    assert len(found) == 10
+    assert all((root / record.path).is_file() for record in found.values())
+    assert registry.find("datasets", "chexpert").locate(tmp_path) == (root, "v1.0 full")
+
+
+def test_columns_of_another_release_or_mirror_are_found(tmp_path):
+    """Other spellings, names that a release gave, and a column that is nowhere used."""
+    expected = records("chexpert", raw_trees.chexpert(tmp_path / "chexpert"))
+    for table in ("train.csv", "valid.csv"):
+        path = tmp_path / "chexpert" / table
+        text = path.read_text().replace("Lung Opacity", "Airspace Opacity").replace("Sex", "Gender")
+        path.write_text(text.replace("Pleural Other", "pleural_other"))
+    assert records("chexpert", tmp_path / "chexpert") == expected
+
+    expected = records("nih_chestxray14", raw_trees.nih(tmp_path / "nih"))
+    table = tmp_path / "nih/Data_Entry_2017.csv"
+    header, rest = table.read_text().split("\n", 1)
+    header = header.replace("Image Index", "image_index").replace("Patient ID", "Patient_Id")
+    header = header.replace("[Width,Height]", "Width,OriginalImageHeight").replace("[x,y]", "_x,_y")
+    table.rename(tmp_path / "nih/Data_Entry_2017_v2020.csv").write_text(f"{header}\n{rest}")
+    table = tmp_path / "nih/BBox_List_2017.csv"
+    rows = table.read_text().split("\n", 1)[1]
+    table.unlink()
+    header = "Image Index,Finding Label,x,y,width,height"
+    (tmp_path / "nih/BBox_List_2017_Official_NIH.csv").write_text(f"{header}\n{rows}")
+    found = records("nih_chestxray14", tmp_path / "nih")
+    assert {key: (r.boxes, r.labels, r.width_mm, r.view) for key, r in found.items()} == {
+        key: (r.boxes, r.labels, r.width_mm, r.view) for key, r in expected.items()
+    }
+
+    expected = records("rsna_pneumonia", raw_trees.rsna(tmp_path / "rsna"))
+    table = tmp_path / "rsna/stage_2_train_labels.csv"
+    table.write_text(table.read_text().replace("patientId,x,y", "patient_id,X,Y"))
+    assert records("rsna_pneumonia", tmp_path / "rsna") == expected

@@ -127,19 +127,19 @@ def entries(*values):
 
 
 def test_a_plateau_is_told_in_words():
-    share, told = plateau(entries(0.5, 0.55, 0.7, 0.8, 0.9), 5)
-    assert share == 0.6
+    word, share, told = plateau(entries(0.5, 0.55, 0.7, 0.8, 0.9), 5)
+    assert (word, share) == ("late", 0.6)
     assert told.startswith("LATE: ")
-    share, told = plateau(entries(0.5, 0.7, 0.8, 0.8, 0.9), 5)
-    assert share == 0.4
+    word, share, told = plateau(entries(0.5, 0.7, 0.8, 0.8, 0.9), 5)
+    assert (word, share) == ("left", 0.4)
     assert "after 40% of the budget (own pairs win 90%" in told
-    share, told = plateau(entries(0.5, 0.7, 0.55), 3)
-    assert share is None
+    word, share, told = plateau(entries(0.5, 0.7, 0.55), 3)
+    assert (word, share) == ("stuck", None)
     assert told.startswith("STUCK: ")
-    assert plateau(entries(math.nan, math.nan), 2)[0] is None
-    assert "cannot be told" in plateau(entries(math.nan), 1)[1]
+    assert plateau(entries(math.nan, math.nan), 2)[:2] == (None, None)
+    assert "cannot be told" in plateau(entries(math.nan), 1).told
     # Early stopping: a share of the budget, not of the epochs that were trained.
-    assert plateau(entries(0.5, 0.7), 10)[0] == 0.2
+    assert plateau(entries(0.5, 0.7), 10).share == 0.2
 
 
 def test_what_is_no_number_is_not_off_the_plateau():

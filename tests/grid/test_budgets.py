@@ -150,11 +150,13 @@ def test_a_budget_reaches_the_heads(task, monkeypatch):
         ("epochs", 0),
         ("batch", 0),
         ("learning_rate", float("nan")),
+        ("learning_rate", 0),
         ("weight_decay", -0.1),
         ("warmup", 1.5),
         ("tokens", 2),
         ("temperature_rate", -1.0),
         ("clip_gradient", float("inf")),
+        ("clip_gradient", 0),
         ("precision", "fp8"),
         ("chunk", -1),
         ("patience", -1),
@@ -165,6 +167,16 @@ def test_a_budget_reaches_the_heads(task, monkeypatch):
 def test_numbers_without_a_meaning_are_refused(name, value):
     with pytest.raises(UserError, match=f"budget made: .*{name}"):
         replace(MADE, **{name: value})
+
+
+def test_patience_and_chunks_that_cannot_act_are_refused():
+    with pytest.raises(UserError, match="made: patience 100 would change nothing: the only epoch"):
+        replace(MADE, epochs=1, patience=100)
+    with pytest.raises(UserError, match="made: chunk 8 would change nothing: a batch has 8 pairs"):
+        replace(MADE, chunk=8)
+    assert replace(MADE, chunk=7).chunk == 7
+    # It never stops this early; the best epoch is kept all the same.
+    assert replace(MADE, patience=100).patience == 100
 
 
 def test_a_corpus_smaller_than_a_batch_is_refused(data, tmp_path):

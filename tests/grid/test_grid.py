@@ -170,6 +170,21 @@ def test_the_schema_for_editors_has_not_drifted():
     assert file.read_text() == made, "run: sista schema --out " + str(file)
 
 
+def test_a_method_or_a_grid_says_what_is_a_control(tmp_path):
+    swapped = {"method": "sista", "swap_images": True, "control": True}
+    grid = load(tmp_path, variants={"supervised": {}, "clip": {}, "swapped": swapped})
+    assert grid.controls() == ["supervised", "swapped"]
+    # It is no setting of the method.
+    assert grid.settings_of("swapped") == ("sista", {"swap_images": True})
+    wrong = refused(tmp_path, variants={"clip": {"control": "yes"}})
+    assert "variant clip: control='yes': expected true or false" in wrong
+
+
+def test_a_grid_draws_five_subsets_unless_it_says_otherwise(tmp_path):
+    without = {key: value for key, value in BASE.items() if key != "draws"}
+    assert Grid.model_validate(without).draws == (0, 1, 2, 3, 4)
+
+
 def test_a_variant_may_have_a_budget_of_its_own(tmp_path):
     grid = load(tmp_path, variants={"clip": None, "longer": {"method": "clip", "budget": "quick"}})
     runs = {run.variant: run for run in grid.pretrain_runs()}

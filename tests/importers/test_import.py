@@ -17,6 +17,7 @@ from sista.importers.mgca import mgca
 from sista.stages import adapt, pretrain
 from tests.blobs import blobs
 from tests.importers import made_up
+from tests.made_up_corpus import corpus
 
 
 @pytest.fixture
@@ -114,14 +115,13 @@ def test_the_command_line(tmp_path, capsys):
 
 def pretrained(tmp_path, weights, encoder="resnet50"):
     out = tmp_path / "run" / "encoder.safetensors"
-    nowhere = tmp_path / "manifest.parquet"
-    nowhere.write_bytes(b"not read: released encoders are not trained")
+    manifest, split = corpus(tmp_path)
     pretrain.main(
         method="released",
         encoder=encoder,
-        corpus="mimic_cxr@phantom",
-        manifest=nowhere,
-        split=nowhere,
+        corpus="made",
+        manifest=manifest,
+        split=split,
         out=out,
         budget="tiny",
         variant="theirs",

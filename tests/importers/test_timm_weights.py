@@ -14,6 +14,7 @@ from sista.files import read_json, sha256
 from sista.importers._timm_weights import encoder_of_file
 from sista.runs.record import read_record
 from sista.stages import pretrain
+from tests.made_up_corpus import corpus
 
 WORDS = {"resnet_tiny": "fc", "vit_tiny_224": "head"}
 
@@ -91,15 +92,14 @@ def test_code_in_a_file_is_not_run(tmp_path):
 
 
 def made(folder, weights, word="resnet_tiny"):
-    nowhere = folder / "manifest.parquet"
-    nowhere.write_bytes(b"not read: this control is not trained")
+    manifest, split = corpus(folder)
     out = folder / "run" / "encoder.safetensors"
     pretrain.main(
         method="imagenet",
         encoder=word,
-        corpus="mimic_cxr@phantom",
-        manifest=nowhere,
-        split=nowhere,
+        corpus="made",
+        manifest=manifest,
+        split=split,
         out=out,
         budget="tiny",
         settings=json.dumps({"weights": weights}),

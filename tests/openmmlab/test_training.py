@@ -27,7 +27,7 @@ class Regression(BaseModel):
         return {"loss": ((predicted - data_samples) ** 2).mean()} if mode == "loss" else predicted
 
 
-def make(rows):
+def make(rows, _visits):
     return {"inputs": DATA[rows], "data_samples": TRUTH[rows]}
 
 
@@ -44,16 +44,16 @@ def train(settings, folder, judge=judge):
 
 
 def test_batches_cover_every_row_in_an_order_of_the_seed():
-    batches = ShuffledBatches(range(10), lambda rows: rows, 4, seed=5)
+    batches = ShuffledBatches(range(10), lambda rows, _: rows, 4, seed=5)
     first, second = list(batches), list(batches)
     assert len(batches) == 3
     assert sorted(chain(*first)) == sorted(chain(*second)) == list(range(10))
     assert first != second
-    assert first == list(ShuffledBatches(range(10), lambda rows: rows, 4, seed=5))
+    assert first == list(ShuffledBatches(range(10), lambda rows, _: rows, 4, seed=5))
 
 
 def test_batches_by_iterations_are_full():
-    batches = list(ShuffledBatches([7, 8, 9], lambda rows: rows, 4, seed=0, iterations=6))
+    batches = list(ShuffledBatches([7, 8, 9], lambda rows, _: rows, 4, seed=0, iterations=6))
     assert [len(batch) for batch in batches] == [4] * 6
     assert sorted(chain(*batches)) == sorted([7, 8, 9] * 8)
 
@@ -67,9 +67,9 @@ def test_a_pass_may_end_early_and_is_judged_once(tmp_path):
 
     made = []
 
-    def counted(rows):
+    def counted(rows, visits):
         made.append(rows)
-        return make(rows)
+        return make(rows, visits)
 
     settings = Settings(0.05, 0.0, 8, epochs=1, most_steps=2)
     train_head(Regression(), range(30), counted, settings, seed=1, folder=tmp_path, judge=count)

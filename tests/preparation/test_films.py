@@ -59,7 +59,7 @@ def test_too_many_pixels_name_the_limit(tmp_path, monkeypatch, name):
 def test_formats_that_pillow_calls_programs_for_are_refused(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-    with pytest.raises(UserError, match=r"a\.png: cannot be read as an image"):
+    with pytest.raises(UserError, match=r"a\.png: holds no picture of a known kind"):
         load(path)
 
 
@@ -178,4 +178,4 @@ def test_a_box_that_stands_twice_counts_once_and_is_told(tmp_path, capsys):
     assert len(boxes) == len({json.dumps(box) for box in boxes})
     told = capsys.readouterr().err
     assert "1 boxes stand twice and count once" in told
-    assert "20 images, but release stage 2 has 26684" in told
+    assert "26664 too few" in told

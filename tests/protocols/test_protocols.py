@@ -93,7 +93,7 @@ def test_heads_fit_task_and_family(word):
 
 
 def test_protocols_are_read_without_torch():
-    words = "sista.protocols.quick_v1, sista.protocols.mgca_v1"
+    words = "sista.protocols.quick_v1, sista.protocols.mgca_fixed_v1"
     code = f"import sys, {words}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sista.protocols.mgca_v1 import mgca_v1
 from sista.report import cells
 from sista.scoring.main_rows import main_rows
+from sista.tasks.classification import OTHER_FILM
 
 
 def two_seeds(rows):
@@ -18,6 +20,7 @@ def _rows(values, **changes):
     plain = {"protocol": "quick_v1", "dataset": "d", "task": "classification", "head": "linear"}
     plain |= {"encoder": "resnet_tiny", "family": "resnet", "corpus": "c", "budget": "quick"}
     plain |= {"seed": 0, "subset": "test", "metric": "auroc", "label": "macro", "n": 7}
+    plain |= {"plateau": None}
     plain |= {"predictions": "results/adapt/p.parquet"}
     return pd.DataFrame(
         [
@@ -45,6 +48,17 @@ def test_mean_deviation_and_best():
     assert "quick_v1" in table.caption
     assert "2 draws" in table.caption
     assert "7 of d" in table.caption
+
+
+def test_a_caption_says_how_the_protocol_differs_from_its_source():
+    plain = cells.task_table(_rows({("a", 0, 1): 0.5}), "classification").caption
+    rows = _rows({("a", 0, 1): 0.5}, protocol="mgca_v1")
+    told = cells.task_table(rows, "classification").caption
+    for difference in mgca_v1.differs["classification"]:
+        assert difference in told
+        assert difference not in plain
+    assert "mgca_v1 differs from its source: " in told
+    assert mgca_v1.differs["detection"][-1] not in told
 
 
 def test_values_that_print_alike_are_both_bold_and_a_single_row_is_not():
@@ -96,6 +110,18 @@ def test_two_heads_of_one_data_set_are_two_columns():
     assert [column.head for column in table.columns] == ["linear", "mlp"]
 
 
+def test_a_caption_tells_metrics_apart_and_who_used_no_label():
+    zero = [
+        _rows({("a", 0, 0): 0.5}, head="zero_shot", metric=m)
+        for m in ("auroc", f"auroc{OTHER_FILM}")
+    ]
+    table = cells.task_table(pd.concat([_rows({("a", 0, 10): 0.5}), *zero]), "classification")
+    assert "in percent: AUROC; AUROC, other film on test (images: 7 of d)" in table.caption
+    assert "after training on 10 % of the labels (zero_shot: no labels). Mean" in table.caption
+    assert "labels. Mean" in cells.task_table(_rows({("a", 0, 1): 1.0}), "classification").caption
+    assert "training on" not in cells.task_table(pd.concat(zero), "classification").caption
+
+
 def test_blocks_of_a_grid(scores):
     frame, meta = scores
     rows = main_rows(frame, meta["main_metrics"])
@@ -111,3 +137,28 @@ def test_blocks_of_a_grid(scores):
     mean = values[values["encoder"] == "vit_tiny"]["value"].mean()
     cell = table.blocks[1].rows["clip"][table.columns[1]]
     assert cell.mean == pytest.approx(mean)
+
+
+def test_a_control_is_never_the_best():
+    rows = two_seeds(_rows({("a", 0, 1): 0.5, ("b", 0, 1): 0.6, ("top", 0, 1): 0.9}))
+    table = cells.task_table(rows, "classification", {"top"})
+    marks = {name: row[table.columns[0]].best for name, row in table.blocks[0].rows.items()}
+    assert marks == {"a": False, "b": True, "top": False}
+    # One row that competes is best of nothing.
+    alone = cells.task_table(rows, "classification", {"top", "a"})
+    assert not any(row[alone.columns[0]].best for row in alone.blocks[0].rows.values())
+
+
+def test_a_row_off_its_plateau_is_marked_counted_and_not_the_best():
+    rows = two_seeds(_rows({("a", 0, 1): 0.5, ("b", 0, 1): 0.6, ("c", 0, 1): 0.9}))
+    rows.loc[(rows["variant"] == "c") & (rows["seed"] == 1), "plateau"] = "stuck"
+    rows.loc[rows["variant"] == "a", "plateau"] = "left"
+    table = cells.task_table(rows, "classification")
+    cells_of = {name: row[table.columns[0]] for name, row in table.blocks[0].rows.items()}
+    assert {name: cell.best for name, cell in cells_of.items()} == {"a": 0, "b": 1, "c": 0}
+    assert table.mark(cells_of["c"]) == "a"
+    assert table.footnotes == ("plateau of pre-training: 1 stuck of 2 seeds; not ranked",)
+    assert "Of 6 encoders 0 left the plateau of pre-training late and 1 never" in table.caption
+    fine = cells.task_table(rows.assign(plateau="left"), "classification")
+    assert "plateau" not in fine.caption
+    assert fine.footnotes == ()

@@ -42,7 +42,7 @@ def test_efficiency_curves(rows):
 
 
 def test_differences(scores, rows):
-    tests = pd.DataFrame(scores[1]["comparisons"])
+    tests = pd.DataFrame(scores[1]["comparisons"]).assign(off_plateau=False)
     tests = tests.query("task == 'classification' and baseline == 'random_init'")
     styles = figures.looks(list(rows["variant"].unique()))
     figure = figures.differences(tests, styles, "random_init")
@@ -72,3 +72,31 @@ def test_a_name_with_a_dot_is_kept_whole(tmp_path):
         figures.save(figure, tmp_path / name)
     names = sorted(p.name for p in tmp_path.iterdir())
     assert names == [f"words_theta_0.{n}.{s}" for n in (5, 7) for s in ("png", "svg")]
+
+
+def daggers(figure):
+    return [sum(text.get_text() == "†" for text in axis.texts) for axis in figure.axes]
+
+
+def test_rows_off_their_plateau_have_a_dagger(scores, rows):
+    part = rows[rows["task"] == "classification"].copy()
+    late = (part["variant"] == "clip") & (part["encoder"] == "vit_tiny")
+    part.loc[late & (part["draw"] == 1), "plateau"] = "late"
+    styles = figures.looks(list(part["variant"].unique()))
+    assert daggers(figures.efficiency(part, styles)) == [0, 3]
+    assert daggers(figures.efficiency(part.assign(plateau=None), styles)) == [0, 0]
+    free = part[part["fraction"] == 1].assign(fraction=0)
+    assert daggers(figures.untrained(free, free.iloc[:0], styles)) == [0, 1]
+    tests = pd.DataFrame(scores[1]["comparisons"])
+    tests = tests.query("task == 'classification' and baseline == 'random_init'")
+    off = (tests["variant"] == "clip") & (tests["encoder"] == "vit_tiny")
+    figure = figures.differences(tests.assign(off_plateau=off), styles, "random_init")
+    assert daggers(figure) == [0, 3]
+
+
+def test_every_control_is_grey_and_broken():
+    styles = figures.looks(["clip", "swapped", "sista", "random_init"], {"swapped"})
+    assert styles["swapped"].dash != "-"
+    assert styles["swapped"].colour in figures.GREYS
+    assert styles["sista"] == figures.looks(["clip", "x", "sista"], {"x"})["sista"]
+    assert styles["sista"].dash == "-"

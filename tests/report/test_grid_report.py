@@ -10,6 +10,7 @@ import pytest
 
 from sista import tables
 from sista.errors import UserError
+from sista.report.grid_report import Report
 from sista.stages import report as stage
 
 
@@ -78,6 +79,31 @@ def test_the_page_needs_nothing_else(folder):
     assert not re.search(r"https?:|//|@import|<script|<link", without_pictures.replace("</", ""))
     for words in ("Made-up suite", "w_sta = 0.0", "prefers-color-scheme: dark", "Paired tests"):
         assert words in text
+
+
+def test_a_grid_with_too_little_to_rank_says_so(folder):
+    assert "No ranks: 2 methods compete (clip, sista_no_sta)" in (folder / "index.html").read_text()
+    assert not list((folder / "figures").glob("ranks*"))
+
+
+def test_ranks_of_three_methods_and_two_seeds(scores, tmp_path):
+    frame, meta = scores
+    third = frame[frame["variant"] == "clip"].assign(variant="gloria", method="gloria")
+    grid = pd.concat([frame, third.assign(value=third["value"] / 2)], ignore_index=True)
+    # A refused fraction is a block less.
+    both = pd.concat([grid, grid.assign(seed=1)], ignore_index=True)
+    made = Report(both, meta | {"controls": ["sista_no_sta"]}, [], tmp_path, tmp_path, "phantom")
+    assert made.ranks()[0] is None
+    made = Report(both, meta | {"controls": []}, [], tmp_path, tmp_path, "phantom")
+    picture, why = made.ranks()
+    assert why == ""
+    assert "over 17 blocks" in picture.caption
+    assert "supervised (control)" in picture.caption
+    written = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert written == {"ranks.png", "ranks.svg", "ranks.csv"}
+    table = pd.read_csv(tmp_path / "figures" / "ranks.csv")
+    assert table["variant"].tolist()[-1] == "gloria"
+    assert table["mean_rank"].is_monotonic_increasing
 
 
 def test_print_ends_with_the_page(made):

@@ -75,6 +75,13 @@ def test_masks_are_learned_where_the_zoom_shows_them(place, tmp_path, monkeypatc
     assert found["disc"] > 0.93
 
 
+def test_the_plateau_of_pre_training_is_told(place, tmp_path):
+    encoder_file(place / "late.safetensors", "resnet_tiny", plateau="late")
+    for name, word in (("resnet_tiny", None), ("late", "late")):
+        (_, meta), made = run(place, tmp_path / f"{name}.parquet", encoder=name, changes=SHORT)
+        assert meta["run"]["plateau"] == made["plateau"] == word
+
+
 def test_metadata_say_where_predictions_come_from(place, tmp_path):
     words = {"fractions": [1, 10], "draws": [0, 1]}
     (frame, meta), made = run(place, tmp_path / "p.parquet", changes=SHORT, **words)
@@ -213,6 +220,15 @@ def test_wrong_words_are_answered(place, tmp_path, words, message):
     with pytest.raises(UserError, match=message):
         run(place, tmp_path / "p.parquet", **words)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_split_of_another_data_set_is_refused(tmp_path):
+    place = blobs(tmp_path, 12).parent
+    split, meta = tables.read(place / "manifest.split.parquet", "split")
+    rings = split.assign(dataset="rings@test")
+    tables.write(rings, place / "manifest.split.parquet", "split", meta)
+    with pytest.raises(UserError, match=r"split\.parquet: is of data set rings@test, asked for"):
+        run(place, tmp_path / "p.parquet")
 
 
 @pytest.mark.parametrize("head", ["linear", "finetune"])

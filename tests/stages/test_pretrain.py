@@ -68,6 +68,9 @@ def test_early_stopping_leaves_no_state(tmp_path):
     assert {p.name for p in out.parent.iterdir()} == names
     asked = json.loads(out.with_name("run.json").read_text())["run"]
     assert asked["resolved_budget"]["patience"] == 1
+    told = read_metadata(out)
+    assert told["plateau"] in ("left", "late", "stuck")
+    assert (told["plateau"] == "stuck") == (told["plateau_left"] is None)
 
 
 def command(out, manifest, split, *options):
@@ -224,8 +227,9 @@ def test_errors_name_the_remedy(tmp_path):
         run(tmp_path / "a", *data, settings="{")
     with pytest.raises(UserError, match=r"unknown method 'clop'; valid: .*clip"):
         run(tmp_path / "a", *data, method="clop")
-    with pytest.raises(UserError, match="is of data set made, asked for chexpert"):
-        run(tmp_path / "a", *data, corpus="chexpert")
+    for method in ("sista", "random_init"):
+        with pytest.raises(UserError, match="is of data set made, asked for chexpert"):
+            run(tmp_path / "a", *data, corpus="chexpert", method=method)
     assert not (tmp_path / "a").exists()
 
 
@@ -246,6 +250,8 @@ def test_errors_name_the_remedy(tmp_path):
         ({"precision": "fp8"}, "unknown precision 'fp8'; valid: no, bf16, fp16"),
         ({"chunk": -1}, "chunk: -1"),
         ({"patience": -1}, "patience: -1"),
+        ({"budget": "once", "patience": 100}, "patience 100 would change nothing: the only epoch"),
+        ({"budget": "once", "chunk": 4}, "chunk 4 would change nothing: a batch has 4 pairs"),
         ({"threads": 0}, "--threads: 0"),
         ({"save_every": 0}, "--save-every: 0"),
         ({"seed": -1}, "--seed: -1"),

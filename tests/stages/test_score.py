@@ -45,6 +45,14 @@ def test_rows_fit_the_contract_and_cover_the_grid(frame):
     }
 
 
+def test_the_fact_of_the_plateau_travels_with_the_run(scored):
+    run, file = scored[1][0]
+    assert {row["plateau"] for row in score.rows(run, file)} == {None}
+    told = replace(file, meta={**file.meta, "run": file.meta["run"] | {"plateau": "stuck"}})
+    checked = tables.validate(pd.DataFrame(score.rows(run, told)), "scores")
+    assert set(checked["plateau"]) == {"stuck"}
+
+
 def test_a_refused_fraction_is_a_row_without_value_and_with_its_reason(frame):
     rows = frame.query("task == 'detection' and family == 'vit' and fraction == 1")
     assert len(rows) == 4 * 2
@@ -107,6 +115,23 @@ def test_comparisons_are_paired_and_corrected(scored):
     assert (best["p"] < 0.2).all()
     assert (best["runs"] == 4).all()
     assert ((rows["low"] <= rows["difference"]) & (rows["difference"] <= rows["high"])).all()
+
+
+def test_variance_components_are_told_where_the_design_tells_them(scored):
+    names = ["seed_var", "draw_var", "rest_var", "patient_var"]
+    rows = [(run, file) for run, file in scored[1] if run.task == "classification"]
+    one = pd.DataFrame(comparisons(rows, ("random_init",)))
+    assert one[names].isna().all(axis=None)
+    two = pd.DataFrame(comparisons(with_a_second_seed(rows, {"clip": 0.2}), ("random_init",)))
+    assert two[names].notna().all(axis=None)
+    # Two seeds 0.2 apart, whatever the draw.
+    of = two.set_index("variant").groupby(level=0)[names].mean()
+    assert of.loc["clip", "seed_var"] == pytest.approx(0.02)
+    assert of.loc["supervised", "seed_var"] == pytest.approx(0)
+    assert of["rest_var"].to_numpy() == pytest.approx(0)
+    assert (of["patient_var"] > 0).all()
+    alone = [(replace(run, draws=(0,)), file) for run, file in with_a_second_seed(rows)]
+    assert pd.DataFrame(comparisons(alone, ("random_init",)))[names].isna().all(axis=None)
 
 
 def test_an_interval_covers_seeds_when_there_are_several(scored):

@@ -77,19 +77,6 @@ def test_sections_of_any_text_lie_in_it_in_order(text):
     for_pretraining(text)
 
 
-@given(st.lists(st.sampled_from("ap pa semi- upright chest view s , lat eral".split()), max_size=9))
-@settings(max_examples=300, deadline=None)
-def test_titles_of_views_are_those_of_the_plain_rule(words):
-    title = "".join(words)
-    plain = re.compile(
-        r"(?:chest|cxr|portable|ap|pa|single|two|one|frontal|upright|supine|semi|semi-upright|"
-        r"lateral|lat|bedside|view|views|film|films|radiograph|radiographs|x-ray|and|of|the|line|"
-        r"[(),/ -])+"
-    )
-    named = re.search(r"\b(?:chest|cxr|views?|ap|pa|lateral|upright)\b", title)
-    assert (normalise(title) == "findings") == bool(named and plain.fullmatch(title))
-
-
 UNITS = [*PIECES, "[** ", "**] [**", "a.", ". ", "no a, ", "no edema, edema ", "\n A:\n", "1", "x ",
          "\n SEMI-UPRIGHT", "no aly ", "and a ", "[.", "\n" + " A" * 50, "é"]  # fmt: skip
 
@@ -119,6 +106,6 @@ def test_statements_of_a_long_report_take_time_in_proportion(unit):
 
 def test_a_header_of_forty_words_is_named_at_once():
     started = time.process_time()
-    assert normalise("SEMI-UPRIGHT " * 40 + "9") != "findings"
-    assert normalise("SEMI-UPRIGHT " * 40) == "findings"
+    assert normalise("SEMI-UPRIGH " * 40) == "semi-uprigh " * 39 + "semi-uprigh"
+    assert normalise("SEMI-UPRIGHT " * 40 + "AP VIEW") == "findings"
     assert time.process_time() - started < 0.5

@@ -29,8 +29,6 @@ rule pretrain:
         runtime=growing(1440),
         # A fact of the machine: `--set-resources pretrain:gpu=4`. Above one, torchrun.
         gpu=0,
-        # Two minutes before the time limit: profiles/slurm/batch.sh.
-        slurm_extra="--signal=B:USR1@120 --open-mode=append",
     params:
         # Not {threads}, which Snakemake cuts to --cores: threads are part of a result's bits.
         options=asked(
@@ -62,6 +60,10 @@ rule pretrain:
         ' run="python -m torch.distributed.run --standalone --nproc-per-node $gpus"; '
         "$run -m sista pretrain {params.options:q} --manifest {input.manifest:q}"
         " --split {input.split:q} --out {output.encoder:q} 2>&1 | tee {log:q}"
+
+
+# Two minutes before the time limit: profiles/slurm/batch.sh.
+need_of_sbatch(rules.pretrain.rule, "--signal=B:USR1@120 --open-mode=append")
 
 
 rule pretrain_all:

@@ -8,6 +8,10 @@
 
 PAGE = f"results/report/{NAME}"
 BASES = read_grid(GRID)[1][1:]
+# Of the power study, for captions of grids with one seed.
+VARIANCES = [
+    path for path in ("results/released/power/components.csv",) if Path(path).is_file()
+]
 TASKS = sorted({run.task for run in grid.adapt_runs()})
 
 
@@ -47,6 +51,7 @@ rule report:
         grid=GRID,
         bases=BASES,
         scores=f"results/score/{NAME}.parquet",
+        variances=VARIANCES,
         templates=sorted(
             path.as_posix() for path in Path("sista/report/html").iterdir()
         ),

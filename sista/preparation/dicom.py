@@ -1,0 +1,264 @@
+"""The pixels of one DICOM file as a common viewer shows them, or the tag that prevents it."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.datadict import keyword_for_tag
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from sista.errors import UserError, check_limit
+from sista.preparation.grey import Pixels, colour_to_grey, to_8_bit
+
+PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+NEEDED = ("Rows", "Columns", "BitsAllocated")
+WINDOW = ("WindowCenter", "WindowWidth")
+RESCALE = ("RescaleSlope", "RescaleIntercept")
+MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+VOI_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+
+
+def read_dicom(path: Path) -> tuple[Pixels, Any]:
+    """Return the film `[height, width]`, bright bone on dark air, and the header.
+
+    Modality and VOI look-up are applied, MONOCHROME1 is inverted, and pixels that pad the film
+    (PixelPaddingValue) are black and set no scale. Empty optional tags count as absent. More than 8
+    bits are scaled from the least to the greatest value of the film.
+
+    Raises:
+        UserError: a tag has a value that no film can be shown with; the file and the tag are named.
+            Or the file has no pixels, or is cut off.
+        Exception: of a decoder, where the pixels are damaged.
+    """
+    # Downloads hold headers whose values break the standard; what matters is checked below.
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        data = _open(path)
+        if not any(name in data for name in PIXELS):
+            raise UserError(
+                f"{path}: a DICOM file without pixels (no PixelData): no film, or cut off before "
+                "them; get it again, or remove its row"
+            )
+        _mend(data, path)
+        _check_length(data, path)
+        pixels_in_all = int(data.Rows) * int(data.Columns) * int(data.SamplesPerPixel)
+        check_limit("SISTA_MAX_PIXELS", pixels_in_all, f"{path}")
+        values = _decode(data, path)
+        if values.ndim != 2:
+            return colour_to_grey(values), data
+        padding = _padding(data, values)
+        values = _without_overlay(data, values)
+        values = _displayed(values, data, path)
+        if not np.isfinite(values).all():
+            raise UserError(f"{path}: pixels that are no finite numbers; get the file again")
+        pixels = to_8_bit(values, None if padding is None else ~padding)
+    # MONOCHROME1: the smallest value is white (DICOM PS3.3, C.7.6.3.1.2).
+    if data.PhotometricInterpretation == "MONOCHROME1":
+        pixels = 255 - pixels
+    if padding is not None:
+        pixels = np.where(padding, np.uint8(0), pixels)
+    return pixels, data
+
+
+def _refusal(path: Path, tag: str, reason: str) -> UserError:
+    return UserError(
+        f"{path}: its tag {tag} {reason}, so it cannot be shown; correct the tag or get the file "
+        "from its source again"
+    )
+
+
+def _open(path: Path) -> Any:
+    try:
+        # Deflated files name no size: a small one may unpack to any.
+        if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            raise UserError(f"{path}: a deflated DICOM file; store it without deflation")
+        data = pydicom.dcmread(path)
+    except InvalidDicomError:
+        # Without preamble and mark, as some archives export them. Of any other file this makes a
+        # header without pixels.
+        data = pydicom.dcmread(path, force=True)
+        if not any(name in data for name in PIXELS):
+            raise UserError(f"{path}: no DICOM file; get it again") from None
+    if not data.file_meta.get("TransferSyntaxUID"):
+        implicit, little = data.original_encoding
+        plain = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else plain
+    return data
+
+
+def _is_empty(data: Any, name: str) -> bool:
+    """Tell whether a tag is there without a value (or a sequence without an item)."""
+    if name not in data:
+        return False
+    try:
+        value = data[name].value
+    except Exception:  # pydicom converts values here; what it raises depends on the tag
+        return False
+    return (
+        value is None or (hasattr(value, "__len__") and len(value) == 0) or not str(value).strip()
+    )
+
+
+def _first_number(data: Any, name: str | tuple[int, int]) -> float | None:
+    """Return the number of a tag, the first of several; None where it holds none."""
+    try:
+        value = data[name].value
+        number = float(value if isinstance(value, (str, int, float)) else value[0])
+    except Exception:  # pydicom converts values here; what it raises depends on the tag
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _mend(data: Any, path: Path) -> None:
+    """Set what a viewer would assume, drop what it would ignore, refuse the rest by its tag."""
+    for name in NEEDED:
+        if not _first_number(data, name):
+            raise _refusal(path, name, "is missing, empty or 0")
+    for name in [element.keyword for element in data.group_dataset(0x0028) if element.keyword]:
+        if _is_empty(data, name):
+            del data[name]
+    allocated = int(data.BitsAllocated)
+    defaults = {"SamplesPerPixel": 1, "PixelRepresentation": 0, "BitsStored": allocated}
+    for name, default in defaults.items():
+        if _first_number(data, name) is None:
+            setattr(data, name, default)
+    if not 0 < int(data.BitsStored) <= allocated:
+        data.BitsStored = allocated
+    samples = int(data.SamplesPerPixel)
+    photometric = str(data.get("PhotometricInterpretation", "")).strip().upper()
+    photometric = photometric or ("MONOCHROME2" if samples == 1 else "RGB")
+    if photometric not in (*MONOCHROME, *COLOUR):
+        raise _refusal(path, "PhotometricInterpretation", "has an unknown value")
+    data.PhotometricInterpretation = photometric
+    if samples > 1 and "PlanarConfiguration" not in data:
+        data.PlanarConfiguration = 0
+    frames = _first_number(data, "NumberOfFrames") or 1
+    if frames > 1:
+        raise UserError(
+            f"{path}: a DICOM file of several frames; a radiograph has one (tag NumberOfFrames)"
+        )
+    data.pop("NumberOfFrames", None)
+    _mend_look_ups(data, path)
+
+
+def _mend_look_ups(data: Any, path: Path) -> None:
+    if any(name in data for name in RESCALE):
+        slope, intercept = (_first_number(data, name) for name in RESCALE)
+        for name, value in zip(RESCALE, (slope, intercept), strict=True):
+            if value is None and name in data:
+                raise _refusal(path, name, "holds no number")
+        # One of the two alone, and a slope of 0, which no scanner means.
+        data.RescaleSlope, data.RescaleIntercept = slope or 1.0, intercept or 0.0
+    function = str(data.get("VOILUTFunction", "LINEAR")).strip().upper()
+    if function not in VOI_FUNCTIONS:
+        del data.VOILUTFunction
+    center, width = (_first_number(data, name) for name in WINDOW)
+    # Display tags: without a window that can be used a viewer shows the whole range.
+    least = 0 if function in ("LINEAR_EXACT", "SIGMOID") else 0.999
+    if center is None or width is None or width <= least:
+        for name in WINDOW:
+            data.pop(name, None)
+    for name in ("VOILUTSequence", "ModalityLUTSequence"):
+        if name in data and any(
+            not data[name].value[0].get(part) for part in ("LUTDescriptor", "LUTData")
+        ):
+            del data[name]
+
+
+def _check_length(data: Any, path: Path) -> None:
+    """Refuse pixels that stop early: some decoders fill the rest with grey."""
+    syntax = data.file_meta.TransferSyntaxUID
+    if not syntax.is_encapsulated:
+        values = int(data.Rows) * int(data.Columns) * int(data.SamplesPerPixel)
+        # Two colours are stored for every second pixel only.
+        halves = 2 / 3 if data.PhotometricInterpretation == "YBR_FULL_422" else 1
+        stored = next(len(data[name].value) for name in PIXELS if name in data)
+        if stored < int(values * halves) * int(data.BitsAllocated) // 8:
+            raise UserError(f"{path}: the DICOM file is truncated; download it again")
+        return
+    frames = list(pydicom.encaps.generate_frames(data.PixelData, number_of_frames=1))
+    is_jpeg = syntax in (pydicom.uid.JPEGBaseline8Bit, pydicom.uid.JPEGExtended12Bit)
+    # FF D9 ends a JPEG; DICOM may pad it behind that.
+    if is_jpeg and b"\xff\xd9" not in frames[0].rstrip(b"\0")[-4:]:
+        raise UserError(f"{path}: the DICOM file is truncated; download it again")
+
+
+def _decode(data: Any, path: Path) -> NDArray[Any]:
+    try:
+        if data.PhotometricInterpretation.startswith("YBR") and data.BitsAllocated > 8:
+            # Luminance alone: pydicom turns 8 bits into colour.
+            luminance: NDArray[Any] = pixel_array(data, raw=True)[..., 0]
+            return luminance
+        values: NDArray[Any] = data.pixel_array
+    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        # Texts of pydicom may quote values, which may be a patient's: only the tag is passed on.
+        found = re.search(r"\(([0-9a-fA-F]{4}),\s*([0-9a-fA-F]{4})\)", str(error))
+        tag = keyword_for_tag(f"{found[1]}{found[2]}") if found else ""
+        if not tag and isinstance(error, NotImplementedError):
+            tag = "TransferSyntaxUID"
+        if not tag:
+            raise
+        raise _refusal(path, tag, "has a value that the decoder does not know") from error
+    except RuntimeError as error:
+        if "missing dependencies" not in str(error) and "missing" not in str(error):
+            raise
+        raise _refusal(path, "TransferSyntaxUID", "asks for a codec that is missing") from error
+    if data.PhotometricInterpretation == "PALETTE COLOR":
+        values = apply_color_lut(values, data)
+    return values
+
+
+def _padding(data: Any, values: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Return which stored values pad the film, None where none or all do (PS3.3, C.7.5.1.1.2)."""
+    first = _first_number(data, "PixelPaddingValue")
+    if first is None or data.PhotometricInterpretation not in MONOCHROME:
+        return None
+    last = _first_number(data, "PixelPaddingRangeLimit")
+    bits, signed = 8 * values.dtype.itemsize, values.dtype.kind == "i"
+    # Its type follows that of the pixels, yet is often written as the other one.
+    ends = sorted(_as_stored(end, bits, signed) for end in (first, first if last is None else last))
+    padding: NDArray[np.bool_] = (values >= ends[0]) & (values <= ends[1])
+    return padding if padding.any() and not padding.all() else None
+
+
+def _as_stored(value: float, bits: int, signed: bool) -> float:
+    if signed and value >= 2 ** (bits - 1):
+        return value - 2.0**bits
+    return value + 2.0**bits if value < 0 and not signed else value
+
+
+def _without_overlay(data: Any, values: NDArray[Any]) -> NDArray[Any]:
+    """Return values without the overlay that old scanners keep above the stored bits."""
+    position = _first_number(data, (0x6000, 0x0102)) if (0x6000, 0x0102) in data else None
+    if not position or position < data.BitsStored or values.dtype.kind != "u":
+        return values
+    stored: NDArray[Any] = values & values.dtype.type(2 ** int(data.BitsStored) - 1)
+    return stored
+
+
+def _displayed(values: NDArray[Any], data: Any, path: Path) -> NDArray[Any]:
+    # Eight bits without window or look-up are display values already and stay as stored.
+    plain = data.BitsStored == 8 and not ({"VOILUTSequence", "WindowCenter"} & set(data.dir()))
+    if plain and not {"RescaleSlope", "ModalityLUTSequence"} & set(data.dir()):
+        return values
+    # In this order: the window is given in units after the modality look-up (DICOM PS3.4, N.2).
+    look_ups = ((apply_modality_lut, "ModalityLUTSequence"), (apply_voi_lut, "VOILUTSequence"))
+    for apply, tag in look_ups:
+        try:
+            values = apply(values, data)
+        except Exception as error:  # of broken look-up tables: pydicom raises many kinds
+            raise _refusal(path, tag, "holds a table that cannot be used") from error
+    return values

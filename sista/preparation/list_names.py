@@ -1,0 +1,123 @@
+"""Names of images in list files of anybody, matched with the images of a manifest."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from sista.errors import UserError
+from sista.files import read_text
+
+_ENDING = re.compile(r"\.(?:png|jpe?g|dcm|dicom|tiff?|bmp|npy)(?:\.gz)?$", re.IGNORECASE)
+# A label, an age or a row number: no name, even where an image is called so.
+_LABEL = re.compile(r"[-+.\d]{0,5}")
+
+
+class NameIndex:
+    """The images of a manifest by every name that tells them apart."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        """Take the columns image_id and path of a manifest."""
+        self._images = [
+            (image, PurePosixPath(path).parts)
+            for image, path in zip(frame.image_id, frame.path, strict=True)
+        ]
+        self._whole: dict[str, str | None] = {}
+        for image, parts in self._images:
+            for name in (image, "/".join(parts)):
+                _add(self._whole, _stem(name), image)
+        # With its ending a name is the data set's own; `a.png` and `a.jpg` may be two images.
+        self._whole |= {"/".join(parts): image for image, parts in self._images}
+        self._whole |= {image: image for image, _ in self._images}
+        # Ends of paths by their number of parts, made when a list first asks for them.
+        self._ends: dict[int, dict[str, str | None]] = {}
+
+    def find(self, line: str) -> str | None:
+        """Return the image that a line of a list file names, None for none or several.
+
+        A line holds the name and maybe labels and other columns, parted by commas, tabs, semicolons
+        or blanks. A path is matched from its end: either it ends with an image's id or path, or the
+        image's path ends with it. A path is never matched by its file name alone, unless that is
+        the image's id. Endings such as .png may differ.
+        """
+        return next((image for name in _names(line) if (image := self._match(name))), None)
+
+    def _match(self, name: str) -> str | None:
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
+            for key in (end, _stem(end)):
+                if (image := self._whole.get(key)) is not None:
+                    return image
+        ends, whole = self._ends_of(len(parts)), "/".join(parts)
+        return ends.get(whole) or ends.get(_stem(whole))
+
+    def _ends_of(self, length: int) -> dict[str, str | None]:
+        if length not in self._ends:
+            ends: dict[str, str | None] = {}
+            for image, parts in self._images:
+                if len(parts) >= length:
+                    _add(ends, "/".join(parts[-length:]), image)
+                    _add(ends, _stem("/".join(parts[-length:])), image)
+            self._ends[length] = ends
+        return self._ends[length]
+
+
+def _stem(name: str) -> str:
+    return _ENDING.sub("", name)
+
+
+def _add(names: dict[str, str | None], name: str, image: str) -> None:
+    # A name of two images would match either: it is known and matches none.
+    names[name] = image if names.get(name, image) == image else None
+
+
+def _names(line: str) -> Iterator[str]:
+    """Yield what may be the name in a line, the likeliest first."""
+    cells = next(csv.reader([line], skipinitialspace=True), [])
+    for mark in "\t;":
+        if mark in line:
+            cells += line.split(mark)
+    cells = [line, *cells[:1], *(cell for cell in cells[1:] if not _LABEL.fullmatch(cell.strip()))]
+    for cell in dict.fromkeys(cell.strip().strip("\"'").replace("\\", "/") for cell in cells):
+        if cell:
+            yield cell
+    words = line.strip().replace("\\", "/").split()
+    # Names may hold blanks: label columns are taken off from the right, then a patient before it.
+    for end in range(len(words) - 1, 0, -1):
+        yield " ".join(words[:end]).rstrip(",;")
+    if words and "/" not in words[0]:
+        for end in range(len(words), 1, -1):
+            if _ENDING.search(words[end - 1].rstrip(",;")):
+                yield " ".join(words[1:end]).rstrip(",;")
+
+
+def first_cell(line: str) -> str:
+    """Return what most likely is the name in a line that matched no image."""
+    words = re.split(r"[,;\t]", line)[0].split()
+    ends = [index for index, word in enumerate(words) if _ENDING.search(word)]
+    return " ".join(words[: ends[-1] + 1] if ends else words[:1])
+
+
+def read_list(file: Path, index: NameIndex) -> list[str]:
+    """Return the lines of a list file that name an image each; a header is left out.
+
+    The first line is a header where it names no image, neither by the index nor by an ending.
+
+    Raises:
+        UserError: the file is missing, no text or empty.
+    """
+    lines = read_text(file, "correct --lists").splitlines()
+    lines = [line for line in lines if line.strip() and not line.startswith("#")]
+    if lines and index.find(lines[0]) is None and _is_header(lines[0], file):
+        lines = lines[1:]
+    if not lines:
+        raise UserError(f"{file}: names no image")
+    return lines
+
+
+def _is_header(line: str, file: Path) -> bool:
+    named = any(_ENDING.search(word) for word in re.split(r"[,;\t\s]+", line))
+    return not named and (file.suffix == ".csv" or not re.search(r"\d", line))

@@ -1,0 +1,135 @@
+"""The main tables of a grid; captions name the smallest difference that would mean something."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sista.metrics.power import Components, pooled, smallest_visible
+from sista.report.cells import Column, TaskTable, task_table
+from sista.scoring.main_rows import control_rows, shown_rows
+from sista.tasks._base import find_metric
+
+# Of benchmarks/power, from the project's root: for scores whose own design cannot tell.
+STORED = Path("results/released/power/components.csv")
+VARIANCES = [f"{name}_var" for name in Components._fields]
+HERE, STUDY = "variances from these scores", "variances from the power study"
+UNKNOWN = (
+    "Which differences would mean something is not known{}: these scores do not tell how seeds "
+    "and draws vary, and no power study of this data has measured it."
+)
+
+
+def main_tables(
+    scores: pd.DataFrame, meta: Mapping[str, Any], stored: Path = STORED
+) -> dict[str, TaskTable]:
+    """Return the main table of every task.
+
+    Args:
+        scores: scores table.
+        meta: its metadata.
+        stored: variance components by dataset, task, head, metric, encoder and fraction.
+    """
+    rows = shown_rows(scores, meta["main_metrics"])
+    controls = control_rows(scores, meta)
+    tests = pd.DataFrame(meta.get("comparisons", []))
+    study = pd.read_csv(stored) if stored.is_file() else pd.DataFrame()
+    made = {}
+    for task in dict.fromkeys(map(str, rows["task"])):
+        table = task_table(rows, task, controls)
+        table.caption += f" {visible(table, tests, study)}"
+        made[task] = table
+    return made
+
+
+def visible(table: TaskTable, tests: pd.DataFrame, study: pd.DataFrame) -> str:
+    """Return in words which differences of a table are not told from chance.
+
+    Args:
+        table: the table.
+        tests: comparisons of the scores; empty = none.
+        study: stored variance components; empty = none.
+    """
+    groups: dict[str, list[str]] = {}
+    sources: dict[str, None] = {}
+    unknown: dict[str, None] = {}
+    for column in table.columns:
+        if find_metric(column.metric).control:
+            continue
+        found = _smallest(table, column, tests, study)
+        if found is None:
+            unknown[column.group] = None
+            continue
+        shown = f"{100 * found[0]:.1f}" if find_metric(column.metric).percent else f"{found[0]:.3f}"
+        groups.setdefault(column.group, []).append(f"{shown} ({column.share})")
+        sources[found[1]] = None
+    parts = []
+    if groups:
+        how = f"are not told from chance with this design (80 % power; {' or '.join(sources)})"
+        listed = {group: _and(values) for group, values in groups.items()}
+        first, *others = listed.values()
+        each = "; ".join(f"{group}: {values}" for group, values in listed.items())
+        parts.append(
+            f"Differences below these points {how}: {each}."
+            if others
+            else f"Differences below {first} points {how}."
+        )
+    if unknown:
+        where = f" for {', '.join(unknown)}" if groups else ""
+        parts.append(UNKNOWN.format(where))
+    return " ".join(parts)
+
+
+def _and(values: Sequence[str]) -> str:
+    *most, last = values
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _smallest(
+    table: TaskTable, column: Column, tests: pd.DataFrame, study: pd.DataFrame
+) -> tuple[float, str] | None:
+    """Return the smallest visible difference of a column and where its variances come from.
+
+    Pooled over encoders, heads and pairs of methods; None where nothing tells it.
+    """
+    cells = [row[column] for block in table.blocks for row in block.rows.values()]
+    counts = [(cell.seeds, cell.runs // cell.seeds) for cell in cells if cell.runs]
+    if not counts:
+        return None
+    seeds, draws = (max(count[k] for count in counts) for k in (0, 1))
+    for source, rows in ((HERE, _own(table, column, tests)), (STUDY, _like(table, column, study))):
+        parts = pooled(Components(*row) for row in rows.to_numpy(float).tolist())
+        if parts is not None:
+            return smallest_visible(seeds, draws, parts), source
+    return None
+
+
+def _own(table: TaskTable, column: Column, tests: pd.DataFrame) -> pd.DataFrame:
+    """Return the variances of a column's differences to the baselines."""
+    # Scores of an older version have none.
+    if not set(VARIANCES) <= set(tests.columns):
+        return pd.DataFrame(columns=VARIANCES)
+    own = tests[(tests["task"] == table.task) & (tests["protocol"] == column.protocol)]
+    own = own[(own["dataset"] == column.dataset) & (own["metric"] == column.metric)]
+    own = own[own["fraction"] == column.fraction]
+    own = own[own["head"] == column.head] if column.head else own
+    pairs = [not find_metric(str(baseline)).control for baseline in own["baseline"]]
+    return own.loc[pairs, VARIANCES]
+
+
+def _like(table: TaskTable, column: Column, study: pd.DataFrame) -> pd.DataFrame:
+    """Return the stored variances of a column, of its own heads and encoders where there are."""
+    if study.empty:
+        return pd.DataFrame(columns=VARIANCES)
+    rows = study[(study["task"] == table.task) & (study["metric"] == column.metric)]
+    # Patients are part of the variance, and they are of a data set.
+    rows = rows[(rows["dataset"] == column.dataset) & (rows["fraction"] == column.fraction)]
+    heads = (column.head,) if column.head else {h for b in table.blocks for h in b.heads}
+    wanted = {"head": heads, "encoder": {b.encoder for b in table.blocks}}
+    # The study also has copies of one method, which differ in less than two methods do.
+    wanted |= {"kind": {"methods"}} if "kind" in rows else {}
+    for name, words in wanted.items():
+        same = rows[rows[name].isin(words)]
+        rows = same if len(same) else rows
+    return rows[VARIANCES]

@@ -1,0 +1,30 @@
+"""The JSON object of `--settings`, one reader for all stages."""
+
+import json
+from typing import Any
+
+from sista.errors import UserError
+
+
+def read_settings(text: str) -> dict[str, Any]:
+    """Return the settings of a command line by name; each is named once, as in a grid.
+
+    Raises:
+        UserError: not JSON, not an object, or a name stands twice.
+    """
+    try:
+        given = json.loads(text, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        raise UserError(f"--settings: not valid JSON ({error.msg}): {text}") from error
+    if not isinstance(given, dict):
+        raise UserError(f'--settings: a JSON object is needed, such as {{"width": 8}}, not {text}')
+    return given
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of JSON; of a name that stands twice Python would take the last value."""
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"--settings: {name!r} stands twice")
+    return dict(pairs)

@@ -1,0 +1,89 @@
+"""Captions name the smallest difference that would mean something, or say that it is not known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sista.metrics.power import Components, smallest_visible
+from sista.report.cells import task_table
+from sista.report.main_tables import STORED, VARIANCES, main_tables, visible
+from sista.scoring.main_rows import main_rows
+
+PARTS = Components(4e-4, 1e-4, 1e-4, 2e-4)
+NONE = pd.DataFrame()
+
+
+@pytest.fixture(scope="module")
+def rows(scores):
+    return main_rows(scores[0], scores[1]["main_metrics"])
+
+
+def study(parts=PARTS, **changes):
+    """Return stored components of one line for each fraction."""
+    plain = {"dataset": "rsna_pneumonia@phantom", "task": "segmentation", "head": "unet"}
+    plain |= {"metric": "dice_positive", "encoder": "resnet_tiny", "cells": 9}
+    plain |= dict(zip(VARIANCES, parts, strict=True)) | changes
+    return pd.DataFrame([plain | {"fraction": fraction} for fraction in (1, 10, 100)])
+
+
+def own(parts=PARTS, **changes):
+    frame = study(parts, **{"protocol": "quick_v1", "baseline": "clip"} | changes)
+    return frame.drop(columns="cells")
+
+
+def points(seeds, draws, parts=PARTS):
+    return f"{100 * smallest_visible(seeds, draws, parts):.1f}"
+
+
+def test_one_seed_takes_the_stored_components(rows):
+    table = task_table(rows, "segmentation")
+    said = visible(table, NONE, study())
+    assert said.startswith(f"Differences below {points(1, 2)} (1 %), {points(1, 2)} (10 %) and ")
+    assert said.endswith("with this design (80 % power; variances from the power study).")
+    # Of other encoders too where there are none of its own; of other data never.
+    assert visible(table, NONE, study(encoder="other")) == said
+    for name in ("encoder", "kind"):
+        both = pd.concat(
+            [study(kind="methods"), study([9.0] * 4, **{"kind": "methods"} | {name: "x"})]
+        )
+        assert visible(table, NONE, both) == said
+    assert "is not known" in visible(table, NONE, study(dataset="another"))
+
+
+def test_several_seeds_and_draws_speak_for_themselves(rows):
+    two = pd.concat([rows, rows.assign(seed=1)])
+    table = task_table(two, "segmentation")
+    pairs = pd.concat([own(), own(3 * np.array(PARTS), baseline="random_init")])
+    said = visible(table, pairs, study([9.0] * 4))
+    doubled = Components(*(2 * np.array(PARTS)))
+    assert f"below {points(2, 2, doubled)} (1 %)" in said
+    assert "variances from these scores" in said
+    nothing = own([float("nan")] * 4)
+    assert "variances from the power study" in visible(table, nothing, study())
+
+
+def test_what_cannot_be_told_is_said(rows):
+    table = task_table(rows, "segmentation")
+    assert "is not known: these scores do not tell" in visible(table, NONE, NONE)
+    some = visible(table, own().query("fraction == 10"), NONE)
+    assert "Differences below" in some
+    assert "is not known for rsna_pneumonia@phantom" in some
+
+
+def test_several_data_sets_have_their_own_numbers(rows):
+    more = pd.concat([rows, rows.assign(dataset="other")])
+    stored = pd.concat([study(), study(4 * np.array(PARTS), dataset="other")])
+    said = visible(task_table(more, "segmentation"), NONE, stored)
+    quadruple = Components(*(4 * np.array(PARTS)))
+    assert f"rsna_pneumonia@phantom · Dice (images with a lesion): {points(1, 2)} (1 %)" in said
+    assert f"other · Dice (images with a lesion): {points(1, 2, quadruple)} (1 %)" in said
+
+
+def test_main_tables_of_a_grid(scores, tmp_path):
+    stored = tmp_path / "components.csv"
+    study().to_csv(stored, index=False)
+    made = main_tables(*scores, stored=stored)
+    assert list(made) == ["classification", "segmentation", "detection"]
+    assert "power study" in made["segmentation"].caption
+    assert "is not known" in made["detection"].caption
+    assert not STORED.is_absolute()
