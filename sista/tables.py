@@ -283,7 +283,7 @@ def read(
 def columns_of(
     path: Path | str, columns: list[str] | None = None, remedy: str = AGAIN
 ) -> pyarrow.Table:
-    """Return columns of a Parquet file that is no table of a contract, unchecked; damage is a `UserError`."""
+    """Return columns of a Parquet file of no contract, unchecked; damage is a `UserError`."""
     with opened(path, remedy) as file:
         return file.read(columns=columns)
 
