@@ -95,7 +95,7 @@ def _batches(job: Job, settings: Settings, seed: int) -> Make:
     task, tuned = job.task, job.asked.adapts == "tuned"
     if settings.augment == "none":
         return lambda rows, _: task.batch(rows)
-    films = np.load(job.asked.manifest.with_suffix(".images.npy"), mmap_mode="r")
+    films = np.load(job.asked.manifest.with_suffix(".images.npy"), "r", allow_pickle=False)
     container = [int(row) for row in task.frame["row"]]
     sides = (task.size, round(task.size * settings.zoom))
     policy, rest = POLICIES[settings.augment], (seed, job.device)

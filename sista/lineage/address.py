@@ -86,7 +86,7 @@ def scores_of(table: Path) -> Path:
     if table.suffix == ".parquet":
         return table
     if not table.is_file():
-        raise UserError(f"{table}: no such table")
+        raise UserError(f"{table}: no such table; name one of a report, or the scores table")
     beside = table.with_name("scores.parquet")
     if beside.is_file():
         return beside

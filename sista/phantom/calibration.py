@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sista.errors import UserError
+from sista.files import reading
 from sista.phantom.patients import make_patient, roster
 from sista.phantom.presets import PRESETS, Preset
 from sista.runs.options import Share
@@ -126,18 +127,27 @@ def openi_reports(labels: Path | None) -> list[Sections]:
     Raises:
         UserError: torchxrayvision or the label file is missing.
     """
-    normal: dict[str, bool] = {}
-    if labels is not None:
-        try:
-            with labels.open(encoding="utf-8") as stream:
-                normal = {row["filename"]: row["normal"] == "1" for row in csv.DictReader(stream)}
-        except (FileNotFoundError, KeyError) as error:
-            raise UserError(f"{labels}: not the gold label file of Open-i") from error
+    normal = {} if labels is None else _gold(labels)
     return [
         Sections(report.findings, report.impression, normal.get(report.report_id))
         for report in read_reports()
         if report.findings and report.impression
     ]
+
+
+def _gold(labels: Path) -> dict[str, bool]:
+    """Return which reports of the gold file are normal."""
+    remedy = "get openi_gld_std14.csv of the NegBio repository again"
+    normal: dict[str, bool] = {}
+    with reading(labels, remedy), labels.open(encoding="utf-8", newline="") as stream:
+        for number, row in enumerate(csv.DictReader(stream), start=2):
+            name, value = row.get("filename"), row.get("normal")
+            if not name or value not in ("0", "1") or name in normal:
+                raise UserError(f"{labels} row {number}: not the gold labels of Open-i; {remedy}")
+            normal[name] = value == "1"
+    if not normal:
+        raise UserError(f"{labels}: no label in it; {remedy}")
+    return normal
 
 
 def main(*, openi_labels: Path | None = None, normal_share: Share | None = None) -> None:

@@ -114,7 +114,7 @@ def read_list(file: Path, index: NameIndex) -> list[str]:
     if lines and index.find(lines[0]) is None and _is_header(lines[0], file):
         lines = lines[1:]
     if not lines:
-        raise UserError(f"{file}: names no image")
+        raise UserError(f"{file}: names no image; correct --lists, or get the list again")
     return lines
 
 

@@ -20,6 +20,8 @@ from sista.files import reading
 
 Mask = NDArray[np.uint8]
 EMPTY_RLE = "-1"
+# A film has fewer pixels than this says; longer numbers cost more than they tell.
+MOST_DIGITS = 12
 # Of pictures; others that Pillow knows are read by programs that it calls, such as EPS.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 # Of one number of COCO's letters: 35 bits hold any difference of places in an image.
@@ -49,11 +51,16 @@ def decode_relative_rle(runs: str, height: int, width: int) -> Mask:
     return np.ascontiguousarray(flat.reshape(width, height).T)
 
 
+def _are_counts(words: list[str]) -> bool:
+    """Whether these are whole numbers that a film can have pixels."""
+    return all(w.isascii() and w.isdigit() and len(w) <= MOST_DIGITS for w in words)
+
+
 def _whole_numbers(runs: str) -> list[int]:
     words = runs.split()
     if not words or len(words) % 2:
         raise ValueError(f"run length code has {len(words)} values; needs pairs or -1")
-    if not all(word.isascii() and word.isdigit() for word in words):
+    if not _are_counts(words):
         raise ValueError("run length code holds something else than whole numbers")
     return [int(word) for word in words]
 
@@ -178,9 +185,7 @@ class RelativeRle:
     @property
     def end(self) -> int:
         """Number of pixels up to the end of the last run; 0 without runs or for a bad string."""
-        ends = (
-            sum(map(int, runs.split())) for runs in self.runs if runs.replace(" ", "").isdigit()
-        )
+        ends = (sum(map(int, runs.split())) for runs in self.runs if _are_counts(runs.split()))
         return max(ends, default=0)
 
     def draw(self, root: Path, height: int, width: int) -> Mask:

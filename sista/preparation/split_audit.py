@@ -165,17 +165,18 @@ def audit_split(manifest: Path, *, split: Path | None = None, lists: tuple[str, 
         audited = audit(_subsets_of(table), frame)
         audited.problems.extend(not_nested(table))
     _show(audited, str(meta.get("dataset", manifest)))
-    problems = audited.problems + _not_found(audited, manifest)
+    problems = audited.problems + _not_found(audited, manifest, lists)
     if problems:
         raise UserError(f"{len(problems)} problem(s) in the split:\n" + "\n".join(problems))
 
 
-def _not_found(audited: Audit, manifest: Path) -> list[str]:
+def _not_found(audited: Audit, manifest: Path, lists: tuple[str, ...]) -> list[str]:
     """Return one line per list with names that were compared with nothing: it is not cleared."""
+    files = {name: file for name, _, file in (entry.partition("=") for entry in lists)}
     return [
         f"{name}: {len(entries)} of {len(entries) + audited.sizes[name]} names were not found in "
         f"{manifest} (or fit several of its images), so their overlaps are unknown: "
-        f"{listed(map(first_cell, entries), 5)}"
+        f"{listed(map(first_cell, entries), 5)}; correct {files[name]}"
         for name, entries in audited.unmatched.items()
         if entries
     ]

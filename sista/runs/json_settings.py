@@ -5,6 +5,9 @@ from typing import Any
 
 from sista.errors import UserError
 
+# Letters of what was typed that an error repeats.
+MOST_SHOWN = 200
+
 
 def read_settings(text: str) -> dict[str, Any]:
     """Return the settings of a command line by name; each is named once, as in a grid.
@@ -12,12 +15,13 @@ def read_settings(text: str) -> dict[str, Any]:
     Raises:
         UserError: not JSON, not an object, or a name stands twice.
     """
+    shown = text[:MOST_SHOWN]
     try:
         given = json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
-        raise UserError(f"--settings: not valid JSON ({error.msg}): {text}") from error
+        raise UserError(f"--settings: not valid JSON ({error.msg}): {shown}") from error
     if not isinstance(given, dict):
-        raise UserError(f'--settings: a JSON object is needed, such as {{"width": 8}}, not {text}')
+        raise UserError(f'--settings: a JSON object is needed, such as {{"width": 8}}, not {shown}')
     return given
 
 

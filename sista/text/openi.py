@@ -41,7 +41,12 @@ def read_reports() -> Iterator[OpeniReport]:
 
 
 def _parse(xml: bytes) -> OpeniReport:
-    root = ElementTree.fromstring(xml)  # noqa: S314 (of an installed package)
+    try:
+        root = ElementTree.fromstring(xml)  # noqa: S314 (of an installed package)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise UserError(
+            f"{REPORTS}: a report is no XML ({error}); install the wheel again"
+        ) from error
     texts = {
         node.get("Label"): " ".join((node.text or "").split()) for node in root.iter("AbstractText")
     }

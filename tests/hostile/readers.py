@@ -71,9 +71,10 @@ def _tables(world: Path) -> Iterator[Reader]:
 
 
 def _texts(world: Path) -> Iterator[Reader]:
+    from sista import tables
     from sista.adaptation.settings import read_changes
     from sista.grid.grid import Grid
-    from sista.preparation.split_audit import read_list
+    from sista.preparation.list_names import NameIndex, read_list
     from sista.runs.heartbeat import state_of
     from sista.runs.record import read_record
     from sista.text.vocabulary import load_vocabulary
@@ -102,7 +103,10 @@ def _texts(world: Path) -> Iterator[Reader]:
         place=".a.state.json",
     )
     lists = sorted((world / "lists").iterdir())
-    yield Reader("list", read_list, seeds_of(lists), (mutate.table_cells,), ".csv")
+    index = NameIndex(tables.read(world / "discs/manifest.parquet", "manifest")[0])
+    yield Reader(
+        "list", lambda path: read_list(path, index), seeds_of(lists), (mutate.table_cells,), ".csv"
+    )
     vocabulary = world / "discs/manifest.vocabulary.json"
     yield Reader(
         "vocabulary",

@@ -275,7 +275,7 @@ TARGETS: list[Target] = [
         for _ in (0,)
     ),
     Target(
-        "audit phantom --labels lists/gold.csv",
+        "audit phantom --openi-labels lists/gold.csv",
         "lists/gold.csv",
         {**FILE, **TEXTS, **kinds_tables.STRUCTURE},
         ("a column twice",),

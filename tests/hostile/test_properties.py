@@ -5,6 +5,7 @@ import json
 import time
 from contextlib import redirect_stderr, redirect_stdout
 
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,7 @@ from sista.adaptation.settings import read_changes
 from sista.errors import UserError
 from sista.grid.grid import Grid
 from sista.preparation import masks
-from sista.preparation.split_audit import read_list
+from sista.preparation.list_names import NameIndex, read_list
 from sista.runs.record import Record, read_record
 from sista.tasks._arrays import pack, unpack
 from sista.text import cleaning, findings, sections
@@ -72,7 +73,8 @@ def test_any_json_is_a_record_or_refused(tmp_path, value):
 def test_any_bytes_are_a_record_a_grid_and_a_list_or_refused(tmp_path, data):
     path = tmp_path / "any"
     path.write_bytes(data)
-    for read in (read_record, Grid.load, read_list):
+    index = NameIndex(pd.DataFrame({"image_id": ["a", "b"], "path": ["x/a.png", "x/b.png"]}))
+    for read in (read_record, Grid.load, lambda file: read_list(file, index)):
         read_or_refused(read, path)
 
 
