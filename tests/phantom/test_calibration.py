@@ -51,7 +51,7 @@ def test_statistics_by_group():
 
 @needs_openi
 def test_missing_labels_name_the_file(tmp_path):
-    with pytest.raises(UserError, match="gold label file"):
+    with pytest.raises(UserError, match=r"none\.csv: no such file; get openi_gld_std14"):
         openi_reports(tmp_path / "none.csv")
 
 
