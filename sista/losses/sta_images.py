@@ -82,6 +82,20 @@ def sta_images(
     counted = word_mask & lacks.any(1)
     # Words that do not count may hold anything, also values without a finite loss.
     loss = torch.where(counted, torch.logsumexp(kept, 1) - scores[:, 0], 0.0)
+    return mean_over_words(loss, counted, weights, reduction)
+
+
+def mean_over_words(
+    loss: Tensor, counted: Tensor, weights: Tensor | None, reduction: Reduction
+) -> Tensor:
+    """Return the weighted mean of the losses of words.
+
+    Args:
+        loss: `[B, L]`, finite everywhere.
+        counted: `[B, L]` bool, words that take part.
+        weights: `[B, L]` >= 0; None = equal.
+        reduction: `mean` of all words, 0 without any; `study` of each study, NaN without any.
+    """
     share = counted.to(loss.dtype) if weights is None else weights * counted
     tiny = torch.finfo(share.dtype).tiny
     if reduction == "study":

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sista.losses.contrast import cosine
 from sista.losses.sta import Form, group
-from sista.losses.sta_images import Pairs, Reduction
+from sista.losses.sta_images import Pairs, Reduction, mean_over_words
 
 
 def sta_words(
@@ -59,10 +59,4 @@ def sta_words(
     rest = torch.logsumexp(fit.masked_fill(~absent, floor), 1, keepdim=True)
     counted = word_mask & lacking
     loss = torch.where(counted, torch.logaddexp(own, rest) - own, 0.0)
-    share = counted.to(loss.dtype) if weights is None else weights * counted
-    tiny = torch.finfo(share.dtype).tiny
-    if reduction == "study":
-        total = share.sum(1)
-        mean = (share * loss).sum(1) / total.clamp_min(tiny)
-        return mean.masked_fill(total == 0, torch.nan)
-    return (share * loss).sum() / share.sum().clamp_min(tiny)
+    return mean_over_words(loss, counted, weights, reduction)
