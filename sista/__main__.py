@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from cyclopts import App, Group, Parameter
 
 from sista import __version__
+from sista.audits.command import audit_datasets
 from sista.errors import (
     FAULT,
     INTERRUPTED,
@@ -85,7 +86,8 @@ _AUDITS = (
     ),
     ("phantom", "phantom.calibration:main", "Compare the phantom's reports with real ones."),
 )
-audit = App(name="audit", help="Audit a split, or the phantom's realism.", group=_LOOK, sort_key=9)
+audit = App(name="audit", help="Audit data sets, lists or a split.", group=_LOOK, sort_key=9)
+audit.default(audit_datasets)
 app.command(audit)
 for _parent, _group, _verbs in (
     (app, _STAGES, _VERBS),
