@@ -124,5 +124,11 @@ def _between(
         yield shortcuts.outcome(told)
     for outcome in (*overlaps.shared(joint), *overlaps.copies(joint, near)):
         if outcome.check in BETWEEN:
-            title = outcome.title.replace("two subsets", "two data sets")
-            yield replace(outcome, title=title)
+            findings = tuple(
+                replace(each, text=_of_sets(each.text)) for each in outcome.findings
+            )
+            yield replace(outcome, title=_of_sets(outcome.title), findings=findings)
+
+
+def _of_sets(text: str) -> str:
+    return text.replace("two subsets", "two data sets")
