@@ -45,7 +45,8 @@ class Thumbnails:
     @property
     def blank(self) -> NDArray[np.bool_]:
         """Which films show nothing, `[N]`."""
-        return self.grey.std(axis=(1, 2)) < BLANK
+        found: NDArray[np.bool_] = self.grey.std(axis=(1, 2)) < BLANK
+        return found
 
 
 def thumbnails(frame: pd.DataFrame, container: Path) -> Thumbnails:

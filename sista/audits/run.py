@@ -124,9 +124,7 @@ def _between(
         yield shortcuts.outcome(told)
     for outcome in (*overlaps.shared(joint), *overlaps.copies(joint, near)):
         if outcome.check in BETWEEN:
-            findings = tuple(
-                replace(each, text=_of_sets(each.text)) for each in outcome.findings
-            )
+            findings = tuple(replace(each, text=_of_sets(each.text)) for each in outcome.findings)
             yield replace(outcome, title=_of_sets(outcome.title), findings=findings)
 
 

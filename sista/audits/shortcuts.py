@@ -87,7 +87,7 @@ def told_by_border(
     rows = rows[np.unique(pd.factorize(patient[rows])[0], return_index=True)[1]]
     rows = chance.permutation(rows)
     counts = pd.Series(kind[rows]).value_counts()
-    names = [name for name, count in counts.items() if count >= FEWEST][:KINDS]
+    names = [str(name) for name, count in counts.items() if count >= FEWEST][:KINDS]
     if len(names) < 2:
         return None
     rows = rows[np.isin(kind[rows], names)][:MOST]
@@ -128,8 +128,9 @@ def kinds_of(subject: Subject) -> Iterator[tuple[str, NDArray[np.object_]]]:
     yield "subset", subsets
     for label in subject.labels:
         values = subject.values(label)
-        kind = np.where(values == 1, "positive", np.where(values == 0, "negative", None))
-        yield f"label {label}", kind.astype(object)
+        kind = np.full(len(values), None, dtype=object)
+        kind[values == 1], kind[values == 0] = "positive", "negative"
+        yield f"label {label}", kind
 
 
 def shortcuts(subject: Subject, grey: NDArray[np.uint8]) -> list[Told]:

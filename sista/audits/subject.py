@@ -64,7 +64,8 @@ class Subject:
     @property
     def labels(self) -> list[str]:
         """Return the findings that have a column."""
-        return [c.removeprefix("label.") for c in self.frame if c.startswith("label.")]
+        names = [str(column) for column in self.frame]
+        return [name.removeprefix("label.") for name in names if name.startswith("label.")]
 
     def values(self, label: str) -> NDArray[np.float64]:
         """Return 1, 0, -1 or NaN of a finding, `[N]`."""

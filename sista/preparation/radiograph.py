@@ -133,12 +133,12 @@ def _spacing(data: Any) -> float:
 
 
 def _picture(path: Path) -> Radiograph:
-    with Image.open(path, formats=FORMATS) as image:
-        check_limit("SISTA_MAX_PIXELS", math.prod(image.size), f"{path}")
+    with Image.open(path, formats=FORMATS) as file:
+        check_limit("SISTA_MAX_PIXELS", math.prod(file.size), f"{path}")
         # 16 bits a colour: Pillow would keep the upper eight, which may hold nothing.
-        if image.mode in COLOURS and any("16" in str(tile[3]) for tile in image.tile):
+        if file.mode in COLOURS and any("16" in str(tile[3]) for tile in file.tile):
             return Radiograph(to_8_bit(_deep_colour(path)))
-        image = ImageOps.exif_transpose(image)
+        image = ImageOps.exif_transpose(file)
         # 16 bits: Pillow's conversion to L would cut at 255 instead of scaling.
         if image.mode.startswith(("I", "F")):
             return Radiograph(to_8_bit(np.asarray(image)))
