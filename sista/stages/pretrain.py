@@ -172,7 +172,9 @@ def _made(job: _Job, run: dict[str, Any], learned: dict[str, Any], read: list[Pa
 
     defaults = {k: each.default for k, each in registry.settings("methods", run["method"]).items()}
     # Of a control: the file that it is made from.
-    weights = [learned[name]["path"] for name in ("released", "weights") if name in learned]
+    named = [learned[name] for name in ("released", "weights") if name in learned]
+    # Those of an installed package are part of the environment.
+    weights = [facts["path"] for facts in named if "path" in facts]
     beside = (job.out.with_name(name) for name in ("log.csv", "word_maps.npz"))
     return Made(
         [job.out, *(path for path in beside if path.is_file())],
