@@ -8,6 +8,7 @@ from sista.errors import WORD, UserError
 from sista.grid import plan
 from sista.grid.grid import Grid
 from sista.grid.file import read_grid
+from sista.runs.portable import exports
 from workflow.planning import (
     asked,
     collect_garbage,
@@ -30,9 +31,10 @@ onstart:
     collect_garbage()
 
 
-# Hashes and threads are part of a result's bits: Snakemake would cut the threads to --cores.
+# Hashes, threads and instruction sets are part of a result's bits: Snakemake would cut the threads to --cores.
+PINS = exports(grid.bits)
 THREADS = f"OMP_NUM_THREADS={grid.threads} MKL_NUM_THREADS={grid.threads}"
-shell.prefix(f"set -euo pipefail; export PYTHONHASHSEED=0 {THREADS}; ")
+shell.prefix(f"set -euo pipefail; export PYTHONHASHSEED=0 {THREADS} {PINS}; ")
 
 
 # Words are parts of commands. One folder each: without this a path could be cut up in many ways, and
