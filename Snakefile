@@ -18,6 +18,8 @@ from workflow.planning import (
 )
 
 keep_garbage()
+if unknown := sorted(set(config) - {"grid"}):
+    raise UserError(f"--config {unknown[0]}: unknown; valid: grid=FILE")
 GRID = str(config.get("grid", "benchmarks/phantom.yaml"))
 NAME = Path(GRID).stem
 if set(GRID) & set("{}"):

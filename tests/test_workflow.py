@@ -239,6 +239,12 @@ def test_a_wrong_word_fails_before_any_job(done):
     assert "Job stats" not in out
 
 
+def test_an_unknown_word_of_config_plans_nothing(done):
+    printed = done.run("snakemake", "-n", "--config", "grd=benchmarks/smoke.yaml", check=False)
+    assert "--config grd: unknown; valid: grid=FILE" in printed
+    assert "rule pretrain" not in printed
+
+
 @pytest.mark.parametrize("grid", ["paper", "methods"])
 def test_the_largest_grids_plan_without_torch_and_without_data(project, grid):
     (project.folder / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")

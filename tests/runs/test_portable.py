@@ -7,8 +7,8 @@ from safetensors.numpy import load_file
 from sista.runs.portable import PINS, bits, exports
 from tests.conftest import Project
 
-# Of the image encoder after the budget `tiny`, with the torch of the lock. The same on an Intel Xeon
-# with AVX-512 and on an emulated AMD EPYC: benchmarks/processor.
+# Of the image encoder after the budget `tiny`, with the torch of the lock, on an Intel Xeon with
+# AVX-512; benchmarks/processor tells what was seen elsewhere.
 EXPECTED = {"resnet_tiny": "2199a326b2a30e50", "vit_tiny": "0c655a4f8578171c"}
 AVX2 = Path("/proc/cpuinfo").is_file() and " avx2" in Path("/proc/cpuinfo").read_text()
 CORPUS = "mimic_cxr@phantom_tiny"
