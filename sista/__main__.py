@@ -60,6 +60,7 @@ _RELEASES = (
 )
 _LOOKS = (
     ("list", "site.words:list_words", "List the words of grids and importers."),
+    ("check", "monitor.preflight:check", "Say which raw data and weights a grid lacks here."),
     ("status", "monitor.status:status", "Count jobs done, running, failed and to do; time left."),
     ("watch", "monitor.status:watch", "Show the state of a grid live, until it is done."),
     ("show", "report.printing:show", "Print the main tables of a grid from its scores."),
