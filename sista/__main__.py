@@ -60,6 +60,7 @@ _RELEASES = (
 )
 _LOOKS = (
     ("list", "site.words:list_words", "List the words of grids and importers."),
+    ("new", "site.skeleton:new", "Write the skeleton of a method, head or data set, with a test."),
     ("doctor", "monitor.doctor:doctor", "Say what this machine has and what each grid needs."),
     ("check", "monitor.preflight:check", "Say which raw data and weights a grid lacks here."),
     ("status", "monitor.status:status", "Count jobs done, running, failed and to do; time left."),
