@@ -115,7 +115,7 @@ def test_skeletons_run_as_they_are(project):
 
 @pytest.mark.parametrize("word", ["Mine", "my-method", "class", "_mine", "clip", "../clip", ""])
 def test_a_word_that_is_taken_or_none_is_refused(word):
-    with pytest.raises(UserError, match="no word|there already"):
+    with pytest.raises(UserError, match=r"no word|there already"):
         new("method", word)
 
 
