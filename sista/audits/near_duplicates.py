@@ -161,26 +161,25 @@ def _compare_alike(vectors: Floats, sign: Floats) -> Pairs:
         for pairs in _of_equal_keys(keys, None if plain else others):
             gap = vectors[pairs[:, 0]] - vectors[pairs[:, 1]] * sign
             found.append(pairs[np.einsum("nd,nd->n", gap, gap) < NEAR**2])
-    together = np.sort(np.concatenate(found), axis=1)
+    together = np.sort(np.concatenate([np.empty((0, 2), dtype=np.int64), *found]), axis=1)
     return np.unique(together, axis=0)
 
 
 def _of_equal_keys(keys: NDArray[np.int64], others: NDArray[np.int64] | None) -> Iterator[Pairs]:
-    """Yield all pairs of different rows with equal keys; of `others` one row of each is there."""
-    count = len(keys)
-    both = keys if others is None else np.concatenate((keys, others))
-    order = np.argsort(both, kind="stable")
-    keys_in_order = both[order]
-    active = np.arange(len(both) - 1)
-    step = 1
-    # The n-th next of each in its bucket: memory stays that of the set, whatever the buckets hold.
-    while len(active := active[active + step < len(both)]):
-        active = active[keys_in_order[active] == keys_in_order[active + step]]
-        first, second = order[active], order[active + step]
-        if others is not None:
-            # Sorting is stable: in a bucket the rows themselves come before the others.
-            mixed = (first < count) & (second >= count) & (first != second - count)
-            first, second = first[mixed], second[mixed] - count
-        if len(first):
-            yield np.stack((first, second), axis=1)
-        step += 1
+    """Yield pairs (row of `keys`, row of `others`) of different rows with equal keys.
+
+    Without `others` each pair of rows is there once. Memory stays that of the set, whatever the
+    buckets hold: a round takes the next partner of each row.
+    """
+    order = np.argsort(keys, kind="stable")
+    asked = keys if others is None else others
+    place = np.searchsorted(keys, asked, "left", sorter=order)
+    end = np.searchsorted(keys, asked, "right", sorter=order)
+    rows = np.arange(len(asked))
+    while (waiting := place < end).any():
+        rows, place, end = rows[waiting], place[waiting], end[waiting]
+        partner = order[place]
+        kept = partner < rows if others is None else partner != rows
+        if kept.any():
+            yield np.stack((partner[kept], rows[kept]), axis=1)
+        place = place + 1
