@@ -28,6 +28,7 @@ from sista.preparation.image_record import ImageRecord
 from sista.preparation.labels import apply_policy
 from sista.preparation.regions import PHANTOM_TRUTH, read_regions
 from sista.preparation.resumed import IMAGES, film_jobs, resumed_films, work_folder
+from sista.runs import provenance
 from sista.runs.options import Count, Draws, Pixels, Threads
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
@@ -101,7 +102,8 @@ def _write(
     if dataset.annotation_side is not None and not (root / PHANTOM_TRUTH).is_file():
         records, scaled = in_film_frame(records, root, dataset.annotation_side)
     names = [out.stem + end for end in ENDINGS]
-    key = f"{word} {release} {sha256(inventory) if inventory else ''}"
+    # Films that other code has read are read again.
+    key = f"{word} {release} {provenance.code_version()} {sha256(inventory) if inventory else ''}"
     with work_folder(out) as folder:
         images, split_file, vocabulary, regions, manifest = (folder / name for name in names)
         jobs = film_jobs(records, root, folder, size, dataset.box_tolerance, key)
