@@ -19,7 +19,7 @@ from sista.datasets._card import Dataset
 from sista.errors import UserError
 from sista.preparation.annotation_frame import in_film_frame
 from sista.preparation.annotations import mask_to_json
-from sista.preparation.films import FilmJob, Unreadable, read_film, read_films
+from sista.preparation.films import Film, FilmJob, Unreadable, read_film, read_films
 from sista.preparation.image_record import ImageRecord
 from sista.preparation.list_names import NameIndex, first_cell, read_list
 from sista.preparation.masks import MaskSource
@@ -200,14 +200,7 @@ def downloaded(
         ]
         with read_films(jobs, threads, examine) as results:
             films = list(track(results, f"audit {word}", len(jobs)))
-    rows: list[dict[str, Any]] = []
-    for film in films:
-        if isinstance(film, Unreadable):
-            faults.setdefault("unreadable", []).append((film.path, film.reason))
-        else:
-            for fault in film.pop("faults"):
-                faults.setdefault("mask_unusable", []).append((film["image_id"], fault))
-            rows.append(film)
+    rows = _readable(films, faults)
     if not rows:
         raise UserError(f"{word}: none of its {len(films)} films can be read")
     labels = [row.pop("labels") for row in rows]
@@ -229,7 +222,22 @@ def downloaded(
     return in_lists(subject, lists) if lists else subject
 
 
-def examine(job: FilmJob) -> dict[str, Any] | Unreadable:
+def _readable(
+    films: Sequence[Film], faults: dict[str, list[tuple[str, str]]]
+) -> list[dict[str, Any]]:
+    """Return the rows of the films that were read, and add to the faults what was wrong."""
+    rows: list[dict[str, Any]] = []
+    for film in films:
+        if isinstance(film, Unreadable):
+            faults.setdefault("unreadable", []).append((film.path, film.reason))
+        else:
+            for fault in film.pop("faults"):
+                faults.setdefault("mask_unusable", []).append((film["image_id"], fault))
+            rows.append(film)
+    return rows
+
+
+def examine(job: FilmJob) -> Film:
     """Read a film for an audit: its boxes as they are told, its mask as far as it can be drawn."""
     record: ImageRecord = job.record
     film = read_film(replace(job, record=replace(record, boxes=None, mask=None)))

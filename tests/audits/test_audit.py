@@ -133,10 +133,7 @@ DEFECTS = {
     ),
     "mirrored": (film(lambda f: f[:, ::-1]), {"near_overlap": ["i4"]}),
     "inverted": (film(lambda f: 255 - f), {"near_overlap": ["i4"]}),
-    "one film under two patients": (
-        lambda s: same_pixels(s, 4, 5),
-        {"two_patients": ["i4"]},
-    ),
+    "one film under two patients": (lambda s: same_pixels(s, 4, 5), {"two_patients": ["i4"]}),
     "a film twice": (
         both(lambda s: same_pixels(s, 4, 5), lambda s: s.cell(5, "patient_id", "p4")),
         {"repeated": ["i4"]},
@@ -146,26 +143,17 @@ DEFECTS = {
         lambda s: s.fractions.update({"draw 0": {1: np.array([9]), 10: np.arange(6)}}),
         {"not_nested": ["i9"]},
     ),
-    "class without a positive": (
-        lambda s: s.subsets.update(val=np.array([61, 62])),
-        {"class_missing": []},
-    ),
+    "no positive": (lambda s: s.subsets.update(val=np.array([61, 62])), {"class_missing": []}),
     "equal pixels, other labels": (
         lambda s: same_pixels(s, 3, 4),
         {"two_patients": ["i3"], "label_conflict": ["i3"]},
     ),
-    "one study, other labels": (
-        lambda s: s.cell(4, "study_id", "s3"),
-        {"label_conflict": ["i3"]},
-    ),
+    "one study": (lambda s: s.cell(4, "study_id", "s3"), {"label_conflict": ["i3"]}),
     "no finding beside a finding": (
         lambda s: s.cell(3, "label.No Finding", 1.0),
         {"label_conflict": ["i3"]},
     ),
-    "a label of 2": (
-        lambda s: s.cell(3, "label.No Finding", 2.0),
-        {"label_conflict": ["i3"]},
-    ),
+    "label 2": (lambda s: s.cell(3, "label.No Finding", 2.0), {"label_conflict": ["i3"]}),
     "two exclusive classes": (
         both(
             lambda s: s.form.update(multiclass=True),
