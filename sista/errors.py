@@ -158,7 +158,8 @@ def check_arguments(words: Sequence[str]) -> None:
     for number, word in enumerate(words, start=1):
         told = f"word {number} of the command, {shown(word)}"
         option, _, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        if not value and option != word:
+        # `--` and an option without `=` hold no value.
+        if not word or (not value and option != word):
             raise UserError(f"{told}: is empty; give a value, or leave the option out")
         if len(word) > LONGEST_ARGUMENT or (value.isdigit() and len(value) > LONGEST_NUMBER):
             raise UserError(f"{told}: must not have {len(word)} characters")

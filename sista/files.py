@@ -27,9 +27,12 @@ def atomic(path: Path | str) -> Iterator[Path]:
     half-written result, whenever the process is killed.
 
     Raises:
-        UserError: the disk is full or the folder cannot be written.
+        UserError: the disk is full or the folder cannot be written, or a pipe or device is there.
     """
     target = Path(path)
+    if target.exists() and not target.is_file() and not target.is_dir():
+        # Renamed onto /dev/null it would take the place of the device, for all who use it.
+        raise UserError(f"{path}: is a pipe or device; name a file of your own")
     # The suffix is kept: many writers choose the format by it.
     temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.tmp{target.suffix}")
     try:
@@ -98,6 +101,25 @@ def read_text(path: Path | str, remedy: str = "get it again") -> str:
     with reading(path, remedy):
         check_size(path)
         return Path(path).read_text(encoding="utf-8-sig")
+
+
+def read_lines(path: Path | str, remedy: str = "get it again") -> list[str]:
+    """Read the lines of a list; it must end with a line end, or its last line may be cut.
+
+    Raises:
+        UserError: names the file, and the row that no list holds.
+    """
+    text = read_text(path, remedy)
+    lines = text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.isprintable() and not line.replace("\t", "").isprintable():
+            raise UserError(f"{path} row {number}: holds control characters; {remedy}")
+    if lines and not text.endswith(("\n", "\r")):
+        raise UserError(
+            f"{path} row {len(lines)}: the file stops without a line end, so it may be cut; "
+            f"{remedy}, or add the line end where it is whole"
+        )
+    return lines
 
 
 def write_json(path: Path | str, value: object) -> None:

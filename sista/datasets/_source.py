@@ -248,7 +248,9 @@ def relative(root: Path, path: str, row: Row) -> str:
     if pure.is_absolute() or ".." in pure.parts or "\0" in path:
         raise row.error("the path leaves the data folder; correct the row")
     if not inside(root, root / pure):
-        raise row.error("the path leads out of the data folder through a symbolic link")
+        raise row.error(
+            f"{pure}: a symbolic link out of the data folder; put the file itself there"
+        )
     return pure.as_posix()
 
 

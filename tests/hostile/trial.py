@@ -25,6 +25,7 @@ import psutil
 
 from tests.hostile import guard
 from tests.hostile.cases import every
+from tests.hostile.doomed import open_python
 from tests.hostile.guard import Case
 from tests.hostile.isolated import isolated
 
@@ -53,6 +54,7 @@ def make(folder: Path) -> Path:
 
 def prepare() -> None:
     """Import what the verbs import, and limit this process's memory."""
+    open_python()
     import sista.adaptation.job
     import sista.importers._convert
     import sista.stages.pretrain
@@ -108,8 +110,8 @@ def trial(
             guard.restore(world, pristine, clean)
         verdicts.append(verdict)
         if verbose and verdict["wrong"]:
-            seconds = verdict.get("seconds", "")
-            print(f"{verdict['case']}: {'; '.join(verdict['wrong'])} [{seconds}]", flush=True)
+            told = f"[{verdict.get('seconds', '')}] {verdict['said'][-300:]!r}"
+            print(f"{verdict['case']}: {'; '.join(verdict['wrong'])} {told}", flush=True)
     held = sum(not verdict["wrong"] for verdict in verdicts)
     counts = collections.Counter(w for verdict in verdicts for w in verdict["wrong"])
     return {
