@@ -6,7 +6,6 @@ from pathlib import Path
 
 from sista.datasets._card import Dataset
 from sista.datasets._source import Row, checked, first_existing, once, relative
-from sista.errors import UserError
 from sista.files import read_lines
 from sista.preparation.image_record import ImageRecord
 

@@ -235,7 +235,7 @@ class MaskFile:
         """Return the file's mask.
 
         Raises:
-            ValueError: the file cannot be read, has other proportions than the image, or is no mask.
+            ValueError: the file cannot be read, is no mask, or has other proportions than the image.
         """
         grey: NDArray[np.uint8] | None = None
         try:
