@@ -10,6 +10,7 @@ from sista.grid.grid import Grid
 from sista.grid.file import read_grid
 from workflow.planning import (
     asked,
+    check_paths,
     collect_garbage,
     growing,
     keep_garbage,
@@ -28,6 +29,8 @@ targets = plan.targets(grid, NAME)
 
 onstart:
     collect_garbage()
+    if not workflow.local_exec:
+        check_paths(GRID)
 
 
 # Hashes and threads are part of a result's bits: Snakemake would cut the threads to --cores.

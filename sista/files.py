@@ -15,6 +15,8 @@ from sista.errors import UserError, check_limit, unreadable, unwritable
 
 # What a killed run leaves of `atomic`.
 LEFTOVER = re.compile(r"^\..+\.[0-9a-z_]{8}\.tmp(\..+)?$")
+# Of a list: a name of a path's length, and labels beside it.
+LONGEST_LINE = 10_000
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
@@ -112,6 +114,8 @@ def read_lines(path: Path | str, remedy: str = "get it again") -> list[str]:
     text = read_text(path, remedy)
     lines = text.splitlines()
     for number, line in enumerate(lines, start=1):
+        if len(line) > LONGEST_LINE:
+            raise UserError(f"{path} row {number}: {len(line)} letters, so it is no list; {remedy}")
         if not line.isprintable() and not line.replace("\t", "").isprintable():
             raise UserError(f"{path} row {number}: holds control characters; {remedy}")
     if lines and not text.endswith(("\n", "\r")):

@@ -122,8 +122,10 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
 
 def _subsets(table: Path) -> dict[str, str]:
     subsets: dict[str, str] = {}
+    seen: set[str] = set()
     for row in rows(table, ("dicom_id", *IDS, "split"), known=()):
         split = row.text("split")
+        once(seen, row.text("dicom_id"), row)
         if split not in SUBSETS:
             raise row.error("column 'split' must hold train, validate or test")
         subsets[row.text("dicom_id")] = SUBSETS[split]
@@ -131,7 +133,9 @@ def _subsets(table: Path) -> dict[str, str]:
 
 
 def _findings(table: Path) -> Iterator[tuple[str, dict[str, float]]]:
+    seen: set[str] = set()
     for row in rows(table, (*IDS, *FINDINGS), known=()):
+        once(seen, row.text("study_id"), row)
         values = {name: row.finding(name) for name in FINDINGS}
         yield row.text("study_id"), {n: v for n, v in values.items() if v is not None}
 

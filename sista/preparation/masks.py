@@ -235,7 +235,7 @@ class MaskFile:
         """Return the file's mask.
 
         Raises:
-            ValueError: the file cannot be read, is no mask, or has other proportions than the image.
+            ValueError: the file cannot be read or is no mask, or of other proportions.
         """
         grey: NDArray[np.uint8] | None = None
         try:

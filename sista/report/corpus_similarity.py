@@ -180,7 +180,7 @@ def _training(manifest: Path, split: Path) -> pd.DataFrame:
     wanted = chosen.loc[chosen["subset"].eq("train") & chosen["fraction"].eq(100), "image_id"]
     frame = frame[frame["image_id"].isin(set(wanted)) & frame["report"].notna()]
     if len(frame) < 2:
-        raise UserError(f"{manifest}: no training study with a report, so no pair of reports")
+        raise UserError(f"{manifest}: no training study with a report; give a corpus with some")
     return frame.sort_values("image_id", ignore_index=True)
 
 
