@@ -4,8 +4,8 @@
 
 An input is its number and the seed: `--only READER --first N --inputs 1` makes it again. Writes
 JSON: inputs, outcomes and failures by reader, after each piece of inputs; the same command goes on
-behind the inputs that FILE counts, with the commit of each piece. A failure is anything but a value or a `UserError` of
-one short text that names the file: another error, a hang, a dead process.
+behind the inputs that FILE counts, with the commit of each piece. A failure is anything but a value
+or a `UserError` of one short text that names the file: another error, a hang, a dead process.
 """
 
 import argparse
