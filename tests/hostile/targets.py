@@ -57,6 +57,7 @@ class Target:
         path: of the input.
         kinds: damages by word.
         accepts: kinds that may be valid here; "*" = all.
+        told: what must be said of a kind that may be valid where it is.
         names: texts that an error may name instead of the file.
     """
 
@@ -64,6 +65,7 @@ class Target:
     path: str
     kinds: Mapping[str, Damage]
     accepts: tuple[str, ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     unreadable: bool = True
     role: str = field(default="")
