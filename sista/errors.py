@@ -15,7 +15,7 @@ import traceback
 import unicodedata
 from collections.abc import Sequence
 
-MENDABLE, FAULT, INTERRUPTED, PIPE_CLOSED = 1, os.EX_SOFTWARE, 130, 141
+MENDABLE, WRONG_COMMAND, FAULT, INTERRUPTED, PIPE_CLOSED = 1, 2, os.EX_SOFTWARE, 130, 141
 
 # Words become parts of paths, commands, tables and pages: no blank, no quote, no sign that a shell,
 # a spreadsheet, a page or an option of a command would take for its own.

@@ -80,9 +80,7 @@ class _Process(Generic[Item, Result]):
             return Died("not begun")
         if self._pipe is None:
             pipe, other = self._context.Pipe()
-            process = self._context.Process(
-                target=_work, args=(other, self._function), daemon=True
-            )
+            process = self._context.Process(target=_work, args=(other, self._function), daemon=True)
             try:
                 process.start()
             # Of the server that starts it, where that could not start itself.

@@ -30,10 +30,9 @@ LONGEST = 1500
 PACKAGE = Path(__file__).resolve().parents[2] / "sista"
 # A remedy says what to do, or what would be valid.
 REMEDY = re.compile(
-    r"\b(delete|run|again|check|correct|remove|give|name|write|use|make|made by|get|download|valid|"
-    r"expected|must|needs?|may|there (is|are)|take|put|free|install|update|ask|see|set|sista list|"
-    r"choose|allowed|at (least|most)|only|one of|choices|without|did you mean|unpack|import|rename|"
-    r"link|complete|load|require[sd]?|among|twice|should)\b|[<>]=? ?\d",
+    r"\b(delete|run (it )?again|run|check|correct|remove|give|name|write|use|make|get|download|put|"
+    r"valid|expected|must|needs?|take|free|install|update|set|sista list|choose|allowed|store|move|"
+    r"at (least|most)|one of|choices|did you mean|unpack|rename|link|complete|requires?|save)\b",
     re.IGNORECASE,
 )
 # What verbs keep beside their inputs for the next time.
@@ -245,8 +244,7 @@ def _judge_words(case: Case, ended: Ended) -> list[str]:
         wrong.append("silent")
     elif case.names and not any(name in said.replace("\n", "") for name in case.names):
         wrong.append("names no input")
-    # A wrong command line: `--help` is the remedy.
-    elif ended.code != 2 and not REMEDY.search(said):
+    elif not REMEDY.search(said):
         wrong.append("no remedy")
     if len(said) > LONGEST:
         wrong.append("long")
