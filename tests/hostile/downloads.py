@@ -7,7 +7,6 @@ from tests.hostile import kinds_images
 from tests.hostile.kinds_files import TEXTS
 from tests.hostile.targets import FILE, Target
 
-
 # What must be said where it is valid: rows that stand twice count once, of a report without text
 # the film alone is used.
 BOXES = {"a row twice": "boxes stand twice and count once"}
