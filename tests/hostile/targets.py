@@ -57,18 +57,17 @@ class Target:
         path: of the input.
         kinds: damages by word.
         accepts: kinds that may be valid here; "*" = all.
-        told: what must be said of a kind that may be valid where it is.
         names: texts that an error may name instead of the file.
+        told: what must be said of a kind where it is valid.
     """
 
     command: str
     path: str
     kinds: Mapping[str, Damage]
     accepts: tuple[str, ...] = ()
-    told: Mapping[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     unreadable: bool = True
-    role: str = field(default="")
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 FILE = {**PLACES, **BYTES}
