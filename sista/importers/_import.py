@@ -50,7 +50,7 @@ def main(word: str, file: Path, *, out: Path, size: Pixels | None = None) -> Non
     if not report.complete:
         raise UserError(
             f"{file}: not the encoder {layout.name} of {word}; nothing written but {account}, "
-            "which names every key"
+            "which names every key; give a file that `sista list importers` names"
         )
     settings = {"sha256": facts["sha256"], "size": encoder.size}
     metadata = {

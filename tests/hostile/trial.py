@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from sista.runs.provenance import code_version
 from tests.hostile import guard
 from tests.hostile.cases import every
 from tests.hostile.doomed import open_python
@@ -115,6 +116,8 @@ def trial(
     held = sum(not verdict["wrong"] for verdict in verdicts)
     counts = collections.Counter(w for verdict in verdicts for w in verdict["wrong"])
     return {
+        "commit": code_version(),
+        "part": part,
         "inputs": len(cases),
         "held": held,
         "seconds": round(time.monotonic() - started, 1),
