@@ -57,9 +57,22 @@ def atomic(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
-        else:
+        elif os.path.lexists(temporary):
             with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                temporary.unlink()
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove the unfinished files and folders that killed runs of the same result left beside it.
+
+    Of verbs that nobody runs twice at a time; stages wait for each other, see `sista.runs.record`.
+    """
+    for path in target.parent.glob(f".{target.stem}.*"):
+        if LEFTOVER.match(path.name):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

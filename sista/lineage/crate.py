@@ -13,7 +13,7 @@ from typing import Any
 
 from sista import __version__
 from sista.errors import UserError, say
-from sista.files import atomic, within, write_json
+from sista.files import atomic, remove_leftovers, within, write_json
 from sista.grid.file import read_grid
 from sista.grid.grid import Grid
 from sista.runs.ancestry import Link, follow, resolve, walk
@@ -54,6 +54,7 @@ def crate(*, grid: Path, out: Path, results: Results = Path("results")) -> None:
         raise UserError(f"{page}: shows real films; run `sista report` again without --sheets all")
     copied = dict(_copied(links, grid, page, results))
     described = document(compared.title or grid.stem, links, copied, report)
+    remove_leftovers(out)
     with atomic(out) as folder:
         for path, name in copied.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

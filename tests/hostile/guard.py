@@ -32,7 +32,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "sista"
 REMEDY = re.compile(
     r"\b(delete|run (it )?again|run|check|correct|remove|give|name|write|use|make|get|download|put|"
     r"valid|expected|must|needs?|take|free|install|update|set|sista list|choose|allowed|store|move|"
-    r"at (least|most)|one of|choices|did you mean|not among|unpack|rename|link|complete|requires?|save)\b",
+    r"at (least|most)|one of|choices|did you mean|not among|unpack|rename|link|complete|requires?|"
+    r"save)\b",
     re.IGNORECASE,
 )
 # What verbs keep beside their inputs for the next time.
