@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sista import tables
 from sista.errors import UserError
-from sista.files import atomic
+from sista.files import atomic, remove_leftovers
 from sista.metrics.report_pairs import cut_shares
 from sista.runs.options import Cosine, Share, Some
 from sista.text.cut import SAMPLE, centre
@@ -165,6 +165,7 @@ def inspect(
     if quantile is not None:
         theta = float(np.quantile(r[np.triu_indices(len(r), 1)], quantile))
     table = _table(r, normal, theta, batch)
+    remove_leftovers(out)
     with atomic(out) as temporary:
         table.round(6).to_csv(temporary, index=False)
     title = f"{encoder}, {text}: {len(rows)} training reports of {manifest.parent.name}"
