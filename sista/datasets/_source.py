@@ -262,7 +262,11 @@ _LINKED: dict[Path, Path] = {}
 
 def inside(root: Path, path: Path) -> bool:
     """Tell whether a path, with links followed, lies inside `root`."""
-    end = path.resolve()
+    try:
+        end = path.resolve()
+    # A link to itself, a name that is too long: nowhere.
+    except (OSError, RuntimeError):
+        return False
     top = next((linked for linked in _LINKED if root.resolve().is_relative_to(linked)), None)
     if top is not None and end.is_relative_to(_LINKED[top]):
         return True
@@ -282,7 +286,7 @@ def also_inside(view: Path, base: Path) -> Iterator[None]:
 def once(seen: set[str], key: str, row: Row) -> None:
     """Remember `key`; a second time is an error that names the row."""
     if key in seen:
-        raise row.error("this image was named by an earlier row; each image may stand once")
+        raise row.error("this image was named by an earlier row; remove one of them, each stands once")
     seen.add(key)
 
 

@@ -153,9 +153,14 @@ def test_rows_know_their_number_and_strip_cells(tmp_path):
 
 def test_a_list_that_is_no_file_is_named(tmp_path):
     raw_trees.TREES["nih_chestxray14"](tmp_path)
-    (tmp_path / "test_list.txt").unlink()
-    (tmp_path / "test_list.txt").mkdir()
+    file = tmp_path / "test_list.txt"
+    file.unlink()
+    file.mkdir()
     with pytest.raises(UserError, match=r"test_list\.txt: is no regular file, but a folder"):
+        read("nih_chestxray14", tmp_path)
+    file.rmdir()
+    file.symlink_to(file.name)
+    with pytest.raises(UserError, match=r"test_list\.txt: a link out of the data folder"):
         read("nih_chestxray14", tmp_path)
 
 
