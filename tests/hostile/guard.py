@@ -6,6 +6,7 @@ has changed but its own output folder, which holds no half-written file.
 """
 
 import contextlib
+import multiprocessing
 import os
 import re
 import shutil
@@ -179,8 +180,7 @@ def call(arguments: tuple[str, ...], nobody: bool = False) -> Ended:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o777)
         if nobody:
-            # The server of another user's processes is not this one's.
-            forkserver._forkserver._stop()
+            _no_server()
             os.seteuid(NOBODY)
         try:
             with _quiet(Path(name)) as (out, err), _no_network(ended.asked), alarm():
@@ -196,10 +196,16 @@ def call(arguments: tuple[str, ...], nobody: bool = False) -> Ended:
         finally:
             if nobody:
                 os.seteuid(0)
-                forkserver._forkserver._stop()
+                _no_server()
         ended.said = ended.said or err.read_text(errors="replace")
         ended.printed = out.read_text(errors="replace")
     return ended
+
+
+def _no_server() -> None:
+    """End the server that starts processes: it and its folder belong to the user of the time."""
+    forkserver._forkserver._stop()
+    multiprocessing.process.current_process()._config.pop("tempdir", None)
 
 
 def where(error: BaseException) -> str:
