@@ -18,6 +18,7 @@ from sista.errors import (
     FAULT,
     INTERRUPTED,
     PIPE_CLOSED,
+    WRONG_COMMAND,
     check_arguments,
     explained,
     printable,
@@ -127,6 +128,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_arguments(words)
         app([word for word in words if word != DEBUG])
+    except SystemExit as ended:
+        if ended.code == WRONG_COMMAND:
+            verb = [word for word in words[:1] if word.isalpha()]
+            print(f"valid: see `{' '.join(['sista', *verb, '--help'])}`", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

@@ -164,8 +164,8 @@ def nih(root: Path) -> Path:
     table(root / "Data_Entry_2017.csv", header, *rows)
     boxes = (f"{names[1]},Infiltrate,1,2,5,6,,,", f"{names[3]},Mass,0,0,16,20,,,")
     table(root / "BBox_List_2017.csv", "Image Index,Finding Label,Bbox [x,y,w,h],,,", *boxes)
-    (root / "train_val_list.txt").write_text("\n".join(names[:9]))
-    (root / "test_list.txt").write_text("\n".join(names[9:]))
+    (root / "train_val_list.txt").write_text("".join(f"{name}\n" for name in names[:9]))
+    (root / "test_list.txt").write_text("".join(f"{name}\n" for name in names[9:]))
     return root
 
 

@@ -74,7 +74,7 @@ def descriptors(images: int) -> NDArray[np.float32]:
     vectors += chance.normal(0, 0.05, width).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors[-1000:] = vectors[:1000] + chance.normal(0, 0.001, (1000, width)).astype(np.float32)
-    return vectors
+    return np.asarray(vectors, np.float32)
 
 
 def timed(step: Callable[[], object]) -> float:

@@ -98,7 +98,7 @@ def read_all(dataset: Dataset, root: Path) -> Account:
         if entry.image_id in seen:
             raise UserError(
                 f"{entry.where}: names the same image as {seen[entry.image_id].where}; "
-                "each image may stand once"
+                "remove one of them, each stands once"
             )
         seen[entry.image_id] = entry
         account.records.append(entry)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sista.datasets._source import inside
 from sista.errors import UserError
 from sista.preparation.image_record import ImageRecord, LeftOut
 
@@ -159,8 +160,13 @@ class Dataset:
 
 
 def _folders(parent: Path) -> list[Path]:
+    """Return the folders in a folder; links that lead out of it are those of somebody else."""
     try:
-        folders = sorted(p for p in parent.iterdir() if p.is_dir() and not p.name.startswith("."))
+        folders = sorted(
+            p
+            for p in parent.iterdir()
+            if p.is_dir() and not p.name.startswith(".") and inside(parent, p)
+        )
     except OSError:
         return []
     return folders if len(folders) <= WIDEST else []

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sista.errors import UserError, check_limit, limit
+from sista.errors import UserError, check_limit, limit, shown
 from sista.files import reading
 
 # Our name of a column: its names in other releases and packings of the same download.
@@ -122,8 +122,8 @@ def _rows(
 
         # Strict: a quote that is never closed would swallow the rows behind it.
         reader = csv.reader(lines(), strict=True)
-        header = [name.strip() for name in next(reader, [])]
-        header = _canonical(header, [*needed, *(known or ()), *optional])
+        first = [name.strip() for name in next(reader, [])]
+        header = _canonical(first, [*needed, *(known or ()), *optional])
         _check_header(file, header, needed, known)
         # Reversed, so that of two columns with one name the first counts.
         columns = {name: index for index, name in reversed(list(enumerate(header))) if name}
@@ -135,6 +135,8 @@ def _rows(
             # Spreadsheets leave lines of empty cells at the end.
             if not any(cell.strip() for cell in cells):
                 continue
+            if [cell.strip() for cell in cells] == first:
+                raise UserError(f"{file} row {number}: the header stands again; correct the file")
             if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
                 raise UserError(f"{file} row {number}: more cells than its header; correct it")
             values = {
@@ -228,7 +230,7 @@ def _check_header(
     twice = sorted({name for name in needed if header.count(name) > 1})
     if lacking or unknown or twice:
         parts = [f"column {name!r} is missing" for name in lacking]
-        parts += [f"column {name!r} is unknown" for name in unknown]
+        parts += [f"column {shown(name)} is unknown" for name in unknown[:5]]
         parts += [f"column {name!r} stands twice" for name in twice]
         expected = ", ".join(dict.fromkeys([*needed, *(known or [])]))
         raise UserError(
@@ -248,7 +250,9 @@ def relative(root: Path, path: str, row: Row) -> str:
     if pure.is_absolute() or ".." in pure.parts or "\0" in path:
         raise row.error("the path leaves the data folder; correct the row")
     if not inside(root, root / pure):
-        raise row.error("the path leads out of the data folder through a symbolic link")
+        raise row.error(
+            f"{pure}: a symbolic link out of the data folder; put the file itself there"
+        )
     return pure.as_posix()
 
 
@@ -258,7 +262,11 @@ _LINKED: dict[Path, Path] = {}
 
 def inside(root: Path, path: Path) -> bool:
     """Tell whether a path, with links followed, lies inside `root`."""
-    end = path.resolve()
+    try:
+        end = path.resolve()
+    # A link to itself, a name that is too long: nowhere.
+    except (OSError, RuntimeError):
+        return False
     top = next((linked for linked in _LINKED if root.resolve().is_relative_to(linked)), None)
     if top is not None and end.is_relative_to(_LINKED[top]):
         return True
@@ -278,7 +286,7 @@ def also_inside(view: Path, base: Path) -> Iterator[None]:
 def once(seen: set[str], key: str, row: Row) -> None:
     """Remember `key`; a second time is an error that names the row."""
     if key in seen:
-        raise row.error("this image was named by an earlier row; each image may stand once")
+        raise row.error("this image was named by an earlier row; each stands once, remove one")
     seen.add(key)
 
 

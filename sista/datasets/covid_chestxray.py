@@ -51,7 +51,9 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
     """Yield what `read` does, and the films, texts and labels that are left out."""
     subsets = _subsets(folder / SPLITS) if given(folder / SPLITS) else {}
     seen: set[str] = set()
+    used: set[str] = set()
     for row in rows(folder / TABLE, NEEDED, prose=("clinical_notes",)):
+        once(seen, row.text("filename"), row)
         modality, view = row.values["modality"], row.values["view"]
         if modality != "X-ray" or view not in VIEWS:
             shown = f"view {view or 'not told'}" if modality == "X-ray" else modality
@@ -59,7 +61,7 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
             yield LeftOut("films", f"{shown}, not a frontal X-ray", row.where, path)
             continue
         name = row.text("filename")
-        once(seen, name, row)
+        used.add(name)
         if subsets and name not in subsets:
             raise row.error(f"this film has no row in {SPLITS}; correct or remove that file")
         text, labels = note(row.values["clinical_notes"]), findings(row.values["finding"])
@@ -79,7 +81,7 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
             report=text,
             official=subsets.get(name),
         )
-    if unknown := set(subsets) - seen:
+    if unknown := set(subsets) - used:
         yield LeftOut(f"rows of {SPLITS}", "they name no film that is used", count=len(unknown))
 
 

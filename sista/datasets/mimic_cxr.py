@@ -1,5 +1,6 @@
 """MIMIC-CXR-JPG 2.0.0 / 2.1.0 with the MIMIC-CXR reports (Johnson et al., 2019): frontal pairs."""
 
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -36,7 +37,8 @@ VIEWS = ("PA", "AP")
 MOST_BYTES, MOST_REPORTS = 1 << 20, 1_000_000
 # An entry that is encrypted, or packed in an unknown way.
 NOT_READ = (RuntimeError, NotImplementedError, OSError)
-LFS = b"version https://git-lfs"
+# A pointer of Git LFS, a page to log in.
+NO_REPORT = (b"version https://git-lfs", b"<!DOCTYPE", b"<!doctype", b"<html")
 IDS = ("subject_id", "study_id")
 NO_TEXT = (
     f"the report has no impression, findings or last paragraph of at least {MINIMUM_TOKENS} words"
@@ -120,8 +122,10 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
 
 def _subsets(table: Path) -> dict[str, str]:
     subsets: dict[str, str] = {}
+    seen: set[str] = set()
     for row in rows(table, ("dicom_id", *IDS, "split"), known=()):
         split = row.text("split")
+        once(seen, row.text("dicom_id"), row)
         if split not in SUBSETS:
             raise row.error("column 'split' must hold train, validate or test")
         subsets[row.text("dicom_id")] = SUBSETS[split]
@@ -129,7 +133,9 @@ def _subsets(table: Path) -> dict[str, str]:
 
 
 def _findings(table: Path) -> Iterator[tuple[str, dict[str, float]]]:
+    seen: set[str] = set()
     for row in rows(table, (*IDS, *FINDINGS), known=()):
+        once(seen, row.text("study_id"), row)
         values = {name: row.finding(name) for name in FINDINGS}
         yield row.text("study_id"), {n: v for n, v in values.items() if v is not None}
 
@@ -174,16 +180,27 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
 
 
 def _checked(content: bytes, file: str, row: Row, path: str) -> str | None:
-    # UTF-16 and damaged files hold zero bytes; no report in UTF-8 does.
-    if b"\0" in content or content.startswith(LFS):
-        raise UserError(f"{file}: not UTF-8 text (study of {row.where}); get the reports again")
-    # A stray byte costs a character, not the corpus; `clean` removes the mark it leaves.
-    text = content.decode("utf-8", "replace")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{file}: not UTF-8 text at byte {error.start} (study of {row.where}); get the reports "
+            "again, or save this one as UTF-8"
+        ) from error
+    if content.startswith(NO_REPORT) or any(_is_control(char) for char in set(text)):
+        raise UserError(
+            f"{file}: no text of a report, or with control characters (study of {row.where}); get "
+            "the reports again"
+        )
     if not text.strip():
         raise UserError(
             f"{file}: the report is empty (study of {row.where}); get the reports again"
         )
     return for_pretraining(text, PurePosixPath(path).stem)
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) == "Cc" and not char.isspace()
 
 
 mimic_cxr = Dataset(

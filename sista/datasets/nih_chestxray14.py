@@ -1,12 +1,13 @@
 """NIH ChestX-ray14 (Wang et al., CVPR 2017): 14 findings, boxes on some films."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, first_existing, inside, once, relative, rows
+from sista.datasets._source import Row, checked, first_existing, given, once, relative, rows
 from sista.errors import UserError
-from sista.files import read_text
+from sista.files import read_lines
 from sista.preparation.image_record import Box, ImageRecord, LeftOut, only_records
 
 FINDINGS = (
@@ -34,6 +35,7 @@ LISTS = {
     "train_val_list_NIH.txt": "train",
     "test_list_NIH.txt": "test",
 }
+_FILM = re.compile(r"[\w-]+\.png")
 NONE = "No Finding"
 BOX_NAMES = {"Infiltrate": "Infiltration"}
 # The commas inside the source's headers split them into several cells.
@@ -72,7 +74,8 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
         name = row.text("Image Index")
         once(seen, name, row)
         if subsets and name not in subsets:
-            raise row.error("this film is in none of the lists; get the lists again")
+            there = ", ".join(list_name for list_name in LISTS if given(folder / list_name))
+            raise row.error(f"this film is in none of the lists ({there}); get them again")
         yield ImageRecord(
             image_id=name.removesuffix(".png"),
             # Also the patient of RSNA's films, which come from here: shared people stay visible.
@@ -105,10 +108,12 @@ def _subsets(folder: Path) -> dict[str, str]:
     subsets: dict[str, str] = {}
     for name, subset in LISTS.items():
         file = folder / name
-        if not file.is_file() or not inside(folder, file):
+        if not given(file):
             continue
-        for number, line in enumerate(read_text(file).splitlines(), start=1):
+        for number, line in enumerate(read_lines(checked(file), "download it again"), start=1):
             film = line.strip()
+            if film and not _FILM.fullmatch(film):
+                raise UserError(f"{file} row {number}: no name of a film; download it again")
             if subsets.get(film, subset) != subset:
                 raise UserError(f"{file} row {number}: this film is also in the other list")
             if film:

@@ -173,7 +173,7 @@ class Grid(_Strict):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise UserError(f"{where}: {_explain(error)}") from error
+            raise UserError(f"{where}: {_explain(error)}; correct the grid") from error
         except UserError as error:
             raise UserError(f"{where}: {error}") from error
 

@@ -11,6 +11,7 @@ from sista.datasets._card import Dataset
 from sista.errors import UserError, say
 from sista.files import LEFTOVER, sha256, within
 from sista.runs.ancestry import hash_of, resolve
+from sista.runs.options import Results
 from sista.runs.progress import track
 from sista.runs.record import AGAIN, Record, read_record, record_of
 from sista.stages.fetch import CACHE
@@ -37,7 +38,7 @@ class Finding:
     remedy: str
 
 
-def verify(*, results: Path = Path("results"), raw: bool = False) -> None:
+def verify(*, results: Results = Path("results"), raw: bool = False) -> None:
     """Hash all results again; name what was altered, and how to repair it. Exits with 1 then.
 
     Times of change play no part: a file that was damaged and has its old time is found too. Raw

@@ -34,6 +34,8 @@ WINDOW = ("WindowCenter", "WindowWidth")
 RESCALE = ("RescaleSlope", "RescaleIntercept")
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+# Of a JPEG 2000 file; the pixels alone have no boxes.
+JP2 = b"\x00\x00\x00\x0cjP  "
 VOI_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 # In this order: the window is given in units after the modality look-up (DICOM PS3.4, N.2).
 LOOK_UPS = (
@@ -211,10 +213,22 @@ def _check_length(data: Any, path: Path) -> None:
             raise UserError(f"{path}: the DICOM file is truncated; download it again")
         return
     frames = list(pydicom.encaps.generate_frames(data.PixelData, number_of_frames=1))
+    if frames and frames[0].startswith(JP2):
+        _check_boxes(frames[0], path)
     is_jpeg = syntax in (pydicom.uid.JPEGBaseline8Bit, pydicom.uid.JPEGExtended12Bit)
     # FF D9 ends a JPEG; DICOM may pad it behind that.
     if is_jpeg and b"\xff\xd9" not in frames[0].rstrip(b"\0")[-4:]:
         raise UserError(f"{path}: the DICOM file is truncated; download it again")
+
+
+def _check_boxes(code: bytes, path: Path) -> None:
+    """Refuse a JPEG 2000 file with a box of no length before its pixels: pydicom waits at it."""
+    place = len(JP2) + 4
+    while place < len(code) and code[place + 4 : place + 8] != b"jp2c":
+        length = int.from_bytes(code[place : place + 4], "big")
+        if length < 8:
+            raise UserError(f"{path}: a damaged JPEG 2000 image; download it again")
+        place += length
 
 
 def _decode(data: Any, path: Path) -> NDArray[Any]:

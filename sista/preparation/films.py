@@ -1,6 +1,6 @@
 """The films of a data set: each is read, written into the container and becomes a manifest row.
 
-Decoders of compressed films are foreign C code: they run in processes of their own, so a film that
+Decoders of films are foreign C code: they run in processes of their own, so a film that
 kills or stalls one costs itself alone.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from sista.errors import UserError
 from sista.preparation.annotations import boxes_to_json, mask_to_json
 from sista.preparation.image_record import ImageRecord
-from sista.preparation.radiograph import fit, is_dicom, load
+from sista.preparation.radiograph import fit, load
 from sista.runs.isolated import Died, isolated_map
 
 
@@ -66,10 +66,6 @@ def read_films(
     Raises:
         UserError: what the tables say of an image does not fit it.
     """
-    # Pillow reads PNG and JPEG here: no damaged file has ended it, and a process costs a second.
-    if threads == 1 and not any(is_dicom(job.record.path) for job in jobs):
-        yield map(read or read_film, jobs)
-        return
     with isolated_map(read or read_film, jobs, threads, __name__) as results:
         yield (
             _killed(job, result) if isinstance(result, Died) else result

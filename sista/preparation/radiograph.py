@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from sista.files import check_size, reading
 from sista.preparation.dicom import read_dicom
 from sista.preparation.frame import Frame
 from sista.preparation.grey import NotFiniteError, Pixels, luma, to_8_bit
-from sista.preparation.masks import FORMATS
+from sista.preparation.masks import FORMATS, check_frames
 
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 COLOURS = ("RGB", "RGBA", "LA")
 # Orientations of EXIF whose lines are columns when shown.
 LYING = (5, 6, 7, 8)
+# DICOM allows 64.
+LONGEST_WORD = 256
 # The limit on pixels is ours, and names itself.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -111,13 +114,27 @@ def _holds_dicom(path: Path) -> bool:
 
 def _dicom(path: Path) -> Radiograph:
     pixels, data = read_dicom(path)
-    patient, view = (_word(data.get(name)) for name in ("PatientID", "ViewPosition"))
-    return Radiograph(pixels, _spacing(data), patient or None, view or None)
+    patient, view = (_word(data, name, path) for name in ("PatientID", "ViewPosition"))
+    return Radiograph(pixels, _spacing(data), patient, view)
 
 
-def _word(value: object) -> str:
-    """Return a word of a header without what no name holds: control characters."""
-    return "".join(c for c in str(value or "") if c.isprintable()).strip()
+def _word(data: Any, name: str, path: Path) -> str | None:
+    """Return a word of a header, None where it is empty.
+
+    Raises:
+        UserError: it holds what no name does: two people could become one without it.
+    """
+    # What is wrong with a value is said below, in words.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Padded to an even length.
+        word = str(data.get(name) or "").strip("\0 \t\r\n")
+    if not word.isprintable() or len(word) > LONGEST_WORD:
+        raise UserError(
+            f"{path}: its tag {name} holds control characters or more than {LONGEST_WORD} letters; "
+            "correct the tag or get the file from its source again"
+        )
+    return word or None
 
 
 def _spacing(data: Any) -> float:
@@ -135,6 +152,7 @@ def _spacing(data: Any) -> float:
 def _picture(path: Path) -> Radiograph:
     with Image.open(path, formats=FORMATS) as file:
         check_limit("SISTA_MAX_PIXELS", math.prod(file.size), f"{path}")
+        check_frames(file, f"{path}")
         # 16 bits a colour: Pillow would keep the upper eight, which may hold nothing.
         if file.mode in COLOURS and any("16" in str(tile[3]) for tile in file.tile):
             return Radiograph(to_8_bit(_deep_colour(path)))

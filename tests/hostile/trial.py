@@ -23,8 +23,10 @@ from typing import Any
 
 import psutil
 
+from sista.runs.provenance import code_version
 from tests.hostile import guard
 from tests.hostile.cases import every
+from tests.hostile.doomed import open_python
 from tests.hostile.guard import Case
 from tests.hostile.isolated import isolated
 
@@ -53,6 +55,7 @@ def make(folder: Path) -> Path:
 
 def prepare() -> None:
     """Import what the verbs import, and limit this process's memory."""
+    open_python()
     import sista.adaptation.job
     import sista.importers._convert
     import sista.stages.pretrain
@@ -108,11 +111,13 @@ def trial(
             guard.restore(world, pristine, clean)
         verdicts.append(verdict)
         if verbose and verdict["wrong"]:
-            seconds = verdict.get("seconds", "")
-            print(f"{verdict['case']}: {'; '.join(verdict['wrong'])} [{seconds}]", flush=True)
+            told = f"[{verdict.get('seconds', '')}] {verdict['said'][-300:]!r}"
+            print(f"{verdict['case']}: {'; '.join(verdict['wrong'])} {told}", flush=True)
     held = sum(not verdict["wrong"] for verdict in verdicts)
     counts = collections.Counter(w for verdict in verdicts for w in verdict["wrong"])
     return {
+        "commit": code_version(),
+        "part": part,
         "inputs": len(cases),
         "held": held,
         "seconds": round(time.monotonic() - started, 1),
