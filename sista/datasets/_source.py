@@ -286,7 +286,7 @@ def also_inside(view: Path, base: Path) -> Iterator[None]:
 def once(seen: set[str], key: str, row: Row) -> None:
     """Remember `key`; a second time is an error that names the row."""
     if key in seen:
-        raise row.error(
+        raise row.error("this image was named by an earlier row; remove one of them")
             "this image was named by an earlier row; remove one of them, each stands once"
         )
     seen.add(key)
