@@ -287,8 +287,6 @@ def once(seen: set[str], key: str, row: Row) -> None:
     """Remember `key`; a second time is an error that names the row."""
     if key in seen:
         raise row.error("this image was named by an earlier row; remove one of them")
-            "this image was named by an earlier row; remove one of them, each stands once"
-        )
     seen.add(key)
 
 
