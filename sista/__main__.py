@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from cyclopts import App, Group, Parameter
 
 from sista import __version__
+from sista.audits.command import audit_datasets
 from sista.errors import (
     FAULT,
     INTERRUPTED,
@@ -61,6 +62,7 @@ _RELEASES = (
 )
 _LOOKS = (
     ("list", "site.words:list_words", "List the words of grids and importers."),
+    ("new", "site.skeleton:new", "Write the skeleton of a method, head or data set, with a test."),
     ("doctor", "monitor.doctor:doctor", "Say what this machine has and what each grid needs."),
     ("check", "monitor.preflight:check", "Say which raw data and weights a grid lacks here."),
     ("status", "monitor.status:status", "Count jobs done, running, failed and to do; time left."),
@@ -88,7 +90,17 @@ _AUDITS = (
     ),
     ("phantom", "phantom.calibration:main", "Compare the phantom's reports with real ones."),
 )
-audit = App(name="audit", help="Audit a split, or the phantom's realism.", group=_LOOK, sort_key=9)
+_SUBMISSIONS = (
+    (
+        "check",
+        "lineage.submission:check",
+        "Check a third party's results and score them again from the predictions.",
+    ),
+)
+submit = App(name="submit", help="Check results that others hand in.", group=_PASS, sort_key=9)
+app.command(submit)
+audit = App(name="audit", help="Audit data sets, lists or a split.", group=_LOOK, sort_key=9)
+audit.default(audit_datasets)
 app.command(audit)
 for _parent, _group, _verbs in (
     (app, _STAGES, _VERBS),
@@ -96,6 +108,7 @@ for _parent, _group, _verbs in (
     (app, _LOOK, _LOOKS),
     (app, _PASS, _SHARE),
     (audit, None, _AUDITS),
+    (submit, None, _SUBMISSIONS),
 ):
     for _order, (_name, _place, _help) in enumerate(_verbs):
         _parent.command(f"sista.{_place}", name=_name, help=_help, group=_group, sort_key=_order)
