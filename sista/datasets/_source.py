@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from sista.errors import UserError, check_limit, limit
 from sista.files import reading
@@ -25,7 +26,15 @@ RENAMED = {
     "h]": ("h", "Bbox h", "height"),
     "OriginalImage[Width": ("OriginalImageWidth",),
     "OriginalImagePixelSpacing[x": ("OriginalImagePixelSpacing_x",),
+    "Other diseases": ("Other disease",),
 }
+
+
+class Place(Protocol):
+    """Where something was read."""
+
+    def error(self, problem: str) -> UserError:
+        """Return an error that names file and place."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +246,7 @@ def _check_header(
         )
 
 
-def relative(root: Path, path: str, row: Row) -> str:
+def relative(root: Path, path: str, row: Place) -> str:
     """Return a path named by a table, relative to `root` and checked to stay inside it.
 
     Raises:
@@ -275,7 +284,7 @@ def also_inside(view: Path, base: Path) -> Iterator[None]:
         del _LINKED[view.resolve()]
 
 
-def once(seen: set[str], key: str, row: Row) -> None:
+def once(seen: set[str], key: str, row: Place) -> None:
     """Remember `key`; a second time is an error that names the row."""
     if key in seen:
         raise row.error("this image was named by an earlier row; each image may stand once")

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from sista.preparation.masks import FORMATS
 
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 COLOURS = ("RGB", "RGBA", "LA")
+# A DICOM file whose name is its SOP instance UID, without an ending.
+_BY_UID = re.compile(r"(^|/)[0-9]+(\.[0-9]+){3,}$")
 # The limit on pixels is ours, and names itself.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -81,9 +84,18 @@ def load(path: Path) -> Radiograph:
             ) from error
 
 
+def view_of(path: Path) -> str | None:
+    """Return the ViewPosition of a DICOM header, empty where it has none; None = unreadable."""
+    try:
+        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["ViewPosition"])
+        return _word(data.get("ViewPosition"))
+    except Exception:  # `load` explains what is wrong with the file
+        return None
+
+
 def is_dicom(path: str) -> bool:
-    """Return whether a file is read as DICOM, by its name."""
-    return path.lower().endswith((".dcm", ".dicom"))
+    """Return whether a file is read as DICOM, by its name: some sets name it by its UID alone."""
+    return path.lower().endswith((".dcm", ".dicom")) or _BY_UID.search(path) is not None
 
 
 def film_size(path: Path) -> tuple[int, int] | None:

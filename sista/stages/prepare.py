@@ -110,11 +110,12 @@ def _write(
         quarantine = _quarantine(films, out, leave_out)
         rows = [film for film in films if not isinstance(film, Unreadable)]
         _tell(word, rows)
+        known = [(row["image_id"], *region) for row in rows for region in row.pop("regions")]
         frame = _frame(rows, dataset, release)
         split = _split(frame, word, dataset, release, draws)
         tables.write(split.frame, split_file, "split", split.meta)
         vocabulary.write_text(_vocabulary(frame, split.frame))
-        tables.write(read_regions(root, frame["image_id"]), regions, "regions")
+        tables.write(read_regions(root, frame["image_id"], known), regions, "regions")
         tables.write(frame, manifest, "manifest", _meta(frame, word, dataset, release, size, names))
         # The manifest goes first and comes last: where it stands the others belong to it.
         out.unlink(missing_ok=True)
@@ -200,6 +201,13 @@ def _tell(word: str, rows: list[dict[str, Any]]) -> None:
     doubled = sum(row.pop("doubled_boxes") for row in rows)
     if doubled:
         print(f"{word}: {doubled} boxes stand twice and count once", file=sys.stderr)
+    scaled = sum(row.pop("scaled") for row in rows)
+    if scaled:
+        print(
+            f"{word}: {scaled} films have another size than their annotations, which were scaled, "
+            "each side for itself",
+            file=sys.stderr,
+        )
 
 
 def _frame(rows: list[dict[str, Any]], dataset: Dataset, release: str) -> pd.DataFrame:
