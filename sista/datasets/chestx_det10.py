@@ -80,7 +80,7 @@ def read(folder: Path) -> Iterator[ImageRecord]:
 def _boxes(node: Node, labels: tuple[str, ...]) -> tuple[Box, ...]:
     names, corners = node.need("syms").each(), node.need("boxes").each()
     if len(names) != len(corners):
-        raise node.error(f"{len(names)} syms and {len(corners)} boxes; each finding has one")
+        raise node.error(f"{len(names)} syms and {len(corners)} boxes; get the file again")
     boxes = []
     for name, box in zip(names, corners, strict=True):
         if name.text() not in labels:

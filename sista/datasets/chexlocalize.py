@@ -67,7 +67,9 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
         for row in rows(table, ("Path", *COMPETITION), optional=FINDINGS):
             parts = row.text("Path").replace("\\", "/").split("/")
             if len(parts) < 3:
-                raise row.error("column 'Path' names no patient and study folder")
+                raise row.error(
+                    "column 'Path' names no patient and study folder; use the original file"
+                )
             name = "/".join(parts[-3:])
             once(seen, name, row)
             # The table of val has the folders of CheXpert, `valid`.

@@ -78,7 +78,9 @@ def _record(
         raise row.error(f"column 'split' must hold {' or '.join(SUBSETS)}")
     parts = stem.split("/")
     if len(parts) < 4 or not parts[-2].startswith("study"):
-        raise row.error("column 'path_to_image' names no patient and study folder")
+        raise row.error(
+            "column 'path_to_image' names no patient and study folder; use the original file"
+        )
     return ImageRecord(
         image_id="/".join(parts[-3:]),
         patient_id=row.text("deid_patient_id"),

@@ -68,7 +68,9 @@ def read(folder: Path) -> Iterator[ImageRecord]:
     for name, film in found.items():
         named = IN_PATH.search(film.path)
         if named is None:
-            raise film.place.error("the path names no patient and study of MIMIC-CXR")
+            raise film.place.error(
+                "the path names no patient and study of MIMIC-CXR; get the file again"
+            )
         path = films.path(film.place, f"{name}.jpg", film.path, f"{film.path[:-4]}.dcm")
         boxes: dict[str, list[tuple[float, float, float, float]]] = {}
         for box in film.boxes:
@@ -130,7 +132,7 @@ def _add(
         raise place.error(f"unknown split; valid: {', '.join(SUBSETS)}")
     film = found.setdefault(name, _Phrases(place, where, path, (size[0], size[1])))
     if film.path != path or film.frame != (size[0], size[1]):
-        raise place.error("path or size differ from an earlier row of the same film")
+        raise place.error("path or size differ from an earlier row of the film; get the file again")
     film.boxes.append(box)
     film.texts[phrase] = None
     film.subset = SUBSETS[subset] if subset else None

@@ -80,7 +80,7 @@ def _film(
     return ImageRecord(
         image_id=name.rsplit(".", 1)[0],
         patient_id=None,
-        path=films.path(image, name, f"imgs/{name}"),
+        path=films.path(image, name.rpartition("/")[2], f"imgs/{name}"),
         where=image.where,
         labels={label: float(label == kind) for label in LABELS},
         boxes=boxes,
@@ -100,7 +100,9 @@ def _from_table(folder: Path) -> Iterator[ImageRecord]:
             )
         first = named.setdefault(name, row)
         if first.values["image_type"] != row.values["image_type"]:
-            raise row.error("image_type differs from an earlier row of the same film")
+            raise row.error(
+                "image_type differs from an earlier row of the film; get the file again"
+            )
         boxes.setdefault(name, []).extend(_box(row))
     for name, row in named.items():
         kind = KINDS[row.text("image_type")]
@@ -126,7 +128,7 @@ def _box(row: Row) -> list[Box]:
         names = ", ".join(CORNERS)
         raise row.error(f"column 'bbox' must hold {names}, or none; get it again") from error
     if row.text("tb_type") not in BOXES:
-        raise row.error("a box needs tb_type active_tb or latent_tb")
+        raise row.error("a box needs tb_type active_tb or latent_tb; get the file again")
     return [Box(BOXES[row.text("tb_type")], x, y, w, h, row.where)]
 
 
