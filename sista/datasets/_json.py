@@ -122,7 +122,7 @@ def entries(file: Path) -> Iterator[Node]:
     """Yield the entries of a list, or the values of an object, one at a time in memory.
 
     Raises:
-        UserError: see `whole`; or the file has no entry.
+        UserError: see `whole`.
     """
     most, number = limit("SISTA_MAX_ROWS"), 0
     with _opened(file) as stream:
@@ -140,8 +140,6 @@ def entries(file: Path) -> Iterator[Node]:
             number += 1
             if number > most:
                 check_limit("SISTA_MAX_ROWS", number, f"{file}")
-    if not number:
-        raise UserError(f"{file}: holds no entry; download it again")
 
 
 def coco(content: Node) -> tuple[list[Node], list[tuple[Node, str, Node]]]:

@@ -9,7 +9,7 @@ from sista.datasets._films import Films
 from sista.datasets._source import Row, first_existing, rows
 from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.preparation.masks import EMPTY_RLE, RelativeRle
-from sista.text.cleaning import MINIMUM_TOKENS, for_pretraining
+from sista.text.cleaning import MINIMUM_TOKENS, for_pretraining, note
 
 TABLE = "Pneumothorax_reports.csv"
 # Films of the other findings have a row in a table of its own; a film without one has none.
@@ -51,7 +51,8 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
     films = Films(folder)
     for name, film in named.items():
         row, codes = film.row, tuple(code for code in film.runs if code)
-        text = for_pretraining(film.report)
+        # Most reports have no headers.
+        text = for_pretraining(film.report) or note(film.report)
         if text is None:
             yield LeftOut("report texts of films", NO_TEXT, row.where)
         labels = {

@@ -8,7 +8,7 @@ from sista.datasets._card import Dataset
 from sista.datasets._films import Films
 from sista.datasets._source import rows
 from sista.datasets._votes import NONE, SIDES, original_sizes, votes
-from sista.preparation.consensus import RULES, agreed_boxes, agreed_labels
+from sista.preparation.consensus import agreed_boxes, agreed_labels
 from sista.preparation.image_record import ImageRecord, LeftOut
 
 FINDINGS = (
@@ -28,6 +28,8 @@ FINDINGS = (
     "Pulmonary fibrosis",
 )
 TABLE = "train.csv"
+# `vinbigdata+any`: by which rule the three readers of a film become one; the first is the default.
+READINGS = ("majority", "any", "all")
 
 
 def release(folder: Path) -> str | None:
@@ -39,7 +41,7 @@ def release(folder: Path) -> str | None:
     return "2021" if {"image_id", "class_name", "rad_id", *SIDES} <= set(names) else None
 
 
-def read(folder: Path, rule: str = RULES[0]) -> Iterator[ImageRecord]:
+def read(folder: Path, rule: str = READINGS[0]) -> Iterator[ImageRecord]:
     """Yield one record per training film; the test films have no public labels.
 
     Args:
@@ -70,7 +72,7 @@ vinbigdata = Dataset(
     title="VinBigData Chest X-ray Abnormalities Detection",
     release=release,
     read=read,
-    readings={rule: partial(_entries, rule=rule) for rule in RULES},
+    readings={rule: partial(_entries, rule=rule) for rule in READINGS},
     layout=(
         TABLE,
         "train/*.dicom, or *.png and *.jpg of a resized copy",

@@ -9,7 +9,7 @@ from sista.datasets._films import Films
 from sista.datasets._source import Row, first_existing, once, rows
 from sista.datasets._votes import TOGETHER, Votes, original_sizes, votes
 from sista.errors import UserError
-from sista.preparation.consensus import RULES, agreed_boxes, agreed_labels
+from sista.preparation.consensus import agreed_boxes, agreed_labels
 from sista.preparation.image_record import Box, ImageRecord, LeftOut
 
 LOCAL = (
@@ -40,6 +40,8 @@ GLOBAL = ("COPD", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "
 LABELS = (*LOCAL, *GLOBAL)
 HOMES = ("annotations/", "")
 PARTS = ("train", "test")
+# `vindr_cxr+any`: by which rule the three readers of a film become one; the first is the default.
+READINGS = ("majority", "any", "all")
 Readings = dict[str, list[tuple[Row, dict[str, float]]]]
 
 
@@ -52,7 +54,7 @@ def _table(folder: Path, kind: str, part: str) -> Path | None:
     return first_existing(folder, [f"{home}{kind}_{part}.csv" for home in HOMES])
 
 
-def read(folder: Path, rule: str = RULES[0]) -> Iterator[ImageRecord]:
+def read(folder: Path, rule: str = READINGS[0]) -> Iterator[ImageRecord]:
     """Yield one record per film.
 
     Three radiologists read each training film; a test film has the consensus of five.
@@ -115,7 +117,7 @@ vindr_cxr = Dataset(
     title="VinDr-CXR",
     release=release,
     read=read,
-    readings={rule: partial(_entries, rule=rule) for rule in RULES},
+    readings={rule: partial(_entries, rule=rule) for rule in READINGS},
     layout=(
         "annotations/image_labels_{train,test}.csv",
         "annotations/annotations_{train,test}.csv",

@@ -22,7 +22,7 @@ from sista.preparation.masks import FORMATS
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 COLOURS = ("RGB", "RGBA", "LA")
 # A DICOM file whose name is its SOP instance UID, without an ending.
-_BY_UID = re.compile(r"(^|/)[0-9]+(\.[0-9]+){3,}$")
+_BY_UID = re.compile(r"(^|/)[0-9]+(\.[0-9]+){2,}$")
 # The limit on pixels is ours, and names itself.
 Image.MAX_IMAGE_PIXELS = None
 

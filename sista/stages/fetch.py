@@ -19,6 +19,7 @@ from sista.datasets._card import Dataset
 from sista.datasets._source import inside
 from sista.errors import UserError
 from sista.files import digest, sha256
+from sista.metadata import data_reading, data_word
 from sista.runs.options import Threads
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
@@ -44,8 +45,8 @@ def fetch(word: str, *, out: Path, source: Path | None = None, threads: Threads 
     Raises:
         UserError: the data set is not there; says what it is, where to get it and its licence.
     """
-    name, _, origin = word.partition("@")
-    dataset: Dataset = registry.find("datasets", name)
+    origin = word.partition("@")[2]
+    dataset: Dataset = registry.find("datasets", data_word(word)).reading(data_reading(word))
     if origin:
         root, release = _make_phantom(dataset, origin, out.parent / "raw", threads)
     else:

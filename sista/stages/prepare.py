@@ -23,6 +23,7 @@ from sista.datasets._archives import Download, opened
 from sista.datasets._card import Dataset
 from sista.errors import UserError
 from sista.files import atomic, digest
+from sista.metadata import data_reading, data_word
 from sista.preparation import splits
 from sista.preparation.annotation_frame import in_film_frame
 from sista.preparation.films import FilmJob, Unreadable, read_films
@@ -133,7 +134,7 @@ def _write(
 
 def _dataset(word: str, out: Path, source: Path | None, least: int) -> Dataset:
     """Return the data set of a word, after a look at the other arguments."""
-    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
+    dataset: Dataset = registry.find("datasets", data_word(word)).reading(data_reading(word))
     if out.suffix != ".parquet":
         raise UserError(f"{out}: the manifest's name must end in .parquet")
     if least < 1:
