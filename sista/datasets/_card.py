@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sista.datasets._download import RemoteFile
 from sista.errors import UserError
 from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 
@@ -31,6 +32,7 @@ class Dataset:
         entries: like `read`, and yields what is left out as well; None = `read` leaves out nothing.
         readings: other ways to read it (`WORD+READING` in a grid), such as rules by which several
             radiologists become one; each is a function like `entries`.
+        files: addresses of an open set.
         counts: expected number of images per release (as read here).
         published: number of images that a release publishes, where more than are read here.
         labels: findings of the classification task, in order.
@@ -65,6 +67,7 @@ class Dataset:
     readings: Mapping[str, Callable[[Path], Iterator[ImageRecord | LeftOut]]] = field(
         default_factory=dict
     )
+    files: tuple[RemoteFile, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     published: Mapping[str, int] = field(default_factory=dict)
     all_labels: tuple[str, ...] = ()

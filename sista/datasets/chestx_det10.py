@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
+from sista.datasets._download import RemoteFile
 from sista.datasets._films import Films
 from sista.datasets._json import Node, entries
 from sista.datasets._source import first_existing, once
@@ -24,6 +25,7 @@ TEN = (
 )
 THIRTEEN = (*TEN, "Cardiomegaly", "Diffuse Nodule", "Pleural Thickening")
 PARTS = ("train", "test")
+REPOSITORY = "https://raw.githubusercontent.com/Deepwise-AILab/ChestX-Det-Dataset/main"
 # Clones of the two repositories, with the lists at their top or beside the films.
 LISTS = {
     "ChestX-Det10": ("{}.json", "{}/{}.json", "{}_data/{}.json"),
@@ -105,6 +107,23 @@ chestx_det10 = Dataset(
     url="https://github.com/Deepwise-AILab/ChestX-Det10-Dataset",
     citation="Liu, Lian, Yu, ChestX-Det10: Chest X-ray Dataset on Detection of Thoracic "
     "Abnormalities, arXiv:2006.10550",
+    # Of ChestX-Det, whose films and checksums public readers agree on.
+    files=(
+        RemoteFile(
+            "train_data.zip",
+            ("http://resource.deepwise.com/ChestX-Det/train_data.zip",),
+            "sha256:413f74a03383280e2d63f6215c8eb581aa386cfec323fb4148f0916d2f5f2900",
+        ),
+        RemoteFile(
+            "test_data.zip",
+            ("http://resource.deepwise.com/ChestX-Det/test_data.zip",),
+            "sha256:c52677d1e4043bf425bc997d62db2a780f6260ea1d67ad37c65fe3b2ffdef14f",
+        ),
+        *(
+            RemoteFile(name, (f"{REPOSITORY}/{name}",))
+            for name in ("ChestX_Det_train.json", "ChestX_Det_test.json")
+        ),
+    ),
     counts={"ChestX-Det10": 3543, "ChestX-Det": 3578},
     labels=TEN,
     release_labels={"ChestX-Det": THIRTEEN},

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sista.datasets._card import Dataset
+from sista.datasets._download import RemoteFile
 from sista.datasets._films import Films
 from sista.datasets._source import Row, checked, first_existing, once, rows
 from sista.errors import UserError
@@ -155,6 +156,10 @@ iu_xray = Dataset(
     url="https://openi.nlm.nih.gov/faq#collection",
     citation="Demner-Fushman et al., Preparing a collection of radiology examinations for "
     "distribution and retrieval, JAMIA 2016",
+    files=tuple(
+        RemoteFile(name, (f"https://openi.nlm.nih.gov/imgs/collections/{name}",))
+        for name in ("NLMCXR_reports.tgz", "NLMCXR_png.tgz")
+    ),
     # Kaggle's table lists 7,466 films, of which 3,818 are frontal.
     counts={"Open-i": 7470, "Kaggle": 3818},
     published={"Kaggle": 7466},

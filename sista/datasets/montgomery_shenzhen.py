@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
+from sista.datasets._download import RemoteFile
 from sista.datasets._lungs import listed, lungs
 from sista.errors import UserError
 from sista.preparation.image_record import ImageRecord, LeftOut, only_records
@@ -91,6 +92,17 @@ montgomery_shenzhen = Dataset(
     url="https://openi.nlm.nih.gov/faq#collection",
     citation="Jaeger et al., Two public chest X-ray datasets for computer-aided screening of "
     "pulmonary diseases, Quant Imaging Med Surg 2014; masks of Shenzhen: Stirenko et al., 2018",
+    files=(
+        RemoteFile(
+            "NLM-MontgomeryCXRSet.zip",
+            ("https://openi.nlm.nih.gov/imgs/collections/NLM-MontgomeryCXRSet.zip",),
+            "sha256:54601e952315d8f67383e9202a6e145997ade429f54f7e0af44b4e158714f424",
+        ),
+        RemoteFile(
+            "ChinaSet_AllFiles.zip",
+            ("https://openi.nlm.nih.gov/imgs/collections/ChinaSet_AllFiles.zip",),
+        ),
+    ),
     counts={"Montgomery": 138, "Shenzhen": 662, "Montgomery and Shenzhen": 800},
     labels=(LABEL,),
     mask_label="Lung",
