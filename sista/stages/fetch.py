@@ -70,8 +70,8 @@ def fetch(
     if origin:
         root, release = _make_phantom(dataset, origin, out.parent / "raw", threads)
     else:
-        with opened(dataset, source, films=False) as download:
-            root, release = download.named, download.release
+        with opened(dataset, source, films=False) as place:
+            root, release = place.named, place.release
     keys = list(_files(root))
     hashes = _hashes(root, keys, out.parent / CACHE, threads, word)
     frame = pd.DataFrame(

@@ -16,7 +16,8 @@ BOXED = {"opacity": 1, "consolidation": 1, "nodule": 2, "fibrosis": 2}
 def write_patient(patient: Patient, folder: Path) -> Rows:
     """Write the film of one patient; return images and annotations."""
     part = part_of(patient, PARTS)
-    rows: Rows = {f"{kind}_{p}": [] for kind in ("images", "boxes") for p in PARTS} | {"truth": []}
+    rows: Rows = {f"{kind}_{p}": [] for kind in ("images", "boxes") for p in PARTS}
+    rows["truth"] = []
     for study in patient.studies:
         film = patient.film(study)
         marks = [mark for mark in film.marks if mark.finding.kind in BOXED]

@@ -21,7 +21,8 @@ SIDES = "x_min,y_min,x_max,y_max"
 def write_patient(patient: Patient, folder: Path) -> Rows:
     """Write the films of one patient; return the rows of the tables."""
     part = part_of(patient, PARTS)
-    rows: Rows = {f"{kind}_{p}": [] for kind in ("labels", "boxes") for p in PARTS} | {"truth": []}
+    rows: Rows = {f"{kind}_{p}": [] for kind in ("labels", "boxes") for p in PARTS}
+    rows["truth"] = []
     for study in patient.studies:
         name = patient.rng(4, study.number).bytes(16).hex()
         film = patient.film(study)
