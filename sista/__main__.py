@@ -60,6 +60,8 @@ _RELEASES = (
 )
 _LOOKS = (
     ("list", "site.words:list_words", "List the words of grids and importers."),
+    ("doctor", "monitor.doctor:doctor", "Say what this machine has and what each grid needs."),
+    ("check", "monitor.preflight:check", "Say which raw data and weights a grid lacks here."),
     ("status", "monitor.status:status", "Count jobs done, running, failed and to do; time left."),
     ("watch", "monitor.status:watch", "Show the state of a grid live, until it is done."),
     ("show", "report.printing:show", "Print the main tables of a grid from its scores."),
