@@ -19,7 +19,7 @@ class Films:
             root: of the download.
             endings: of their names; masks have a folder or a name that says so.
         """
-        self.root = root
+        self.root, self.start = root, str(root)
         self.endings = endings
 
     def path(self, place: Place, name: str, *usual: str) -> str:
@@ -34,7 +34,7 @@ class Films:
             usual: where the official packing has it.
         """
         for path in usual:
-            if (self.root / relative(self.root, path, place)).is_file():
+            if os.path.isfile(f"{self.start}/{path}"):
                 return relative(self.root, path, place)
         # As the last part of a path, so that a name with folders stays its own film.
         found = self._places.get(name) or self._places.get(_stem(name, self.endings))

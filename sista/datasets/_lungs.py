@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sista.datasets._source import Row, inside, relative
+from sista.datasets._inside import inside
+from sista.datasets._source import Row, relative
 from sista.errors import UserError
 from sista.preparation.masks import MaskFile
 

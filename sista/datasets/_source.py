@@ -9,11 +9,11 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from sista.datasets._inside import inside, stays
 from sista.errors import UserError, check_limit, limit
 from sista.files import reading
 
@@ -253,35 +253,15 @@ def relative(root: Path, path: str, row: Place) -> str:
         UserError: the path is absolute, climbs out, or leads out through a symbolic link.
     """
     # Tables written on Windows separate folders with a backslash.
-    pure = PurePosixPath(path.replace("\\", "/"))
-    if pure.is_absolute() or ".." in pure.parts or "\0" in path:
+    named = path.replace("\\", "/")
+    parts = named.split("/")
+    if named.startswith("/") or ".." in parts or "\0" in named:
         raise row.error("the path leaves the data folder; correct the row")
-    if not inside(root, root / pure):
+    if "" in parts or "." in parts:
+        named = PurePosixPath(named).as_posix()
+    if not stays(str(root), f"{root}/{named}"):
         raise row.error("the path leads out of the data folder through a symbolic link")
-    return pure.as_posix()
-
-
-# Folders of links, and the folder that their links lead to.
-_LINKED: dict[Path, Path] = {}
-
-
-def inside(root: Path, path: Path) -> bool:
-    """Tell whether a path, with links followed, lies inside `root`."""
-    end = path.resolve()
-    top = next((linked for linked in _LINKED if root.resolve().is_relative_to(linked)), None)
-    if top is not None and end.is_relative_to(_LINKED[top]):
-        return True
-    return end.is_relative_to(root.resolve() if top is None else top)
-
-
-@contextmanager
-def also_inside(view: Path, base: Path) -> Iterator[None]:
-    """Let links of the folder `view` lead into the folder `base`."""
-    _LINKED[view.resolve()] = base.resolve()
-    try:
-        yield
-    finally:
-        del _LINKED[view.resolve()]
+    return named
 
 
 def once(seen: set[str], key: str, row: Place) -> None:

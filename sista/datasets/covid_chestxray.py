@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sista.datasets._card import Dataset
 from sista.datasets._download import RemoteFile
-from sista.datasets._source import given, inside, once, relative, rows
+from sista.datasets._inside import inside
+from sista.datasets._source import given, once, relative, rows
 from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.preparation.masks import MaskFile
 from sista.text.cleaning import MINIMUM_TOKENS, note

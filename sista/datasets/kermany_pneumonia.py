@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sista.datasets._card import Dataset
 from sista.datasets._download import RemoteFile
-from sista.datasets._source import Row, given, inside, once, relative, rows
+from sista.datasets._inside import inside
+from sista.datasets._source import Row, given, once, relative, rows
 from sista.errors import UserError
 from sista.preparation.image_record import ImageRecord
 from sista.preparation.masks import MaskFile

@@ -3,10 +3,12 @@
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from os.path import isfile
 from pathlib import Path, PurePosixPath
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, first_existing, inside, once, relative, rows
+from sista.datasets._inside import inside
+from sista.datasets._source import Row, first_existing, once, relative, rows
 from sista.errors import UserError
 from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.text.cleaning import MINIMUM_TOKENS, for_pretraining
@@ -136,9 +138,11 @@ def _films(folder: Path, metadata: Path | None) -> Iterator[tuple[Row, str, str]
     for row in rows(table, needed):
         name, subject, study = (row.text(key) for key in ("dicom_id", *IDS))
         stem = f"files/p{subject[:2]}/p{subject}/s{study}/{name}"
-        path = relative(folder, f"{stem}.jpg" if metadata else f"{stem}.dcm", row)
-        if metadata and not (folder / path).is_file() and (folder / f"{stem}.dcm").is_file():
-            path = relative(folder, f"{stem}.dcm", row)
+        # The JPG films, unless the DICOM ones stand in their place.
+        is_dicom = not metadata or (
+            not isfile(f"{folder}/{stem}.jpg") and isfile(f"{folder}/{stem}.dcm")
+        )
+        path = relative(folder, f"{stem}.dcm" if is_dicom else f"{stem}.jpg", row)
         yield row, row.values["ViewPosition"] if metadata else _view(folder / path), path
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from sista.datasets._card import Dataset
 from sista.datasets._download import RemoteFile
-from sista.datasets._source import Row, first_existing, inside, once, relative, rows
+from sista.datasets._inside import inside
+from sista.datasets._source import Row, first_existing, once, relative, rows
 from sista.errors import UserError
 from sista.files import read_text
 from sista.preparation.image_record import Box, ImageRecord, LeftOut, only_records

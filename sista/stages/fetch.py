@@ -20,7 +20,8 @@ from sista.datasets._archives import opened
 from sista.datasets._card import Dataset
 from sista.datasets._download import download as download_files
 from sista.datasets._download import read_list
-from sista.datasets._source import checked, inside
+from sista.datasets._inside import inside
+from sista.datasets._source import checked
 from sista.errors import UserError
 from sista.files import digest, read_text, sha256
 from sista.metadata import data_reading, data_word
