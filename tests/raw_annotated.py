@@ -220,11 +220,11 @@ def both_in_one_folder(root: Path) -> Path:
     return root
 
 
-def jsrt(root: Path, ending: str = "png") -> Path:
+def jsrt(root: Path) -> Path:
     rows = ["subtlety 1 to 5, size in mm"]
     for i in range(8):
         name = f"JPC{'LN' if i % 2 else 'NN'}{i:03}"
-        picture(root / f"All247images/{name}.{ending}", i, 64, 64)
+        picture(root / f"All247images/{name}.png", i, 64, 64)
         fold = f"fold{1 + i % 2}/masks"
         for side in ("left lung", "right lung", "heart"):
             path = root / f"{fold}/{side}/{name}.gif"

@@ -11,7 +11,7 @@ from sista.preparation.image_record import ImageRecord, LeftOut
 from sista.preparation.masks import MaskFile
 from sista.runs.progress import track
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp", ".gif")
+ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp", ".gif", ".img")
 
 
 @dataclass(frozen=True)

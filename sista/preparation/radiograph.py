@@ -18,6 +18,7 @@ from sista.preparation.dicom import read_dicom
 from sista.preparation.frame import Frame
 from sista.preparation.grey import NotFiniteError, Pixels, luma, to_8_bit
 from sista.preparation.masks import FORMATS
+from sista.preparation.raw_film import ENDING, raw_side, read_raw
 
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 COLOURS = ("RGB", "RGBA", "LA")
@@ -66,6 +67,8 @@ def load(path: Path) -> Radiograph:
     with reading(path, "complete the download, then run again"):
         check_size(path)
         try:
+            if path.suffix.lower() == ENDING:
+                return Radiograph(read_raw(path))
             return _dicom(path) if _holds_dicom(path) else _picture(path)
         except UserError:
             raise
@@ -101,6 +104,8 @@ def is_dicom(path: str) -> bool:
 def film_size(path: Path) -> tuple[int, int] | None:
     """Return width and height by the header alone, None where it cannot be read."""
     try:
+        if path.suffix.lower() == ENDING:
+            return raw_side(path), raw_side(path)
         if _holds_dicom(path):
             data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
             return int(data.Columns), int(data.Rows)

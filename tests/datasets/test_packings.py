@@ -7,8 +7,10 @@ import gzip
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from sista import tables
 from sista.stages.prepare import prepare
@@ -49,6 +51,14 @@ def with_ending(old, new, start=""):
                 path.rename(path.with_name(path.name.removesuffix(old) + new))
 
     return repack
+
+
+def raw_numbers(root):
+    """JSRT's films as downloaded: two bytes a pixel, dark is high."""
+    for path in list(root.glob("All247images/*.png")):
+        grey = np.asarray(Image.open(path)).astype(int)
+        path.with_suffix(".IMG").write_bytes((4095 - 16 * grey).astype(">u2").tobytes())
+        path.unlink()
 
 
 def unzipped_table(root):
@@ -117,6 +127,7 @@ PACKINGS = [
      ("acute_rib_fracture.csv", "Rib_fracture_mask_rle.csv"))),
     ("jsrt", moved(("All247images", "images"), ("fold1", "fold2/x"), ("fold2/x/masks", "masks"))),
     ("jsrt", with_ending(".png", ".PNG")),
+    ("jsrt", raw_numbers),
     ("padchest", unzipped_table),
     ("padchest", flat),
     ("chexpert_plus", moved(("PNG", "PNG/PNG"), ("chexbert_labels/report_fixed.json",
