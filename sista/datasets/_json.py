@@ -13,7 +13,8 @@ from sista.errors import UserError, check_limit, limit
 from sista.files import check_size, reading
 
 AGAIN = "get the file again"
-CHUNK = 1 << 20
+# Characters that are read at once, and that one entry has at most.
+CHUNK, LONGEST = 1 << 20, 1 << 26
 
 
 @dataclass(frozen=True)
@@ -189,12 +190,13 @@ class _Parser:
         while True:
             try:
                 value, end = self.decoder.raw_decode(self.text, self.at)
-                # A number may go on behind the piece.
-                if end < len(self.text):
-                    self.at = end
-                    return value
             except ValueError:
-                if len(self.text) - self.at > CHUNK << 6:
-                    raise
+                end = len(self.text)
+            # A number may go on behind the piece: what ends a value must be there.
+            if self.text[end : end + 1] in tuple(" \t\r\n,:]}"):
+                self.at = end
+                return value
+            if len(self.text) - self.at > LONGEST:
+                raise ValueError("no value is as long as this one")
             if not self._more():
                 raise ValueError("the file stops inside a value")
