@@ -47,7 +47,7 @@ $(VENV)/.installed: envs/requirements.lock envs/uv.lock.txt pyproject.toml $(if 
 
 run: env ## run a grid (GRID=benchmarks/open.yaml, CORES=2, ARGS=-n) and print its main tables
 	snakemake --cores $(CORES) --rerun-incomplete --quiet host reason --config "grid=$(GRID)" $(ARGS)
-	@test ! -f $(SCORES) || sista show $(SCORES) $(if $(wildcard $(RELEASED)),--released $(RELEASED))
+	@test ! -f $(SCORES) || sista show $(SCORES) --released $(RELEASED)
 
 test: env ## run the test suite
 	pytest -n auto --dist loadfile

@@ -20,13 +20,15 @@ def show(scores: Path, *, released: Path | None = None) -> None:
     Args:
         scores: its scores, e.g. results/score/phantom.parquet.
         released: scores of a release, e.g. results/released/phantom/scores.parquet: also say
-            whether the values made here are those.
+            whether the values made here are those; of some grids nothing was released.
     """
     frame, meta = tables.read(scores, "scores")
     page = scores.parent.parent / "report" / scores.stem / "index.html"
     # Released scores have no page: it would show paths of another machine.
     print_tables(main_tables(frame, meta).values(), page if page.is_file() else None)
-    if released is not None:
+    if released is not None and not released.exists():
+        say(f"Nothing was released to compare with: {released} is not there.")
+    elif released is not None:
         say(f"Beside {released}: {agreement(frame, meta, *tables.read(released, 'scores'))}.")
 
 
