@@ -85,9 +85,9 @@ def version(dataset: str) -> list[str]:
     """Return DVC's file about a raw data set, which names its version; nothing where DVC has none.
 
     Args:
-        dataset: word of the data set; its raw data are `data/WORD`.
+        dataset: reference of the data set; its raw data are `data/WORD`.
     """
-    file = Path("data") / f"{dataset}.dvc"
+    file = Path("data") / f"{data_word(dataset)}.dvc"
     return [file.as_posix()] if file.is_file() else []
 
 
