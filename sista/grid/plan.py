@@ -88,7 +88,7 @@ def version(dataset: str) -> list[str]:
         dataset: reference of the data set; its raw data are `data/WORD`.
     """
     file = Path("data") / f"{data_word(dataset)}.dvc"
-    return [file.as_posix()] if file.is_file() else []
+    return [file.as_posix()] if "@" not in dataset and file.is_file() else []
 
 
 @cache
