@@ -73,20 +73,7 @@ def fetch(
     else:
         with opened(dataset, source, films=False) as place:
             root, release = place.named, place.release
-    keys = list(_files(root))
-    hashes = _hashes(root, keys, out.parent / CACHE, threads, word)
-    frame = pd.DataFrame(
-        {
-            "path": [path for path, *_ in keys],
-            "size": [size for _, size, *_ in keys],
-            "sha256": hashes,
-        }
-    )
-    compared = _against_published(word, root, frame)
-    times = {"mtime_ns": [key[2] for key in keys], "ctime_ns": [key[3] for key in keys]}
-    # Times stay out of the inventory: two copies of the same data must list the same.
-    cached = frame.assign(**times)
-    tables.write(cached, out.parent / CACHE, "inventory")
+    frame, compared = _listing(root, out.parent / CACHE, threads, word)
     meta = {
         "dataset": word,
         "release": release,
@@ -100,6 +87,26 @@ def fetch(
     facts |= {"bytes": int(frame["size"].sum()), "raw_sha256": listing_hash(frame)}
     facts |= compared
     return Made([out], [], {"dataset": word, **_preset(origin)}, facts=facts)
+
+
+def _listing(
+    root: Path, cache: Path, threads: int, word: str
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return path, size and hash of every file, and how they compare with published ones."""
+    keys = list(_files(root))
+    hashes = _hashes(root, keys, cache, threads, word)
+    frame = pd.DataFrame(
+        {
+            "path": [path for path, *_ in keys],
+            "size": [size for _, size, *_ in keys],
+            "sha256": hashes,
+        }
+    )
+    compared = _against_published(word, root, frame)
+    times = {"mtime_ns": [key[2] for key in keys], "ctime_ns": [key[3] for key in keys]}
+    # Times stay out of the inventory: two copies of the same data must list the same.
+    tables.write(frame.assign(**times), cache, "inventory")
+    return frame, compared
 
 
 def _download(dataset: Dataset, origin: str, source: Path | None, urls: Path | None) -> None:
