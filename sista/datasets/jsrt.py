@@ -30,9 +30,11 @@ ROW = re.compile(
 
 
 def release(folder: Path) -> str | None:
-    """Return the release in a folder, None without a film of the set."""
+    """Return the release in a folder, None without the films or a folder that is named as theirs."""
     found = (path for pattern in _patterns() for path in folder.glob(pattern))
-    return "1998" if any(NAME.fullmatch(path.stem) for path in found) else None
+    # Where archives are only listed their films are not there, but the folders are.
+    named = any((folder / place).is_dir() for place in FOLDERS[:3])
+    return "1998" if named or any(NAME.fullmatch(path.stem) for path in found) else None
 
 
 def _patterns() -> list[str]:

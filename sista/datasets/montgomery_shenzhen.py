@@ -14,6 +14,8 @@ from sista.preparation.masks import MaskFile
 SETS = {"MCUCXR": "Montgomery", "CHNCXR": "Shenzhen"}
 # NLM's archives, and Kaggle's packings of both.
 FILMS = ("MontgomerySet", "ChinaSet_AllFiles", "Montgomery", "Shenzhen", "")
+# What a folder holds by its name.
+PLACES = {"ChinaSet_AllFiles": "Shenzhen", "": "Montgomery and Shenzhen"}
 NAME = re.compile(r"(MCUCXR|CHNCXR)_(\d{4})_([01])")
 # NLM has a mask for each lung of Montgomery; those of Shenzhen came later, one for both lungs.
 LEFT = ("MontgomerySet/ManualMask/leftMask/{}.png", "ManualMask/leftMask/{}.png")
@@ -27,18 +29,15 @@ LABEL = "Tuberculosis"
 
 
 def release(folder: Path) -> str | None:
-    """Return which of the two sets a folder holds, None without a film of them."""
-    names = {word for path, word in _films(folder) if path}
-    return " and ".join(SETS[word] for word in SETS if word in names) or None
-
-
-def _films(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the first film of each set, enough to tell the release."""
+    """Return which of the two sets a folder holds, None without a folder of their films."""
+    found: set[str] = set()
     for place in FILMS:
-        for word in SETS:
-            first = next((folder / place / "CXR_png").glob(f"{word}_*.png"), None)
-            if first is not None:
-                yield first, word
+        films = folder / place / "CXR_png"
+        if films.is_dir():
+            named = {word for word in SETS if next(films.glob(f"{word}_*.png"), None)}
+            # Where archives are only listed their films are not there, but the folders are.
+            found |= named or {word for word in SETS if SETS[word] in PLACES.get(place, place)}
+    return " and ".join(SETS[word] for word in SETS if word in found) or None
 
 
 def read(folder: Path) -> Iterator[ImageRecord]:
