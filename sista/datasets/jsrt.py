@@ -30,7 +30,7 @@ ROW = re.compile(
 
 
 def release(folder: Path) -> str | None:
-    """Return the release in a folder, None without the films or a folder that is named as theirs."""
+    """Return the release in a folder, None without films or a folder named as theirs."""
     found = (path for pattern in _patterns() for path in folder.glob(pattern))
     # Where archives are only listed their films are not there, but the folders are.
     named = any((folder / place).is_dir() for place in FOLDERS[:3])
