@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,11 @@ def _word(data: Any, name: str, path: Path) -> str | None:
     Raises:
         UserError: it holds what no name does: two people could become one without it.
     """
-    # Padded to an even length.
-    word = str(data.get(name) or "").strip("\0 \t\r\n")
+    # pydicom decodes here, and warns of what it cannot.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Padded to an even length.
+        word = str(data.get(name) or "").strip("\0 \t\r\n")
     if not word.isprintable() or len(word) > LONGEST_WORD:
         raise UserError(
             f"{path}: its tag {name} holds control characters or more than {LONGEST_WORD} letters; "
