@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from cyclopts import App, Group, Parameter
 
 from sista import __version__
+from sista.audits.command import audit_datasets
 from sista.errors import (
     FAULT,
     INTERRUPTED,
@@ -97,7 +98,8 @@ _SUBMISSIONS = (
 )
 submit = App(name="submit", help="Check results that others hand in.", group=_PASS, sort_key=9)
 app.command(submit)
-audit = App(name="audit", help="Audit a split, or the phantom's realism.", group=_LOOK, sort_key=9)
+audit = App(name="audit", help="Audit data sets, lists or a split.", group=_LOOK, sort_key=9)
+audit.default(audit_datasets)
 app.command(audit)
 for _parent, _group, _verbs in (
     (app, _STAGES, _VERBS),

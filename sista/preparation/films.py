@@ -4,7 +4,7 @@ Decoders of compressed films are foreign C code: they run in processes of their 
 kills or stalls one costs itself alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,20 +50,28 @@ class Unreadable:
     reason: str
 
 
+Film = dict[str, Any] | Unreadable
+
+
 @contextmanager
 def read_films(
-    jobs: Sequence[FilmJob], threads: int
-) -> Iterator[Iterator[dict[str, Any] | Unreadable]]:
+    jobs: Sequence[FilmJob], threads: int, read: Callable[[FilmJob], Film] | None = None
+) -> Iterator[Iterator[Film]]:
     """Give the manifest rows in order; the result does not depend on the threads.
+
+    Args:
+        jobs: what is read.
+        threads: at the same time.
+        read: a function of a module; None = `read_film`.
 
     Raises:
         UserError: what the tables say of an image does not fit it.
     """
     # Pillow reads PNG and JPEG here: no damaged file has ended it, and a process costs a second.
     if threads == 1 and not any(is_dicom(job.record.path) for job in jobs):
-        yield map(read_film, jobs)
+        yield map(read or read_film, jobs)
         return
-    with isolated_map(read_film, jobs, threads, __name__) as results:
+    with isolated_map(read or read_film, jobs, threads, __name__) as results:
         yield (
             _killed(job, result) if isinstance(result, Died) else result
             for job, result in zip(jobs, results, strict=True)
@@ -76,7 +84,7 @@ def _killed(job: FilmJob, how: Died) -> Unreadable:
     return Unreadable(job.record.path, job.record.where, reason)
 
 
-def read_film(job: FilmJob) -> dict[str, Any] | Unreadable:
+def read_film(job: FilmJob) -> Film:
     """Read one image, write its square into the container, return its manifest row."""
     record = job.record
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from sista.errors import UserError, check_limit
 from sista.files import check_size, reading
@@ -24,6 +24,8 @@ PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 COLOURS = ("RGB", "RGBA", "LA")
 # A DICOM file whose name is its SOP instance UID, without an ending.
 _BY_UID = re.compile(r"(^|/)[0-9]+(\.[0-9]+){2,}$")
+# Orientations of EXIF whose lines are columns when shown.
+LYING = (5, 6, 7, 8)
 # The limit on pixels is ours, and names itself.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -58,7 +60,7 @@ def load(path: Path) -> Radiograph:
     """Read a radiograph.
 
     DICOM as `sista.preparation.dicom.read_dicom` says, pictures of more than 8 bits are scaled from
-    the least to the greatest value. Colour becomes grey.
+    the least to the greatest value. Colour becomes grey, and EXIF's orientation is followed.
 
     Raises:
         UserError: the file is missing, truncated or no image that can be shown; the message names
@@ -110,7 +112,8 @@ def film_size(path: Path) -> tuple[int, int] | None:
             data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
             return int(data.Columns), int(data.Rows)
         with Image.open(path, formats=FORMATS) as image:
-            return image.size
+            on_its_side = image.getexif().get(ExifTags.Base.Orientation) in LYING
+            return image.size[::-1] if on_its_side else image.size
     except Exception:  # `load` explains what is wrong with the file
         return None
 
@@ -147,12 +150,12 @@ def _spacing(data: Any) -> float:
 
 
 def _picture(path: Path) -> Radiograph:
-    with Image.open(path, formats=FORMATS) as image:
-        check_limit("SISTA_MAX_PIXELS", math.prod(image.size), f"{path}")
+    with Image.open(path, formats=FORMATS) as file:
+        check_limit("SISTA_MAX_PIXELS", math.prod(file.size), f"{path}")
         # 16 bits a colour: Pillow would keep the upper eight, which may hold nothing.
-        if image.mode in COLOURS and any("16" in str(tile[3]) for tile in image.tile):
+        if file.mode in COLOURS and any("16" in str(tile[3]) for tile in file.tile):
             return Radiograph(to_8_bit(_deep_colour(path)))
-        image.load()
+        image = ImageOps.exif_transpose(file)
         # 16 bits: Pillow's conversion to L would cut at 255 instead of scaling.
         if image.mode.startswith(("I", "F")):
             return Radiograph(to_8_bit(np.asarray(image)))
