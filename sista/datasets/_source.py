@@ -9,10 +9,11 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
+from sista.datasets._inside import inside, stays
 from sista.errors import UserError, check_limit, limit, shown
 from sista.files import reading
 
@@ -25,7 +26,15 @@ RENAMED = {
     "h]": ("h", "Bbox h", "height"),
     "OriginalImage[Width": ("OriginalImageWidth",),
     "OriginalImagePixelSpacing[x": ("OriginalImagePixelSpacing_x",),
+    "Other diseases": ("Other disease",),
 }
+
+
+class Place(Protocol):
+    """Where something was read."""
+
+    def error(self, problem: str) -> UserError:
+        """Return an error that names file and place."""
 
 
 @dataclass(frozen=True)
@@ -239,51 +248,27 @@ def _check_header(
         )
 
 
-def relative(root: Path, path: str, row: Row) -> str:
+def relative(root: Path, path: str, row: Place) -> str:
     """Return a path named by a table, relative to `root` and checked to stay inside it.
 
     Raises:
         UserError: the path is absolute, climbs out, or leads out through a symbolic link.
     """
     # Tables written on Windows separate folders with a backslash.
-    pure = PurePosixPath(path.replace("\\", "/"))
-    if pure.is_absolute() or ".." in pure.parts or "\0" in path:
+    named = path.replace("\\", "/")
+    parts = named.split("/")
+    if named.startswith("/") or ".." in parts or "\0" in named:
         raise row.error("the path leaves the data folder; correct the row")
-    if not inside(root, root / pure):
+    if "" in parts or "." in parts:
+        named = PurePosixPath(named).as_posix()
+    if not stays(str(root), f"{root}/{named}"):
         raise row.error(
-            f"{pure}: a symbolic link out of the data folder; put the file itself there"
+            f"{named}: a symbolic link out of the data folder; put the file itself there"
         )
-    return pure.as_posix()
+    return named
 
 
-# Folders of links, and the folder that their links lead to.
-_LINKED: dict[Path, Path] = {}
-
-
-def inside(root: Path, path: Path) -> bool:
-    """Tell whether a path, with links followed, lies inside `root`."""
-    try:
-        end = path.resolve()
-    # A link to itself, a name that is too long: nowhere.
-    except (OSError, RuntimeError):
-        return False
-    top = next((linked for linked in _LINKED if root.resolve().is_relative_to(linked)), None)
-    if top is not None and end.is_relative_to(_LINKED[top]):
-        return True
-    return end.is_relative_to(root.resolve() if top is None else top)
-
-
-@contextmanager
-def also_inside(view: Path, base: Path) -> Iterator[None]:
-    """Let links of the folder `view` lead into the folder `base`."""
-    _LINKED[view.resolve()] = base.resolve()
-    try:
-        yield
-    finally:
-        del _LINKED[view.resolve()]
-
-
-def once(seen: set[str], key: str, row: Row) -> None:
+def once(seen: set[str], key: str, row: Place) -> None:
     """Remember `key`; a second time is an error that names the row."""
     if key in seen:
         raise row.error("this image was named by an earlier row; each stands once, remove one")

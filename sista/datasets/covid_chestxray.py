@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import given, inside, once, relative, rows
+from sista.datasets._download import RemoteFile
+from sista.datasets._inside import inside
+from sista.datasets._source import given, once, relative, rows
 from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.preparation.masks import MaskFile
 from sista.text.cleaning import MINIMUM_TOKENS, note
@@ -143,6 +145,12 @@ covid_chestxray = Dataset(
     access="open git repository",
     url="https://github.com/ieee8023/covid-chestxray-dataset",
     citation="Cohen, Morrison, Dao, COVID-19 Image Data Collection, arXiv:2003.11597, 2006.11988",
+    files=(
+        RemoteFile(
+            "covid-chestxray-dataset.zip",
+            ("https://github.com/ieee8023/covid-chestxray-dataset/archive/refs/heads/master.zip",),
+        ),
+    ),
     labels=LABELS,
     all_labels=(*LABELS, *KINDS),
     mask_label="Lung",

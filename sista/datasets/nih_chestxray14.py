@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
+from sista.datasets._download import RemoteFile
 from sista.datasets._source import Row, checked, first_existing, given, once, relative, rows
 from sista.errors import UserError
 from sista.files import read_lines
@@ -41,6 +42,21 @@ BOX_NAMES = {"Infiltrate": "Infiltration"}
 # The commas inside the source's headers split them into several cells.
 WIDTH, SPACING = "OriginalImage[Width", "OriginalImagePixelSpacing[x"
 NEEDED = ("Image Index", "Finding Labels", "Patient ID")
+# Of the twelve archives, from the list of the source (batch_download_zips.py).
+BOX = (
+    "vfk49d74nhbxq3nqjg0900w5nvkorp5c",
+    "i28rlmbvmfjbl8p2n3ril0pptcmcu9d1",
+    "f1t00wrtdk94satdfb9olcolqx20z2jp",
+    "0aowwzs5lhjrceb3qp67ahp0rd1l1etg",
+    "v5e3goj22zr6h8tzualxfsqlqaygfbsn",
+    "asi7ikud9jwnkrnkj99jnpfkjdes7l6l",
+    "jn1b4mw4n6lnh74ovmcjb8y48h8xj07n",
+    "tvpxmn7qyrgl0w8wfh9kqfjskv6nmm1j",
+    "upyy3ml7qdumlgk2rfcvlb9k6gvqq2pj",
+    "l6nilvfa9cg3s28tqv1qc1olm3gnz54p",
+    "hhq8fkdgvcari67vfhs7ppg2w6ni4jze",
+    "ioqwiy20ihqwyr8pf4c24eazhh281pbu",
+)
 SIDES = ("Bbox [x", "y", "w", "h]")
 
 
@@ -164,6 +180,11 @@ nih_chestxray14 = Dataset(
     url="https://nihcc.app.box.com/v/ChestXray-NIHCC",
     citation="Wang et al., ChestX-ray8: Hospital-scale Chest X-ray Database and Benchmarks, "
     "CVPR 2017",
+    # The films; the tables and lists lie beside them on the page.
+    files=tuple(
+        RemoteFile(f"images_{number:03}.tar.gz", (f"https://nihcc.box.com/shared/static/{key}.gz",))
+        for number, key in enumerate(BOX, start=1)
+    ),
     counts={"2017": 112120, "2020": 112120},
     labels=FINDINGS,
     box_labels=(

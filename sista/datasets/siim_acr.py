@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, inside, rows
+from sista.datasets._inside import inside
+from sista.datasets._source import Row, rows
 from sista.errors import UserError
 from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.preparation.masks import EMPTY_RLE, RelativeRle

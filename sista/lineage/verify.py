@@ -10,6 +10,7 @@ from sista import registry, tables
 from sista.datasets._card import Dataset
 from sista.errors import UserError, say
 from sista.files import LEFTOVER, sha256, within
+from sista.metadata import data_word
 from sista.runs.ancestry import hash_of, resolve
 from sista.runs.options import Results
 from sista.runs.progress import track
@@ -124,10 +125,10 @@ def _inputs(path: Path, record: Record) -> Iterator[Finding]:
 def _raw(path: Path, record: Record, results: Path, everything: bool) -> Iterator[Finding]:
     """Compare the raw files with the inventory."""
     word = str(record.run.get("dataset", ""))
-    if word.partition("@")[0] not in registry.names("datasets"):
+    if data_word(word) not in registry.names("datasets"):
         yield Finding("altered", path, "names no data set", "run its job again")
         return
-    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
+    dataset: Dataset = registry.find("datasets", data_word(word))
     own = "@" in word
     folder = path.parent / "raw" if own else Path(os.environ.get("SISTA_DATA", "")) / dataset.word
     if not own and not ("SISTA_DATA" in os.environ and folder.is_dir()):

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sista.errors import UserError
-from sista.preparation.annotations import boxes_to_json, mask_to_json
+from sista.preparation.annotation_frame import in_native_pixels
+from sista.preparation.annotations import boxes_to_json, mask_to_json, regions_to_json
 from sista.preparation.image_record import ImageRecord
 from sista.preparation.radiograph import fit, load
 from sista.runs.isolated import Died, isolated_map
@@ -87,6 +88,7 @@ def read_film(job: FilmJob) -> Film:
     except UserError as error:
         return Unreadable(record.path, record.where, str(error))
     height, width = film.pixels.shape
+    record = in_native_pixels(record, width, height)
     square, frame = fit(film.pixels, job.size)
     # A plain write: syncing a memory map costs more than decoding the film.
     with job.container.open("r+b") as container:
@@ -112,5 +114,7 @@ def read_film(job: FilmJob) -> Film:
         "content_hash": film.content_hash,
         "official": record.official,
         "labels": dict(record.labels),
+        "regions": regions_to_json(record, job.root, width, height),
         "doubled_boxes": doubled,
+        "scaled": record is not job.record,
     }

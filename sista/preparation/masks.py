@@ -222,36 +222,74 @@ class FilledBoxes:
 
 
 @dataclass(frozen=True)
+class CocoRle:
+    """Run lengths as COCO writes them, in a frame of their own size."""
+
+    text: str
+
+    def draw(self, root: Path, height: int, width: int) -> Mask:
+        """Return the mask, scaled to the image.
+
+        Raises:
+            ValueError: the text is no mask, or of other proportions than the image.
+        """
+        try:
+            mask = from_json(self.text)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        if not _same_shape((mask.shape[1], mask.shape[0]), width, height):
+            raise ValueError(f"a mask of {mask.shape[1]} x {mask.shape[0]} px")
+        return resized(mask, height, width)
+
+
+@dataclass(frozen=True)
 class MaskFile:
     """A picture in black and white of the same shape; of another size it is scaled.
 
     Attributes:
         path: below the source folder.
+        more: further files, whose union with the first one is the mask.
     """
 
     path: str
+    more: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All files."""
+        return (self.path, *self.more)
 
     def draw(self, root: Path, height: int, width: int) -> Mask:
-        """Return the file's mask.
+        """Return the mask of the files.
 
         Raises:
-            ValueError: the file cannot be read or is no mask, or of other proportions.
+            ValueError: a file cannot be read or is no mask, or of other proportions.
         """
-        grey: NDArray[np.uint8] | None = None
-        try:
-            with reading(root / self.path), Image.open(root / self.path, formats=FORMATS) as image:
-                size = image.size
-                # Before its pixels are unpacked: a small file may hold any number of them.
-                check_limit("SISTA_MAX_PIXELS", size[0] * size[1], f"mask {self.path}")
-                # Sides are whole pixels: half a one of rounding on the smaller of the two.
-                slack = max(sum(size), height + width) / 2
-                check_frames(image, f"mask {self.path}")
-                if abs(size[1] * width - size[0] * height) <= slack:
-                    grey = np.asarray(image.convert("L"))
-        except UserError as error:
-            raise ValueError(f"mask {self.path} cannot be read") from error
-        if grey is None:
-            raise ValueError(f"mask {self.path} is {size[0]} x {size[1]} px, of other proportions")
-        if ((grey > MOST_BLACK) & (grey < LEAST_WHITE)).mean() > MOST_GREY:
-            raise ValueError(f"mask {self.path} is a picture in grey and no mask")
-        return resized((grey > 127).astype(np.uint8), height, width)
+        masks = [_from_file(root, path, height, width) for path in self.paths]
+        union: Mask = np.bitwise_or.reduce(masks)
+        return union
+
+
+def _from_file(root: Path, path: str, height: int, width: int) -> Mask:
+    grey: NDArray[np.uint8] | None = None
+    try:
+        with reading(root / path), Image.open(root / path, formats=FORMATS) as image:
+            size = image.size
+            # Before its pixels are unpacked: a small file may hold any number of them.
+            check_limit("SISTA_MAX_PIXELS", size[0] * size[1], f"mask {path}")
+            check_frames(image, f"mask {path}")
+            if _same_shape(size, width, height):
+                grey = np.asarray(image.convert("L"))
+    except UserError as error:
+        raise ValueError(f"mask {path} cannot be read") from error
+    if grey is None:
+        raise ValueError(f"mask {path} is {size[0]} x {size[1]} px, of other proportions")
+    if ((grey > MOST_BLACK) & (grey < LEAST_WHITE)).mean() > MOST_GREY:
+        raise ValueError(f"mask {path} is a picture in grey and no mask")
+    return resized((grey > 127).astype(np.uint8), height, width)
+
+
+def _same_shape(size: tuple[int, int], width: int, height: int) -> bool:
+    # Sides are whole pixels: half a one of rounding on the smaller of the two.
+    slack = max(sum(size), height + width) / 2
+    return abs(size[1] * width - size[0] * height) <= slack

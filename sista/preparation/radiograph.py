@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from sista.preparation.dicom import read_dicom
 from sista.preparation.frame import Frame
 from sista.preparation.grey import NotFiniteError, Pixels, luma, to_8_bit
 from sista.preparation.masks import FORMATS, check_frames
+from sista.preparation.raw_film import ENDING, raw_side, read_raw
 
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 COLOURS = ("RGB", "RGBA", "LA")
@@ -25,6 +27,8 @@ COLOURS = ("RGB", "RGBA", "LA")
 LYING = (5, 6, 7, 8)
 # DICOM allows 64.
 LONGEST_WORD = 256
+# A DICOM file whose name is its SOP instance UID, without an ending.
+_BY_UID = re.compile(r"(^|/)[0-9]+(\.[0-9]+){2,}$")
 # The limit on pixels is ours, and names itself.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -68,6 +72,8 @@ def load(path: Path) -> Radiograph:
     with reading(path, "complete the download, then run again"):
         check_size(path)
         try:
+            if path.suffix.lower() == ENDING:
+                return Radiograph(read_raw(path))
             return _dicom(path) if _holds_dicom(path) else _picture(path)
         except UserError:
             raise
@@ -86,14 +92,25 @@ def load(path: Path) -> Radiograph:
             ) from error
 
 
+def view_of(path: Path) -> str | None:
+    """Return the ViewPosition of a DICOM header, empty where it has none; None = unreadable."""
+    try:
+        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["ViewPosition"])
+        return _word(data, "ViewPosition", path) or ""
+    except Exception:  # `load` explains what is wrong with the file
+        return None
+
+
 def is_dicom(path: str) -> bool:
-    """Return whether a file is read as DICOM, by its name."""
-    return path.lower().endswith((".dcm", ".dicom"))
+    """Return whether a file is read as DICOM, by its name: some sets name it by its UID alone."""
+    return path.lower().endswith((".dcm", ".dicom")) or _BY_UID.search(path) is not None
 
 
 def film_size(path: Path) -> tuple[int, int] | None:
     """Return width and height by the header alone, None where it cannot be read."""
     try:
+        if path.suffix.lower() == ENDING:
+            return raw_side(path), raw_side(path)
         if _holds_dicom(path):
             data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
             return int(data.Columns), int(data.Rows)

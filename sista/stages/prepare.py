@@ -21,6 +21,7 @@ from sista.datasets._archives import Download, opened
 from sista.datasets._card import Dataset
 from sista.errors import UserError
 from sista.files import atomic, digest, sha256
+from sista.metadata import data_reading, data_word
 from sista.preparation import splits
 from sista.preparation.annotation_frame import in_film_frame
 from sista.preparation.films import Unreadable
@@ -112,11 +113,12 @@ def _write(
         quarantine = _quarantine(films, out, leave_out)
         rows = [film for film in films if not isinstance(film, Unreadable)]
         _tell(word, rows)
+        known = [(row["image_id"], *region) for row in rows for region in row.pop("regions")]
         frame = _frame(rows, dataset, release)
         split = _split(frame, word, dataset, release, draws)
         tables.write(split.frame, split_file, "split", split.meta)
         vocabulary.write_text(_vocabulary(frame, split.frame))
-        tables.write(read_regions(root, frame["image_id"]), regions, "regions")
+        tables.write(read_regions(root, frame["image_id"], known), regions, "regions")
         tables.write(frame, manifest, "manifest", _meta(frame, word, dataset, release, size, names))
         os.replace(folder / IMAGES, images)
         # The manifest goes first and comes last: where it stands the others belong to it.
@@ -135,7 +137,7 @@ def _write(
 
 def _dataset(word: str, out: Path, source: Path | None, least: int) -> Dataset:
     """Return the data set of a word, after a look at the other arguments."""
-    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
+    dataset: Dataset = registry.find("datasets", data_word(word)).reading(data_reading(word))
     if out.suffix != ".parquet":
         raise UserError(f"{out}: the manifest's name must end in .parquet")
     if least < 1:
@@ -190,6 +192,13 @@ def _tell(word: str, rows: list[dict[str, Any]]) -> None:
     doubled = sum(row.pop("doubled_boxes") for row in rows)
     if doubled:
         print(f"{word}: {doubled} boxes stand twice and count once", file=sys.stderr)
+    scaled = sum(row.pop("scaled") for row in rows)
+    if scaled:
+        print(
+            f"{word}: {scaled} films have another size than their annotations, which were scaled, "
+            "each side for itself",
+            file=sys.stderr,
+        )
 
 
 def _frame(rows: list[dict[str, Any]], dataset: Dataset, release: str) -> pd.DataFrame:
