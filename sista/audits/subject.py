@@ -240,9 +240,10 @@ def _readable(
 def examine(job: FilmJob) -> Film:
     """Read a film for an audit: its boxes as they are told, its mask as far as it can be drawn."""
     record: ImageRecord = job.record
-    film = read_film(replace(job, record=replace(record, boxes=None, mask=None)))
+    film = read_film(replace(job, record=replace(record, boxes=None, mask=None, regions={})))
     if isinstance(film, Unreadable):
         return film
+    del film["regions"]
     film["faults"] = []
     if record.boxes is not None:
         film["boxes"] = json.dumps(

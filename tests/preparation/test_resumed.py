@@ -59,13 +59,13 @@ def test_a_killed_run_reads_only_the_others(tmp_path, reading, torn):
     if torn:
         with (tmp_path / "out" / WORK / "done.jsonl").open("a") as stream:
             stream.write('{"image_id": "half')
-    resumed = made(raw, tmp_path / "out")
+    again = made(raw, tmp_path / "out")
     assert len(reading["names"]) == 12 - 7
     assert not (tmp_path / "out" / WORK).exists()
     whole = made(raw, tmp_path / "other")
-    assert resumed[0].equals(whole[0])
-    assert resumed[1] == whole[1]
-    assert np.array_equal(resumed[2], whole[2])
+    assert again[0].equals(whole[0])
+    assert again[1] == whole[1]
+    assert np.array_equal(again[2], whole[2])
 
 
 @pytest.mark.parametrize("change", ["film", "table", "container"])
