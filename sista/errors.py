@@ -28,7 +28,7 @@ MAX_SEED, MAX_THREADS = 2**32 - 1, 4096
 USUAL_RANGES: dict[str, tuple[float, float]] = {
     r"w_\w+": (0, 1e6),
     r"theta\w*": (-1, 1),
-    r"(\w+_)?temperature": (1e-6, 1e6),
+    r"(?!learn_)(\w+_)?temperature": (1e-6, 1e6),
     r"width": (1, 65_536),
 }
 # What one input may hold; an environment variable of that name raises it.

@@ -123,9 +123,9 @@ def test_a_closed_pipe_ends_quietly():
 
 
 def commands():
-    for app in (__main__.app, __main__.audit):
+    for app in (__main__.app, __main__.audit, __main__.submit):
         for name in app:
-            if not name.startswith("-") and name != "audit":
+            if not name.startswith("-") and name not in ("audit", "submit"):
                 yield pytest.param(app[name], id=name)
 
 

@@ -91,7 +91,7 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
         once(seen, name, row)
         if subsets and name not in subsets:
             there = ", ".join(list_name for list_name in LISTS if given(folder / list_name))
-            raise row.error(f"this film is in none of the lists ({there}); get them again")
+            raise row.error(f"this film is in none of the lists ({there}); get the lists again")
         yield ImageRecord(
             image_id=name.removesuffix(".png"),
             # Also the patient of RSNA's films, which come from here: shared people stay visible.

@@ -23,13 +23,16 @@ def show(scores: Path, *, released: Path | None = None) -> None:
             whether the values made here are those; of some grids nothing was released.
     """
     frame, meta = tables.read(scores, "scores")
+    # Before anything is printed: the file may be none.
+    there = released is not None and released.exists()
+    theirs = tables.read(released, "scores") if released is not None and there else None
     page = scores.parent.parent / "report" / scores.stem / "index.html"
     # Released scores have no page: it would show paths of another machine.
     print_tables(main_tables(frame, meta).values(), page if page.is_file() else None)
-    if released is not None and not released.exists():
-        say(f"Nothing was released to compare with: {released} is not there.")
+    if theirs is not None:
+        say(f"Beside {released}: {agreement(frame, meta, *theirs)}.")
     elif released is not None:
-        say(f"Beside {released}: {agreement(frame, meta, *tables.read(released, 'scores'))}.")
+        say(f"Nothing was released to compare with: {released} is not there.")
 
 
 def print_tables(shown: Iterable[TaskTable], page: Path | None = None) -> None:

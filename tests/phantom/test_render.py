@@ -77,7 +77,7 @@ def test_presets_refuse_bad_values():
     with pytest.raises(ValueError, match="at least 320"):
         Preset("x", 1, 224, 0.35, {})
     with pytest.raises(ValueError, match="unknown layouts"):
-        Preset("x", 1, 320, 0.35, {"padchest": 3})
+        Preset("x", 1, 320, 0.35, {"nowhere": 3})
     with pytest.raises(ValueError, match="normal_share"):
         Preset("x", 1, 320, 1.5, {})
 

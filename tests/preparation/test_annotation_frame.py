@@ -39,7 +39,7 @@ FULL = ["100,200,300,400", "500,600,100,80", "900,10,100,200"]
 INNER = ["10,20,30,40", "50,60,10,8", "90,1,10,20", "20,20,20,20", "5,5,60,60", "70,80,9,9"]
 
 
-@pytest.mark.parametrize("side", [128, 256, 512, 800])
+@pytest.mark.parametrize("side", [128, 256, 512, 832])
 def test_boxes_of_the_published_frame_are_scaled(tmp_path, side, capsys):
     found = boxes_of("nih_chestxray14", nih(tmp_path / "raw", side, FULL), tmp_path)
     expected = [[float(n) * side / 1024 for n in box.split(",")] for box in FULL]
@@ -52,7 +52,7 @@ def test_boxes_on_films_that_were_enlarged(tmp_path):
     some = [f"{100 + 70 * i},{50 + 60 * i},90,80" for i in range(12)]
     found = boxes_of("nih_chestxray14", nih(tmp_path / "raw", 2048, some), tmp_path)
     np.testing.assert_allclose(found[3], [620, 460, 180, 160])
-    more = [*some[:11], "1500,1600,200,300"]
+    more = [*some[:11], "1536,1600,200,300"]
     found = boxes_of("nih_chestxray14", nih(tmp_path / "raw2", 2048, more), tmp_path)
     np.testing.assert_allclose(found[3], [310, 230, 90, 80])
 
@@ -69,7 +69,7 @@ def test_films_of_the_published_size_are_left_alone(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("side", "boxes"), [(224, ["10,20,100,90", "40,60,80,80"]), (512, INNER[:3]), (1500, INNER)]
+    ("side", "boxes"), [(224, ["10,20,100,90", "40,60,80,80"]), (512, INNER[:3]), (1536, INNER)]
 )
 def test_what_fits_both_frames_is_refused_until_it_is_declared(tmp_path, side, boxes):
     root = nih(tmp_path / "raw", side, boxes)

@@ -27,7 +27,8 @@ def prepared(tmp_path_factory):
         | {"spacing": np.nan, "release": "1", "content_hash": "h"}
         for k in range(count)
     ]
-    tables.write(pd.DataFrame(rows), folder / "manifest.parquet", "manifest")
+    meta = {"prepared_size": 96, "images": "manifest.images.npy"}
+    tables.write(pd.DataFrame(rows), folder / "manifest.parquet", "manifest", meta)
     np.save(folder / "manifest.images.npy", np.full((count, 96, 96), 90, dtype=np.uint8))
     return folder
 
