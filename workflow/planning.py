@@ -51,10 +51,10 @@ def check_paths(grid: str) -> None:
         UserError: names the path.
     """
     for path in (os.getcwd(), grid):
-        if set(path) & set("'\\\n"):
+        if set(path) & set("'\"`$ \t\\\n"):
             raise UserError(
-                f"{path}: Snakemake cannot hand ' and backslashes on to the jobs of a cluster; "
-                "move the checkout or the grid into a folder without them"
+                f"{path}: Snakemake cannot hand quotes, backslashes, blanks, $ and ` on to the jobs "
+                "of a cluster; move the checkout or the grid into a folder without them"
             )
     if shlex.quote(sys.executable) != sys.executable:
         raise UserError(
