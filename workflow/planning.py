@@ -53,7 +53,7 @@ def check_paths(grid: str) -> None:
     for path in (os.getcwd(), grid):
         if set(path) & set("'\"`$ \t\\\n"):
             raise UserError(
-                f"{path}: Snakemake cannot hand quotes, backslashes, blanks, $ and ` on to the jobs "
+                f"{path}: Snakemake cannot hand quotes, backslashes, blanks, $ or ` on to jobs "
                 "of a cluster; move the checkout or the grid into a folder without them"
             )
     if shlex.quote(sys.executable) != sys.executable:
