@@ -8,6 +8,7 @@ hold scores.parquet, what its authors claim. Nothing in it is trusted, and nothi
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import pandas as pd
@@ -98,7 +99,10 @@ def check(folder: Path, *, results: Path = Path("results"), out: Path | None = N
         faults.append(Fault("results/adapt", f"no {PREDICTIONS} below it: nothing to score"))
     faults += list(_copies(folder, runs))
     if not faults:
-        scored = score_runs(runs, results=folder / "results", bootstrap=said.bootstrap)
+        # Nothing is written into the submission, nor are kept scores of its authors taken.
+        with TemporaryDirectory() as cache:
+            asked: dict[str, Any] = {"bootstrap": said.bootstrap, "cache": Path(cache)}
+            scored = score_runs(runs, results=folder / "results", **asked)
         faults += _claimed(folder, scored)
         if not faults and out is not None:
             _preview(scored, said, out)

@@ -84,30 +84,44 @@ def _hosts(scored: Iterable[tuple[AdaptRun, FileScores]]) -> list[dict[str, Any]
 
 
 def score_runs(
-    runs: Sequence[AdaptRun], *, results: Path, bootstrap: int, threads: int = 1
+    runs: Sequence[AdaptRun],
+    *,
+    results: Path,
+    bootstrap: int,
+    threads: int = 1,
+    cache: Path | None = None,
 ) -> list[tuple[AdaptRun, FileScores]]:
-    """Return the scores of every run's predictions, in the order of the runs."""
+    """Return the scores of every run's predictions, in the order of the runs.
+
+    Args:
+        runs: whose predictions are scored.
+        results: folder of all results.
+        bootstrap: samples of patients.
+        threads: processes.
+        cache: where scores are kept and looked for; None = beside the results.
+    """
     missing = [p for run in runs if not (p := predictions_path(run, results)).is_file()]
     if missing:
         raise UserError(
             f"{missing[0]}: no such predictions ({len(missing)} of {len(runs)} are missing); "
             "make them with `snakemake --cores all` or `sista adapt`"
         )
-    work = partial(_score_one, results=results, bootstrap=bootstrap)
+    kept = cache or results / "score/cache"
+    work = partial(_score_one, results=results, bootstrap=bootstrap, cache=kept)
     if threads <= 1:
         return list(zip(runs, track(map(work, runs), "score", len(runs)), strict=True))
     with worker_pool(threads, "fork") as pool:
         return list(zip(runs, track(pool.map(work, runs), "score", len(runs)), strict=True))
 
 
-def _score_one(run: AdaptRun, *, results: Path, bootstrap: int) -> FileScores:
+def _score_one(run: AdaptRun, *, results: Path, bootstrap: int, cache: Path) -> FileScores:
     rules: Protocol = registry.find("protocols", run.protocol)
     return score_file(
         predictions_path(run, results),
         run.task,
         main=rules.main_metric(run.task) or find_task(run.task).metrics[0].word,
         bootstrap=bootstrap,
-        cache_folder=results / "score/cache",
+        cache_folder=cache,
     )
 
 

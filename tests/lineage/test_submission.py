@@ -183,6 +183,8 @@ def test_a_sound_submission_is_scored_and_shown(sound, theirs, tmp_path, capsys)
     told = capsys.readouterr().out
     assert "4 predictions of 'Mine', scored again, no fault" in told
     assert "not checked" not in told
+    # A second look finds the folder as it was.
+    submission.check(theirs, results=sound[1])
     assert "sista_no_sta" in (tmp_path / "preview" / "classification.md").read_text()
     assert (tmp_path / "preview" / "detection.html").is_file()
 
