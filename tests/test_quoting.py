@@ -4,8 +4,10 @@ import shutil
 
 import pytest
 
+from sista.errors import UserError
 from tests.conftest import ROOT, Project
 from tests.raw_trees import TREES
+from workflow.planning import check_paths
 
 ODD = "ä b 'c' \"d\" ; & $e"
 RUNS = "$(touch ran) `touch ran` & touch ran &"
@@ -78,3 +80,19 @@ def test_a_result_of_a_name_that_is_a_command_is_no_target(tmp_path):
     command = ("snakemake", "--cores", "1", "--config", "grid=grid.yaml", "--", target)
     assert "MissingRuleException" in project.run(*command, check=False)
     assert not list(tmp_path.rglob("ran"))
+
+
+@pytest.mark.parametrize("name", ["it's", 'a"b', "a$b", "a`b", "a\\b"])
+def test_folders_that_a_cluster_would_read_otherwise_are_refused(tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    with pytest.raises(UserError, match="to the jobs of a cluster; move it"):
+        check_paths("grid.yaml")
+
+
+def test_blanks_are_refused_in_the_path_of_a_grid_alone(tmp_path, monkeypatch):
+    (tmp_path / "Müller 1").mkdir()
+    monkeypatch.chdir(tmp_path / "Müller 1")
+    check_paths("grid.yaml")
+    with pytest.raises(UserError, match=r"my grids/grid\.yaml: Snakemake cannot hand"):
+        check_paths("my grids/grid.yaml")

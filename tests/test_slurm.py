@@ -132,7 +132,7 @@ def test_the_smoke_grid_on_the_cluster_gives_the_same_bits(cluster, smoke, tmp_p
 def test_a_path_that_cannot_be_handed_on_is_told_before_any_job(cluster, tmp_path):
     project = stubbed(tmp_path / "Müller's")
     printed = project.run(*PROFILE, "grid=stub.yaml", check=False, **cluster.environment)
-    assert "Müller's: Snakemake cannot hand quotes, backslashes, blanks" in printed
+    assert "Müller's: Snakemake cannot hand" in printed
     assert "submitted with SLURM" not in printed
     assert not (project.folder / "results").exists()
 

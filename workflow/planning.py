@@ -18,7 +18,7 @@ from snakemake.common import overwrite_function_params
 from snakemake.resources import Resource
 from snakemake.rules import Rule
 
-from sista.errors import UserError
+from sista.errors import UserError, shown
 
 EXTRA = "slurm_extra"
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -45,16 +45,22 @@ def check_paths(grid: str) -> None:
     """Refuse paths that Snakemake cannot hand on to the jobs of a cluster, before there is one.
 
     It writes the words of their commands as Python does, not as a shell reads them, and that of
-    Python without any quotes.
+    Python without any quotes; those of arrays stand between double quotes. A blank in the path of
+    the checkout survives that, one in the path of the grid does not.
+
+    Args:
+        grid: path as it was given.
 
     Raises:
         UserError: names the path.
     """
-    for path in (os.getcwd(), grid):
-        if set(path) & set("'\"`$ \t\\\n"):
+    special = set("'\"`$\\\n")
+    for path, taken in ((os.getcwd(), special), (grid, special | {" ", "\t"})):
+        if wrong := sorted(set(path) & taken):
             raise UserError(
-                f"{path}: Snakemake cannot hand quotes, backslashes, blanks, $ or ` on to jobs "
-                "of a cluster; move the checkout or the grid into a folder without them"
+                f"{path}: Snakemake cannot hand {shown(wrong[0])} on to the jobs of a cluster; "
+                "move it into a folder without quotes, backslashes, $ and `, a grid also without "
+                "blanks"
             )
     if shlex.quote(sys.executable) != sys.executable:
         raise UserError(
