@@ -1,6 +1,7 @@
 """The real rules in folders whose names hold blanks, quotes, umlauts and what a shell would run."""
 
 import shutil
+import sys
 
 import pytest
 
@@ -90,9 +91,18 @@ def test_folders_that_a_cluster_would_read_otherwise_are_refused(tmp_path, monke
         check_paths("grid.yaml")
 
 
+def test_a_python_with_a_blank_in_its_path_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", "/home/my name/.venv/bin/python")
+    with pytest.raises(UserError, match="such a path of Python"):
+        check_paths("grid.yaml")
+
+
 def test_blanks_are_refused_in_the_path_of_a_grid_alone(tmp_path, monkeypatch):
     (tmp_path / "Müller 1").mkdir()
     monkeypatch.chdir(tmp_path / "Müller 1")
+    check_paths("grid.yaml")
+    monkeypatch.setattr(sys, "executable", "/home/müller/.venv/bin/python")
     check_paths("grid.yaml")
     with pytest.raises(UserError, match=r"my grids/grid\.yaml: Snakemake cannot hand"):
         check_paths("my grids/grid.yaml")

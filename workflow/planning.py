@@ -7,7 +7,7 @@ are what most of these lines are for.
 import atexit
 import gc
 import os
-import shlex
+import re
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -62,7 +62,8 @@ def check_paths(grid: str) -> None:
                 "move it into a folder without quotes, backslashes, $ and `, a grid also without "
                 "blanks"
             )
-    if shlex.quote(sys.executable) != sys.executable:
+    # Letters of any language are none that a shell looks at.
+    if re.search(r"[^\w@%+=:,./-]", sys.executable):
         raise UserError(
             f"{sys.executable}: Snakemake cannot hand such a path of Python on to the jobs of a "
             "cluster; make the environment elsewhere (make env VENV=...)"

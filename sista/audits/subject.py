@@ -17,6 +17,7 @@ from sista.datasets._account import read_all
 from sista.datasets._archives import opened
 from sista.datasets._card import Dataset
 from sista.errors import UserError
+from sista.metadata import data_reading, data_word
 from sista.preparation.annotation_frame import in_film_frame
 from sista.preparation.annotations import mask_to_json
 from sista.preparation.films import Film, FilmJob, Unreadable, read_film, read_films
@@ -180,7 +181,7 @@ def downloaded(
     Raises:
         UserError: the tables cannot be read, or no film.
     """
-    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
+    dataset: Dataset = registry.find("datasets", data_word(word)).reading(data_reading(word))
     faults: dict[str, list[tuple[str, str]]] = {}
     with opened(dataset, source, scratch) as download:
         root, release = download.root, download.release

@@ -9,7 +9,7 @@ from sista.datasets._films import Films
 from sista.datasets._source import rows
 from sista.datasets._votes import NONE, SIDES, original_sizes, votes
 from sista.preparation.consensus import agreed_boxes, agreed_labels
-from sista.preparation.image_record import ImageRecord, LeftOut
+from sista.preparation.image_record import ImageRecord
 
 FINDINGS = (
     "Aortic enlargement",
@@ -63,16 +63,12 @@ def read(folder: Path, rule: str = READINGS[0]) -> Iterator[ImageRecord]:
         )
 
 
-def _entries(folder: Path, rule: str) -> Iterator[ImageRecord | LeftOut]:
-    yield from read(folder, rule)
-
-
 vinbigdata = Dataset(
     word="vinbigdata",
     title="VinBigData Chest X-ray Abnormalities Detection",
     release=release,
     read=read,
-    readings={rule: partial(_entries, rule=rule) for rule in READINGS},
+    readings={rule: partial(read, rule=rule) for rule in READINGS},
     layout=(
         TABLE,
         "train/*.dicom, or *.png and *.jpg of a resized copy",

@@ -10,7 +10,7 @@ from sista.datasets._source import Row, first_existing, once, rows
 from sista.datasets._votes import TOGETHER, Votes, original_sizes, votes
 from sista.errors import UserError
 from sista.preparation.consensus import agreed_boxes, agreed_labels
-from sista.preparation.image_record import Box, ImageRecord, LeftOut
+from sista.preparation.image_record import Box, ImageRecord
 
 LOCAL = (
     "Aortic enlargement",
@@ -108,16 +108,12 @@ def _by_reader(readings: list[tuple[Row, dict[str, float]]], marked: Votes) -> l
     return [marked.boxes.get(name, []) for name in dict.fromkeys([*names, *marked.boxes])]
 
 
-def _entries(folder: Path, rule: str) -> Iterator[ImageRecord | LeftOut]:
-    yield from read(folder, rule)
-
-
 vindr_cxr = Dataset(
     word="vindr_cxr",
     title="VinDr-CXR",
     release=release,
     read=read,
-    readings={rule: partial(_entries, rule=rule) for rule in READINGS},
+    readings={rule: partial(read, rule=rule) for rule in READINGS},
     layout=(
         "annotations/image_labels_{train,test}.csv",
         "annotations/annotations_{train,test}.csv",
