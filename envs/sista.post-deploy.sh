@@ -3,7 +3,7 @@
 # Snakemake names the environment by this file, not by the lock: the checksum below makes a changed
 # lock a new environment (`make lock` writes it).
 set -euo pipefail
-lock_sha256=bdfb6f24da92c5abbf3119ef9cc61e3f89263479e231204961cb397150c8e14b
+lock_sha256=a27c9876cad35a61f3ffe0f0f582b20da697cdda152faf70d30c136e6da291ca
 
 if ! echo "$lock_sha256  envs/requirements.lock" | sha256sum --check --status; then
     echo "envs/requirements.lock is not the lock of envs/sista.post-deploy.sh: run 'make lock'," \
