@@ -110,7 +110,9 @@ def _meanings(kind: str, word: str) -> dict[str, str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.FunctionDef | ast.ClassDef):
                 continue
-            parts = griffe.parse_google(griffe.Docstring(ast.get_docstring(node) or ""), warnings=False)
+            parts = griffe.parse_google(
+                griffe.Docstring(ast.get_docstring(node) or ""), warnings=False
+            )
             for part in parts:
                 if part.kind.value in ("parameters", "attributes"):
                     for item in part.value:

@@ -10,7 +10,6 @@ import pandas as pd
 
 from sista import tables
 from sista.errors import UserError
-from sista.report.captions import count
 from sista.report.cells import TaskTable
 from sista.report.main_tables import main_tables, smallest_difference
 from sista.scoring.main_rows import control_rows, off_plateau, overall, shown_rows
@@ -124,28 +123,8 @@ def _visible(grid: Grid) -> Iterator[tuple[tuple[Any, ...], tuple[float, str]]]:
                 yield (*place, column.head), found
 
 
-def shown_value(row: Any) -> str:
-    """Return the text of a row's value: percent with one decimal, or three decimals."""
-    if np.isnan(row.value):
-        return "n/a"
-    spread = "" if np.isnan(row.std) else f" ± {shown_number(row.metric, row.std)}"
-    return f"{shown_number(row.metric, row.value)}{spread}"
-
-
-def shown_interval(row: Any) -> str:
-    """Return the text of a row's interval."""
-    if np.isnan(row.low):
-        return ""
-    return f"{shown_number(row.metric, row.low)} to {shown_number(row.metric, row.high)}"
-
-
 def shown_number(metric: str, value: float, sign: str = "") -> str:
     """Return a number of a metric as the tables print it, with its sign where asked for (`+`)."""
     if np.isnan(value):
         return ""
     return f"{100 * value:{sign}.1f}" if find_metric(metric).percent else f"{value:{sign}.3f}"
-
-
-def shown_runs(row: Any) -> str:
-    """Return seeds and draws in words."""
-    return f"{count(int(row.seeds), 'seed')}, {count(int(row.draws), 'draw')}"
