@@ -1,4 +1,4 @@
-"""Audit your split: who stands in two sets? Three columns and your lists are enough."""
+"""Audit your split: who stands in two sets? Four columns and your lists are enough."""
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ def main() -> list[str]:
         {
             "image_id": films,
             "patient_id": [f"patient{n // 2}" for n in range(8)],
+            "path": [f"{film}.png" for film in films],
             # Of the pixels: the last film is a copy of the first one under another name.
             "content_hash": ["a", "b", "c", "d", "e", "f", "g", "a"],
             "label.Edema": [1, 1, 0, 0, 1, 1, 0, 0],

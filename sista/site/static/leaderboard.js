@@ -15,10 +15,20 @@
   const page = (kind, word) => link(`words/${kind}.html#${encodeURIComponent(word)}`, word);
   const last = (value) => (value === null ? -Infinity : value);
 
-  // A bar on the scale of the metric; the same numbers stand beside it as text.
+  // The scale of bars: from the lowest to the highest end of all intervals of a metric and protocol.
+  const scales = new Map();
+  const scale = (row) => `${row.protocol} ${row.metric}`;
+  for (const row of rows) {
+    if (row.low === null) continue;
+    const [low, high] = scales.get(scale(row)) || [Infinity, -Infinity];
+    scales.set(scale(row), [Math.min(low, row.low), Math.max(high, row.high)]);
+  }
+
+  // The same numbers stand beside the bar as text.
   function bar(row) {
-    if (row.low === null || !row.percent) return "";
-    const x = (value) => (100 * Math.min(Math.max(value, 0), 1)).toFixed(2);
+    if (row.low === null) return "";
+    const [low, high] = scales.get(scale(row));
+    const x = (value) => ((100 * (value - low)) / (high - low || 1)).toFixed(2);
     return (
       '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">' +
       '<line x1="0" x2="100" y1="5" y2="5" class="axis"/>' +
