@@ -30,7 +30,22 @@ targets = plan.targets(grid, NAME)
 
 
 onstart:
+    # Here, since planning alone needs no data set.
+    from sista.monitor.preflight import lacking
+
     collect_garbage()
+    starting = {
+        (job.rule.name, tuple(job.wildcards.items()))
+        for job in workflow.dag.needrun_jobs()
+        if job.rule.name in ("fetch", "pretrain")
+    }
+    words = [(name, dict(items)) for name, items in starting]
+    fetches = [each["dataset"] for name, each in words if name == "fetch"]
+    trained = [
+        (w["variant"], w["encoder"]) for name, w in words if name == "pretrain"
+    ]
+    if found := list(lacking(grid, fetches, trained)):
+        raise UserError("\n".join(["no job was started:", *found]))
 
 
 # Hashes, threads and instruction sets are part of a result's bits: Snakemake would cut the threads to --cores.

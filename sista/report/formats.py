@@ -117,6 +117,7 @@ def to_latex_preview(table: TaskTable) -> str:
             r"\centering",
             rf"\caption{{{latex_text(table.caption)}}}",
             rf"\label{{tab:{word}}}",
+            r"\smallskip",
             # Shrinks what is too wide and leaves the rest.
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\input{{{word}.tex}}}}",
