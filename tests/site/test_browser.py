@@ -44,11 +44,14 @@ def opened(browser, built):
     def start(place: str = "index.html", folder: Path = built, **settings):
         context = browser.new_context(**{"viewport": DESKTOP, **settings})
         contexts.append(context)
+        # Other work on the machine is no fault of the page.
+        context.set_default_timeout(120_000)
         page = context.new_page()
         page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("request", lambda r: faults.append(r.url) if not _own(r.url) else None)
-        page.goto((folder / place).as_uri() if place != "about:blank" else place)
+        file, _, view = place.partition("#")
+        page.goto(place if place == "about:blank" else f"{(folder / file).as_uri()}#{view}")
         if place.startswith("index.html"):
             page.wait_for_selector("html[data-board=ready]", state="attached")
         return page
@@ -74,9 +77,19 @@ def shown(page) -> list[list[str]]:
     )
 
 
-def column(page, title: str) -> list[str]:
+def choice(page, name: str):
+    return page.locator(f"#filters select[name={name}]")
+
+
+def columns(page, *titles: str) -> list[tuple[str, ...]]:
+    """Return the texts of some columns, row by row."""
     heads = page.eval_on_selector_all("#board thead th", "all => all.map(h => h.innerText.trim())")
-    return [row[heads.index(title)] for row in shown(page)]
+    places = [heads.index(title) for title in titles]
+    return [tuple(row[place] for place in places) for row in shown(page)]
+
+
+def column(page, title: str) -> list[str]:
+    return [text for (text,) in columns(page, title)]
 
 
 def violations(page) -> list[str]:
@@ -154,9 +167,9 @@ def test_rows_are_sorted_filtered_and_searched(opened):
     page.get_by_role("columnheader", name="Variant").click()
     names = [text.split()[0] for text in column(page, "Variant")]
     assert names == sorted(names)
-    page.get_by_label("Labels").select_option("10 %")
+    choice(page, "fraction").select_option("10 %")
     assert set(column(page, "Labels")) == {"10 %"}
-    page.get_by_label("Task").select_option("segmentation")
+    choice(page, "task").select_option("segmentation")
     assert page.locator("#reading").inner_text().startswith("Dice (images with a lesion)")
     page.get_by_label("Search in all columns").fill("sista_no_sta")
     assert {text.split()[0] for text in column(page, "Variant")} == {"sista_no_sta"}
@@ -166,11 +179,11 @@ def test_rows_are_sorted_filtered_and_searched(opened):
 
 def test_a_column_holds_one_protocol_and_one_metric(opened):
     page = opened()
-    for name in ("Protocol", "Metric"):
-        options = page.get_by_label(name, exact=True).locator("option").all_inner_texts()
+    for name in ("protocol", "metric"):
+        options = choice(page, name).locator("option").all_inner_texts()
         assert "all" not in options
-    for protocol in page.get_by_label("Protocol").locator("option").all_inner_texts():
-        page.get_by_label("Protocol").select_option(protocol)
+    for protocol in choice(page, "protocol").locator("option").all_inner_texts():
+        choice(page, "protocol").select_option(protocol)
         assert page.locator("#reading").inner_text().endswith(f"protocol {protocol}")
         assert shown(page)
 
@@ -194,23 +207,21 @@ def test_every_number_on_the_screen_is_that_of_the_scores(opened):
     page = opened()
     page.get_by_label("entries per page").select_option("-1")
     found = []
-    for protocol in page.get_by_label("Protocol").locator("option").all_inner_texts():
+    for protocol in choice(page, "protocol").locator("option").all_inner_texts():
         page.get_by_role("button", name="Take all filters back").click()
-        page.get_by_label("Protocol").select_option(protocol)
+        choice(page, "protocol").select_option(protocol)
         metrics = page.eval_on_selector_all(
             "select[name=metric] option", "all => all.map(o => o.value)"
         )
         for metric in metrics:
-            page.get_by_label("Metric", exact=True).select_option(metric)
+            choice(page, "metric").select_option(metric)
             names = ("Grid", "Variant", "Encoder", "Data set", "Head", "Labels", "Value")
-            columns = [column(page, name) for name in (*names, "95 % interval")]
-            for grid, variant, encoder, data, head, share, value, interval in zip(
-                *columns, strict=True
-            ):
+            for row in columns(page, *names, "95 % interval"):
+                grid, variant, encoder, data, head, share, value, interval = row
                 fraction = 0 if share == "no labels" else int(share.split()[0])
                 text = value if not value.startswith("n/a") else "n/a"
-                row = (grid, variant.split()[0], encoder, data, head, fraction, metric)
-                found.append((*row, text.partition("\n")[0], interval))
+                place = (grid, variant.split()[0], encoder, data, head, fraction, metric)
+                found.append((*place, text.partition("\n")[0], interval))
     assert sorted(found) == expected
 
 
@@ -249,7 +260,7 @@ def test_search_finds_words_and_texts_offline(opened):
     for place in ("index.html", "how_to/method.html"):
         page = opened(place)
         page.get_by_role("textbox", name="Search").first.fill("leaking splits")
-        page.wait_for_selector(".md-search-result__item", timeout=20_000)
+        page.wait_for_selector(".md-search-result__item")
         links = page.locator(".md-search-result__link").all()
         assert any("pitfalls.html" in link.get_attribute("href") for link in links)
 
@@ -277,6 +288,13 @@ def test_five_thousand_rows_open_in_a_second(opened, built, tmp_path):
     ]
     weight = sum(len(zlib.compress((tmp_path / "site" / n).read_bytes(), 6)) for n in needed)
     assert weight < 3_000_000
-    # The quickest of three: other work on the machine is no property of the page.
-    took = [opened("index.html", tmp_path / "site").evaluate("performance.now()") for _ in range(3)]
-    assert min(took) < 1000, took
+    page = opened("about:blank", tmp_path / "site")
+    tools = page.context.new_cdp_session(page)
+    # Time of the page's own thread: other work on the machine is no property of the page.
+    tools.send("Performance.enable", {"timeDomain": "threadTicks"})
+    page.goto((tmp_path / "site/index.html").as_uri())
+    page.wait_for_selector("html[data-board=ready]", state="attached")
+    told = tools.send("Performance.getMetrics")["metrics"]
+    took = {each["name"]: each["value"] for each in told}
+    assert 0 < took["TaskDuration"] < 1, took
+    assert len(shown(page)) == 25

@@ -99,10 +99,14 @@
   const text = (name, row) => (name === "fraction" ? share(row) : row[name]);
   const state = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 
+  // A task has metrics and heads of its own, which another one does not keep from being chosen.
+  const own = { task: ["metric", "head"] };
   function left(name) {
+    const free = [name, ...(own[name] || [])];
     return rows.filter((row) =>
       filters.every(
-        ({ name: other }) => other === name || !state[other] || text(other, row) === state[other]
+        ({ name: other }) =>
+          free.includes(other) || !state[other] || text(other, row) === state[other]
       )
     );
   }
@@ -122,15 +126,16 @@
     state[select.name] = select.value;
   }
 
-  // A choice that leaves nothing under the others takes them back, the newest one stays.
+  // Choices that leave nothing give way in this order; the newest one stays as long as it can.
+  const order = "metric head dataset fraction grid method encoder task protocol".split(" ");
   function filter(changed) {
-    if (changed && !left("").length) {
-      for (const { name } of filters) if (name !== changed) delete state[name];
+    for (const name of [...order.filter((each) => each !== changed), changed]) {
+      if (left("").length) break;
+      delete state[name];
     }
-    if (!state.metric || changed === "task") {
-      const main = left("metric").find((row) => row.main) || left("metric")[0];
-      if (!left("").length || !state.metric) state.metric = main.metric;
-    }
+    const [any] = left("");
+    state.protocol ||= any.protocol;
+    state.metric ||= (left("").find((row) => row.main) || any).metric;
     for (const select of filters) options(select);
     for (const { name } of filters) {
       table.column(`${name}:name`).search(state[name] || "", { exact: Boolean(state[name]) });
