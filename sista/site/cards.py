@@ -69,7 +69,7 @@ def cards(kind: str) -> Iterator[Card]:
         for word, spec in ENCODERS.items():
             arguments = ", ".join(f"{k}={v!r}" for k, v in spec.arguments.items()) or "none"
             facts = (
-                ("Family", spec.family),
+                ("Family", str(spec.family)),
                 ("Model of timm", spec.timm_name),
                 ("Arguments", arguments),
                 ("Input", f"{spec.size} × {spec.size} pixels"),

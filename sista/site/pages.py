@@ -128,7 +128,7 @@ def _curves_told(rows: pd.DataFrame) -> str:
         means = part.pivot_table("value", "variant", "fraction", sort=False).sort_index(axis=1)
         means = means.sort_values(means.columns[-1], ascending=False) if len(means) else means
         told = [
-            f"{variant} {', '.join(shown_number(metric, v) or 'n/a' for v in values)}"
+            f"{variant} {', '.join(shown_number(str(metric), v) or 'n/a' for v in values)}"
             for variant, values in zip(means.index[:MOST_TOLD], means.to_numpy(), strict=False)
         ]
         shares = ", ".join(share_of_labels(int(fraction)) for fraction in means.columns)

@@ -127,19 +127,24 @@ def _predictions(grid: Grid, results: Path) -> Iterator[tuple[AdaptRun, FileScor
             return
     for path, part in runs:
         first = part.iloc[0]
-        names = ("budget", "variant", "method")
-        encoder = (first["encoder"], first["family"], first["corpus"], int(first["seed"]))
-        pretrain = PretrainRun(*(first[name] for name in names), {}, *encoder)
-        words = (first[name] for name in ("protocol", "dataset", "task", "head"))
-        cells = (tuple(map(int, dict.fromkeys(part[name]))) for name in ("draw", "fraction"))
+        budget, variant, method = (str(first[name]) for name in ("budget", "variant", "method"))
+        encoder, family, corpus = (str(first[name]) for name in ("encoder", "family", "corpus"))
+        seed = int(first["seed"])
+        # Settings are part of no number: the table names them by their hash.
+        pretrain = PretrainRun(budget, variant, method, {}, encoder, family, corpus, seed)
+        draws, fractions = (
+            tuple(map(int, dict.fromkeys(part[name]))) for name in ("draw", "fraction")
+        )
+        words = ("protocol", "dataset", "task", "head")
+        protocol, dataset, task, head = (str(first[name]) for name in words)
         scores = score_file(
             result_path(str(path), results),
-            str(first["task"]),
+            task,
             main=str(grid.meta["main_metrics"][path]),
             bootstrap=int(grid.meta["bootstrap"]),
             cache_folder=results / "score/cache",
         )
-        yield AdaptRun(*words, pretrain, *cells), scores
+        yield AdaptRun(protocol, dataset, task, head, pretrain, draws, fractions), scores
 
 
 # Value and standard deviation over patients, by (seed, draw).
@@ -172,7 +177,8 @@ def _from_scores(first: Cells, second: Cells) -> Values | None:
     table = [[(seed, draw) for draw in draws] for seed in seeds]
     points = np.array([[first[c][0] - second[c][0] for c in line] for line in table])
     # Seeds and draws meet the same patients, so the mean varies as one of them does.
-    patients = float(np.hypot(*(np.mean([of[c][1] for c in both]) for of in (first, second))))
+    one, other = (np.mean([of[cell][1] for cell in both]) for of in (first, second))
+    patients = float(np.hypot(one, other))
     # Two made-up replicates with this standard deviation stand for the bootstrap.
     replicates = points[..., None] + patients / np.sqrt(2) * np.array([-1.0, 1.0])
     low, high, _ = crossed_interval(points, replicates)
