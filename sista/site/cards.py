@@ -68,8 +68,8 @@ def cards(kind: str) -> Iterator[Card]:
     elif kind == "encoders":
         for word, spec in ENCODERS.items():
             arguments = ", ".join(f"{k}={v!r}" for k, v in spec.arguments.items()) or "none"
-            facts = (
-                ("Family", str(spec.family)),
+            facts: tuple[tuple[str, str], ...] = (
+                ("Family", spec.family),
                 ("Model of timm", spec.timm_name),
                 ("Arguments", arguments),
                 ("Input", f"{spec.size} × {spec.size} pixels"),
@@ -106,7 +106,10 @@ def _meanings(kind: str, word: str) -> dict[str, str]:
     """Return what the docstrings of a word's files say of arguments and attributes."""
     found: dict[str, str] = {}
     file = registry.path(kind, word)
-    for path in dict.fromkeys((file, registry.settings_file(file))):
+    # A word may have the settings of another one of its kind.
+    others = [registry.PACKAGE.parent / name for name in registry.sources(kind, word)]
+    others = [path for path in others if path.parent == file.parent]
+    for path in dict.fromkeys((file, registry.settings_file(file), *others)):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.FunctionDef | ast.ClassDef):
                 continue
