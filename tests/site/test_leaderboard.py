@@ -163,7 +163,7 @@ def test_the_toys_show_what_the_text_says():
     assert maps["finds one, misses two, a false alarm"]["map_mgca"] == pytest.approx(1)
     assert maps["finds one, misses two, a false alarm"]["map_40_75"] < 0.4
     splits = two_splits()
-    assert splits["split by film"]["auroc"] > 0.9
+    assert splits["split by film"]["auroc"] > 0.8
     assert 0.35 < splits["split by patient"]["auroc"] < 0.65
 
 
