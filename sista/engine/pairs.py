@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sista import tables
 from sista.engine.corpus import Corpus
 from sista.errors import UserError
-from sista.runs.container import read_container
+from sista.runs.container import check_container, read_container
 from sista.runs.progress import track
 
 NO_FINDING = "No Finding"
@@ -70,6 +70,7 @@ def load_pairs(corpus: Corpus, *, subset: str, size: int, text: bool, limit: int
             f"{corpus.split}: is of data set {of_split['dataset']}, the manifest of "
             f"{meta.get('dataset')}; give the split of that data set"
         )
+    check_container(corpus.images, len(frame), int(meta["prepared_size"]))
     # 100 = all labels of the training studies; -1 = a subset that has no fractions.
     full = chosen["subset"].eq(subset) & chosen["fraction"].isin((-1, 100))
     wanted = set(chosen.loc[full, "image_id"])
@@ -86,7 +87,8 @@ def load_pairs(corpus: Corpus, *, subset: str, size: int, text: bool, limit: int
     frame = frame.sort_values("image_id", ignore_index=True)
     frame = frame.head(limit) if limit else frame
     if frame.empty:
-        raise UserError(f"{corpus.manifest}: no {subset} study{' with a report' if text else ''}")
+        what = f"{subset} study{' with a report' if text else ''}"
+        raise UserError(f"{corpus.manifest}: no {what}; give a corpus that has some")
     return pairs_of(frame, meta, corpus.images, size)
 
 

@@ -35,6 +35,8 @@ def doctor(*, grids: Path = Path("benchmarks")) -> None:
     files = sorted(grids.glob("*.yaml")) if grids.is_dir() else [grids]
     if not files:
         raise UserError(f"{grids}: holds no grid file (*.yaml)")
+    if not files[0].is_file():
+        raise UserError(f"{grids}: no such grid file or folder; name one with --grids")
     wide = Console(highlight=False, width=None if Console().is_terminal else 160)
     for title, lines in (
         ("This machine", [*_programs(), *_room()]),

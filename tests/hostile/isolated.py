@@ -10,6 +10,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -25,13 +27,36 @@ class Hang(BaseException):
     """The alarm rang. No `except Exception` swallows it."""
 
 
-def hangs(computed: float, limit: float) -> bool:
-    """Return whether a call that is not done after `limit` seconds hangs, by what it computed."""
-    return computed < IDLE_SECONDS or computed >= limit
+def hangs(computed: float, queued: float, limit: float) -> bool:
+    """Return whether a call that is not done after `limit` seconds hangs.
+
+    Args:
+        computed: seconds that it has computed in them.
+        queued: seconds that it has waited for a processor.
+        limit: seconds.
+    """
+    return computed + queued < IDLE_SECONDS or computed >= limit
+
+
+def spent(process: psutil.Process) -> tuple[float, float]:
+    """Return the seconds that a process and all that it has started computed, and were queued."""
+    computed = queued = 0.0
+    for each in (process, *process.children(recursive=True)):
+        # One may end meanwhile.
+        with suppress(psutil.Error, OSError):
+            computed += sum(each.cpu_times()[:4])
+            queued += int(Path(f"/proc/{each.pid}/schedstat").read_text().split()[1]) / 1e9
+    return computed, queued
+
+
+def since(process: psutil.Process, before: tuple[float, float]) -> tuple[float, float]:
+    """Return what was computed and queued since an earlier `spent`."""
+    computed, queued = spent(process)
+    return computed - before[0], queued - before[1]
 
 
 def _ring(_number: int, _frame: object) -> None:
-    if hangs(time.process_time() - alarm.began, alarm.limit):
+    if hangs(*since(psutil.Process(), alarm.began), alarm.limit):
         raise Hang
     # Slow only because the machine is busy.
     signal.setitimer(signal.ITIMER_REAL, alarm.limit)
@@ -90,7 +115,7 @@ def _child(work: Callable[[int], Any], items: range, place: mmap.mmap, writer: i
 def _follow(
     child: int, reader: int, place: mmap.mmap
 ) -> Iterator[tuple[int, dict[str, Any]]]:  # returns how an item ended the child
-    data, at, since, spent = b"", -1, time.monotonic(), 0.0
+    data, at, began, before = b"", -1, time.monotonic(), (0.0, 0.0)
     watched = psutil.Process(child)
     while True:
         ready, _, _ = select.select([reader], [], [], 0.5)
@@ -109,9 +134,9 @@ def _follow(
                 return {"died": f"signal {-code}" if code < 0 else f"exit {code}"}
         now = struct.unpack_from("q", place)[0]
         if now != at:
-            at, since, spent = now, time.monotonic(), sum(watched.cpu_times()[:2])
-        elif time.monotonic() - since > KILL_SECONDS and hangs(
-            sum(watched.cpu_times()[:2]) - spent, KILL_SECONDS
+            at, began, before = now, time.monotonic(), spent(watched)
+        elif time.monotonic() - began > KILL_SECONDS and hangs(
+            *since(watched, before), KILL_SECONDS
         ):
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
@@ -121,12 +146,12 @@ def _follow(
 class alarm:  # noqa: N801
     """Context that raises `Hang` after some seconds, of computing or of waiting."""
 
-    began = 0.0
+    began = (0.0, 0.0)
     limit = LIMIT_SECONDS
 
     def __enter__(self) -> None:
         signal.signal(signal.SIGALRM, _ring)
-        alarm.began = time.process_time()
+        alarm.began = spent(psutil.Process())
         signal.setitimer(signal.ITIMER_REAL, alarm.limit)
 
     def __exit__(self, *_: object) -> None:
