@@ -18,8 +18,6 @@ FLOORS = (
     "__main__",
     "site",
     "lineage",
-    "site",
-    "lineage",
     "stages monitor audits",
     "report",
     "methods heads importers",
