@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.speed.measures import Measure, tell
+from sista.engine.films import Films
 from sista.engine.pairs import Pairs
 from sista.engine.randomness import permutation
 from sista.engine.sources import Source
@@ -35,7 +36,7 @@ def source(container: Path) -> Source:
         for _ in range(IMAGES)
     ]
     labels = np.zeros((IMAGES, 5))
-    images = np.load(container, mmap_mode="r", allow_pickle=False)
+    images = Films(np.load(container, mmap_mode="r", allow_pickle=False))
     pairs = Pairs(pd.DataFrame({"report": texts}), images, labels, tuple("abcde"))
     table = tokenise(texts, train_vocabulary(texts), longest=112)
     return Source(pairs, table, tfidf_vectors(texts))

@@ -81,9 +81,9 @@ def gather(padded: Tensor, packed: Packed) -> Tensor:
 
 
 def spread(row: Tensor, packed: Packed) -> Tensor:
-    """Return padded values `[B, T, ...]` of a row `[N, ...]`; what stands at padding is no value."""
+    """Return padded values `[B, T, ...]` of a row `[N, ...]`; at padding stands anything."""
     flat: Tensor = _Spread.apply(row, *packed)  # type: ignore[no-untyped-call]
-    return flat.unflatten(0, packed.real.shape)
+    return flat.view(*packed.real.shape, *row.shape[1:])
 
 
 def attend(
@@ -115,18 +115,21 @@ def attend(
     """
     if packed is None:
         form = {"dropout": dropout, "scaling": scaling, **others}
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **form)
-    parts = (spread(x[0].transpose(0, 1), packed).transpose(1, 2) for x in (query, key, value))
-    seen = scaled_dot_product_attention(
-        *parts, attn_mask=packed.real[:, None, None], dropout_p=dropout, scale=scaling
-    )
+        plain: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, **form
+        )
+        return plain
+    q, k, v = (spread(x[0].transpose(0, 1), packed).transpose(1, 2) for x in (query, key, value))
+    mask = packed.real[:, None, None]
+    seen = scaled_dot_product_attention(q, k, v, mask, dropout, scale=scaling)
     return gather(seen.transpose(1, 2), packed)[None], None
 
 
 AttentionInterface.register(NAME, attend)
 
 
-# Not an index alone: its gradient would be an indexed sum, which a GPU sorts for to give equal bits.
+# Not an index alone: its gradient would be an indexed sum, and a GPU sorts for that to give equal
+# bits.
 class _Gather(torch.autograd.Function):
     """From `[B * T, ...]` to `[N, ...]`; each token stands in one place only."""
 
