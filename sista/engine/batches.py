@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sista.encoders.chunks import ReportChunk, length_chunks
 from sista.encoders.packing import Packed, pack, padded_width
-from sista.engine.feeding import moved
+from sista.runs.feeding import moved
 from sista.text.vocabulary import TokenTable
 
 

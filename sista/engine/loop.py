@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sista.engine.batches import Batch
+from sista.engine.buckets import Buckets
 from sista.engine.compiled import as_compiled, begin_step, compile_encoders, told_once
 from sista.engine.distributed import Ranks, synchronised
-from sista.engine.feeding import fed
 from sista.engine.gradients import Differentiator
 from sista.engine.health import check_finite
 from sista.engine.interface import Objective, Temperature
@@ -28,6 +28,7 @@ from sista.engine.state import Interrupted, Progress, Saving, StateFile, StopSig
 from sista.engine.validation import validate
 from sista.engine.views import Views, augment, centre, two_views
 from sista.grid.budgets import Budget
+from sista.runs.feeding import fed
 from sista.runs.progress import track
 
 SAVE_EVERY = 500
@@ -72,8 +73,9 @@ class Trainer:
         groups = parameter_groups(model, objective, budget.weight_decay)
         self.optimiser = torch.optim.AdamW(groups, lr=budget.learning_rate, fused=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=budget.precision == "fp16")
+        buckets = Buckets(self.ranks, self.model, self.objective)
         self.differentiate = Differentiator(
-            self.model, self.objective, self.ranks, device, budget.precision
+            self.model, self.objective, self.ranks, device, budget.precision, buckets
         )
         self.temperatures = [m for m in objective.modules() if isinstance(m, Temperature)]
         self.progress = Progress()

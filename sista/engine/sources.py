@@ -15,16 +15,16 @@ from sista import tables
 from sista.encoders.text import SMALL, TextEncoder, load_pretrained, small_bert
 from sista.engine.batches import Batch, token_batch
 from sista.engine.corpus import Corpus
-from sista.engine.feeding import moved
 from sista.engine.interface import Needs
 from sista.engine.pairs import Pairs, load_subsets
 from sista.engine.views import CROP, Views
 from sista.errors import UserError
 from sista.grid.budgets import Budget
-from sista.text.findings import stated_spans
+from sista.runs.feeding import moved
 from sista.text.similarity import Matrix, ReportText, similarity
+from sista.text.stored_tokens import stored_tokens
 from sista.text.stored_vectors import stored_vectors
-from sista.text.vocabulary import TokenTable, load_vocabulary, tokenise
+from sista.text.vocabulary import TokenTable, load_vocabulary
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,12 @@ def load_sources(corpus: Corpus, *, side: int, needs: Needs, budget: Budget, tex
         else:
             encoder, tokenizer = load_pretrained(text)
         form: dict[str, Any] = {"longest": budget.tokens, "stop_words": needs.stop_words}
-        form["spans"] = stated_spans if needs.relevant_words == "stated" else None
-        first = tokenise(list(train.frame["report"]), tokenizer, **form)
+        form["relevant_words"] = needs.relevant_words
+        folder = corpus.manifest.parent
+        first = stored_tokens(folder, list(train.frame["report"]), tokenizer, **form)
         # With the numbers of the training words: equal numbers mean equal words in both subsets.
-        second = tokenise(list(val.frame["report"]), tokenizer, words=first.words, **form)
+        form["words"] = first.words
+        second = stored_tokens(folder, list(val.frame["report"]), tokenizer, **form)
         tokens = [first, second]
     # Words are counted in the training reports, so that a cut means the same in both subsets.
     counted = list(train.frame["report"])

@@ -14,10 +14,10 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sista.engine.feeding import moved
 from sista.engine.films import Films
 from sista.engine.randomness import uniform
 from sista.errors import check_range
+from sista.runs.feeding import moved
 
 # As the family: 256 px with a random crop of 224.
 CROP = 224 / 256
