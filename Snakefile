@@ -11,6 +11,8 @@ from sista.grid.file import read_grid
 from workflow.planning import (
     asked,
     collect_garbage,
+    corpus_memory,
+    gpus,
     growing,
     keep_garbage,
     need_of_sbatch,

@@ -36,7 +36,7 @@ def make(folder: Path, studies: int) -> Corpus:
     np.lib.format.open_memmap(corpus.images, "w+", np.uint8, shape).flush()
     generator = np.random.default_rng(0)
     texts = [
-        ". ".join(f"there is {word} on the left" for word in generator.permutation(FINDINGS)[:5])
+        ". ".join(f"left {word}" for word in generator.permutation(FINDINGS)[:3])
         for _ in range(500)
     ]
     ids = [f"{number:08d}-made-up-film" for number in range(studies)]
