@@ -1,4 +1,4 @@
-"""The memory that the workflow asks for: by the size of a corpus and the number of its processes."""
+"""The memory that the workflow asks for: by the size of a corpus and its processes."""
 
 from types import SimpleNamespace
 

@@ -26,10 +26,9 @@ class Buckets:
     Args:
         ranks: the processes; one process adds nothing.
         modules: whose parameters are trained.
-        size: of a bucket in bytes.
     """
 
-    def __init__(self, ranks: Ranks, *modules: nn.Module, size: int = BUCKET) -> None:
+    def __init__(self, ranks: Ranks, *modules: nn.Module) -> None:
         self._buckets: list[_Bucket] = []
         self._of: dict[nn.Parameter, _Bucket] = {}
         self._next = 0
@@ -40,12 +39,13 @@ class Buckets:
         trained = [p for m in modules for p in m.parameters() if p.requires_grad]
         # The backward pass goes from the end to the start.
         for parameter in reversed(trained):
-            if not self._buckets or self._buckets[-1].bytes >= size:
+            if not self._buckets or self._buckets[-1].bytes >= BUCKET:
                 self._buckets.append(_Bucket())
             bucket = self._of[parameter] = self._buckets[-1]
             bucket.parameters.append(parameter)
             bucket.bytes += parameter.nbytes
-            parameter.register_post_accumulate_grad_hook(self._accumulated)
+            hook = parameter.register_post_accumulate_grad_hook
+            hook(self._accumulated)  # type: ignore[no-untyped-call]
 
     def expect(self, last: bool) -> None:
         """Say that a backward pass begins.
