@@ -33,8 +33,11 @@ def begin_step(mode: Mode) -> None:
 
 
 @contextmanager
-def as_compiled() -> Iterator[None]:
+def as_compiled(mode: Mode) -> Iterator[None]:
     """Take what was compiled for training, and compile nothing else: evaluation is too short."""
+    if not mode.compiled:
+        yield
+        return
     with torch.compiler.set_stance("eager_on_recompile"):
         yield
 

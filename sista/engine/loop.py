@@ -260,7 +260,7 @@ class Trainer:
         losses: dict[str, float] = {}
         # Whole batches, so one process can do it; the others take over its numbers.
         if self.ranks.first:
-            with as_compiled():
+            with as_compiled(self.mode):
                 losses = validate(self.differentiate, self.batches(val, labels), self.budget.chunk)
         return self.ranks.from_first(losses)
 
@@ -288,6 +288,6 @@ class Trainer:
         parts = []
         for rows in np.array_split(np.arange(len(source)), -(-len(source) // self.budget.batch)):
             images = centre(source.pairs.images, rows, self.model.image.size, self.device)
-            with as_compiled():
+            with as_compiled(self.mode):
                 parts.append(self.model.embed_images(images))
         return torch.cat(parts)
