@@ -9,6 +9,7 @@ GRID ?= benchmarks/phantom.yaml
 # Not `notdir`: a folder's name may hold a blank.
 NAME = $(basename $(lastword $(subst /, ,$(GRID))))
 SCORES = results/score/$(NAME).parquet
+RELEASED = results/released/$(NAME)/scores.parquet
 ROW ?= sista/resnet_tiny
 COLUMN ?= chexpert@phantom/10
 HEAD ?= linear
@@ -46,7 +47,7 @@ $(VENV)/.installed: envs/requirements.lock envs/uv.lock.txt pyproject.toml $(if 
 
 run: env ## run a grid (GRID=benchmarks/open.yaml, CORES=2, ARGS=-n) and print its main tables
 	snakemake --cores $(CORES) --rerun-incomplete --quiet host reason --config "grid=$(GRID)" $(ARGS)
-	@test ! -f $(SCORES) || sista show $(SCORES)
+	@test ! -f $(SCORES) || sista show $(SCORES) --released $(RELEASED)
 
 test: env ## run the test suite
 	pytest -n auto --dist loadfile

@@ -8,6 +8,7 @@ from sista.errors import WORD, UserError
 from sista.grid import plan
 from sista.grid.grid import Grid
 from sista.grid.file import read_grid
+from sista.runs.portable import exports
 from workflow.planning import (
     asked,
     collect_garbage,
@@ -19,6 +20,8 @@ from workflow.planning import (
 )
 
 keep_garbage()
+if unknown := sorted(set(config) - {"grid"}):
+    raise UserError(f"--config {unknown[0]}: unknown; valid: grid=FILE")
 GRID = str(config.get("grid", "benchmarks/phantom.yaml"))
 NAME = Path(GRID).stem
 if set(GRID) & set("{}"):
@@ -29,12 +32,28 @@ targets = plan.targets(grid, NAME)
 
 
 onstart:
+    # Here, since planning alone needs no data set.
+    from sista.monitor.preflight import lacking
+
     collect_garbage()
+    starting = {
+        (job.rule.name, tuple(job.wildcards.items()))
+        for job in workflow.dag.needrun_jobs()
+        if job.rule.name in ("fetch", "pretrain")
+    }
+    words = [(name, dict(items)) for name, items in starting]
+    fetches = [each["dataset"] for name, each in words if name == "fetch"]
+    trained = [
+        (w["variant"], w["encoder"]) for name, w in words if name == "pretrain"
+    ]
+    if found := list(lacking(grid, fetches, trained)):
+        raise UserError("\n".join(["no job was started:", *found]))
 
 
-# Hashes and threads are part of a result's bits: Snakemake would cut the threads to --cores.
+# Hashes, threads and instruction sets are part of a result's bits: Snakemake would cut the threads to --cores.
+PINS = exports(grid.bits)
 THREADS = f"OMP_NUM_THREADS={grid.threads} MKL_NUM_THREADS={grid.threads}"
-shell.prefix(f"set -euo pipefail; export PYTHONHASHSEED=0 {THREADS}; ")
+shell.prefix(f"set -euo pipefail; export PYTHONHASHSEED=0 {THREADS} {PINS}; ")
 
 
 # Words are parts of commands. One folder each: without this a path could be cut up in many ways, and

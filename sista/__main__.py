@@ -60,6 +60,9 @@ _RELEASES = (
 )
 _LOOKS = (
     ("list", "site.words:list_words", "List the words of grids and importers."),
+    ("new", "site.skeleton:new", "Write the skeleton of a method, head or data set, with a test."),
+    ("doctor", "monitor.doctor:doctor", "Say what this machine has and what each grid needs."),
+    ("check", "monitor.preflight:check", "Say which raw data and weights a grid lacks here."),
     ("status", "monitor.status:status", "Count jobs done, running, failed and to do; time left."),
     ("watch", "monitor.status:watch", "Show the state of a grid live, until it is done."),
     ("show", "report.printing:show", "Print the main tables of a grid from its scores."),
@@ -85,6 +88,15 @@ _AUDITS = (
     ),
     ("phantom", "phantom.calibration:main", "Compare the phantom's reports with real ones."),
 )
+_SUBMISSIONS = (
+    (
+        "check",
+        "lineage.submission:check",
+        "Check a third party's results and score them again from the predictions.",
+    ),
+)
+submit = App(name="submit", help="Check results that others hand in.", group=_PASS, sort_key=9)
+app.command(submit)
 audit = App(name="audit", help="Audit a split, or the phantom's realism.", group=_LOOK, sort_key=9)
 app.command(audit)
 for _parent, _group, _verbs in (
@@ -93,6 +105,7 @@ for _parent, _group, _verbs in (
     (app, _LOOK, _LOOKS),
     (app, _PASS, _SHARE),
     (audit, None, _AUDITS),
+    (submit, None, _SUBMISSIONS),
 ):
     for _order, (_name, _place, _help) in enumerate(_verbs):
         _parent.command(f"sista.{_place}", name=_name, help=_help, group=_group, sort_key=_order)

@@ -15,11 +15,14 @@ import yaml
 from PIL import Image
 
 from sista import tables
+from sista.errors import UserError
+from sista.site.skeleton import new
 from tests import toy_words
 from tests.blobs import blobs, encoder_file
 from tests.made_up_corpus import corpus
 
 ROOT = Path(__file__).resolve().parents[1]
+NEW = {"method": "toy_method", "head": "toy_head", "dataset": "toy_set"}
 DATA = "rsna_pneumonia@phantom_tiny"
 
 
@@ -32,14 +35,13 @@ def project(tmp_path_factory):
         "tasks/brightness": toy_words.TASK,
         "adaptation/brightness": toy_words.ADAPTATION,
         "heads/line": toy_words.TASK_HEAD,
-        "methods/toy_method": toy_words.METHOD,
-        "heads/toy_head": toy_words.HEAD,
         "protocols/toy_protocol": toy_words.PROTOCOL,
-        "datasets/toy_set": toy_words.DATASET,
     }.items():
         file = folder / "sista" / f"{place}.py"
         assert not file.exists()
         file.write_text(text)
+    for kind, word in NEW.items():
+        sista(folder, "new", kind, word)
     return folder
 
 
@@ -100,6 +102,21 @@ def scored(project, file):
     sista(project, "score", "--grid", file, "--out", out, "--bootstrap", 50)
     frame, _ = tables.read(out, "scores")
     return frame[frame["subset"] == "test"]
+
+
+def test_skeletons_run_as_they_are(project):
+    files = [f"tests/{kind}s/test_{word}.py" for kind, word in NEW.items()]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "4 passed" in done.stdout
+
+
+@pytest.mark.parametrize("word", ["Mine", "my-method", "class", "_mine", "clip", "../clip", ""])
+def test_a_word_that_is_taken_or_none_is_refused(word):
+    with pytest.raises(UserError, match=r"no word|there already"):
+        new("method", word)
 
 
 def test_a_task_is_three_files_and_its_row_stands_everywhere(project):

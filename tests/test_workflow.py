@@ -239,6 +239,27 @@ def test_a_wrong_word_fails_before_any_job(done):
     assert "Job stats" not in out
 
 
+def test_what_is_missing_is_told_before_any_job(done):
+    values = yaml.safe_load(GRID) | {"corpus": "mimic_cxr"}
+    values["variants"] = {"clip": {}, "mine": {"method": "released", "weights": "no/{encoder}.pt"}}
+    (done.folder / "lacks.yaml").write_text(yaml.safe_dump(values))
+    words = ("snakemake", "--cores", "1", "--config", "grid=lacks.yaml")
+    printed = done.run(*words, check=False, SISTA_DATA="")
+    assert "no job was started" in printed
+    assert "mimic_cxr: SISTA_DATA is not set" in printed
+    assert "variant mine: no/resnet_tiny.pt: no such file of weights" in printed
+    assert not (done.folder / "results" / "fetch" / "mimic_cxr").exists()
+    # The plan needs none of it, nor does what is made already.
+    planned = done.run("snakemake", "-n", "--config", "grid=lacks.yaml", SISTA_DATA="")
+    assert "fetch mimic_cxr" in jobs(planned)
+
+
+def test_an_unknown_word_of_config_plans_nothing(done):
+    printed = done.run("snakemake", "-n", "--config", "grd=benchmarks/smoke.yaml", check=False)
+    assert "--config grd: unknown; valid: grid=FILE" in printed
+    assert "rule pretrain" not in printed
+
+
 @pytest.mark.parametrize("grid", ["paper", "methods"])
 def test_the_largest_grids_plan_without_torch_and_without_data(project, grid):
     (project.folder / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")

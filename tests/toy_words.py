@@ -1,4 +1,4 @@
-"""New words as a newcomer would write them: each one file (a task: three), for test_adding.py."""
+"""A task and a protocol as a newcomer would write them, for test_adding.py."""
 
 TASK = '''"""Brightness: the mean grey level of a film, a toy."""
 
@@ -92,48 +92,6 @@ def line(shape, labels):
     return Regressor(shape.dim)
 '''
 
-METHOD = '''"""A toy: alignment of films and reports without negatives."""
-
-from sista.engine.interface import Embedded, Needs, Objective, required
-
-
-class Alignment(Objective):
-    """Mean squared distance of film and report."""
-
-    def __init__(self, weight: float) -> None:
-        super().__init__(Needs(text=True))
-        self.weight = weight
-
-    def forward(self, e: Embedded):
-        """Return the loss."""
-        loss = (required(e.image) - required(e.report)).square().mean()
-        return {"loss": self.weight * loss}
-
-
-def toy_method(*, weight: float = 1.0) -> Objective:
-    """Return the objective.
-
-    Args:
-        weight: of the loss.
-    """
-    return Alignment(weight)
-'''
-
-HEAD = '''"""A toy: two layers on the pooled feature."""
-
-from sista.adaptation.classification import LinearClassifier
-from sista.openmmlab.backbone import FeatureShape
-
-TASK = "classification"
-ADAPTS = "frozen"
-LEVELS = {"resnet": (), "vit": ()}
-
-
-def toy_head(shape: FeatureShape, labels: int, *, exclusive: bool = False):
-    """Build it."""
-    return LinearClassifier(shape.dim, labels, exclusive, standardise=True)
-'''
-
 PROTOCOL = '''"""A toy: five steps."""
 
 from sista.protocols._base import CLASSIFICATION, Protocol, Settings
@@ -143,33 +101,5 @@ toy_protocol = Protocol(
     image_size=None,
     heads={CLASSIFICATION: {"resnet": "linear", "vit": "linear"}},
     settings={CLASSIFICATION: Settings(1e-2, 0.0, 8, iterations=5)},
-)
-'''
-
-DATASET = '''"""A toy: films in a folder, patient and label in their names."""
-
-from collections.abc import Iterator
-from pathlib import Path
-
-from sista.datasets._card import Dataset, ImageRecord
-
-
-def _read(folder: Path) -> Iterator[ImageRecord]:
-    for path in sorted(folder.glob("*.png")):
-        patient, label = path.stem.split("_")
-        yield ImageRecord(path.stem, patient, path.name, path.name, {"Bright": float(label)})
-
-
-toy_set = Dataset(
-    word="toy_set",
-    title="a toy",
-    release=lambda folder: "1" if any(folder.glob("*.png")) else None,
-    read=_read,
-    layout=("*.png",),
-    licence="none",
-    access="made up",
-    url="https://example.org",
-    citation="nobody",
-    labels=("Bright",),
 )
 '''

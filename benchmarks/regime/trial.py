@@ -26,6 +26,7 @@ from sista.encoders.checkpoint import save_checkpoint
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec, encoder_spec
 from sista.engine import pairs
+from sista.engine.corpus import Corpus
 from sista.engine.films import Films
 from sista.engine.health import TOLD_APART, left_at
 from sista.engine.loop import Trainer
@@ -161,11 +162,10 @@ def _train(
     plan = trial.budget
     begun = time.process_time()
     data = load_sources(
-        manifest,
-        manifest.with_suffix(".split.parquet"),
+        Corpus(manifest, manifest.with_suffix(".split.parquet")),
         side=encoder.size,
         needs=objective.needs,
-        plan=plan,
+        budget=plan,
         text=encoder.spec.text,
     )
     loading = time.process_time() - begun

@@ -53,7 +53,7 @@ def operations(step: Callable[[], object]) -> int:
     """Return the dispatched tensor operations of a step."""
     with OperationCounter() as counter:
         step()
-    return counter.count
+    return int(counter.count)
 
 
 def host_syncs(step: Callable[[], object]) -> int:

@@ -12,6 +12,7 @@ from sista.errors import MAX_SEED, MAX_THREADS, UserError, check_limit, check_wo
 from sista.grid.budgets import find_budget
 from sista.grid.file import BASE, read_grid
 from sista.grid.runs import AdaptRun, PretrainRun
+from sista.runs.portable import Bits
 
 FRACTIONS = (1, 10, 100)
 # A head without training uses no label, so it has one cell.
@@ -95,6 +96,10 @@ class Grid(_Strict):
     )
     threads: int = Field(
         1, ge=1, le=MAX_THREADS, description="threads a run computes with; part of its bits"
+    )
+    bits: Bits = Field(
+        "native",
+        description="portable: the same bits on processors of every maker, slower; needs AVX2",
     )
     baselines: tuple[str, ...] = Field(
         ("random_init", "clip"),

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +21,7 @@ from sista.runs.options import Share, Threads
 
 NEEDED = ("Snakefile", "benchmarks", "envs", "sista", "workflow")
 NAME = "reproduce"
-SAME = ("machine", "system", "cpu", "python")
+SAME = ("machine", "system", "python")
 
 
 def reproduce(
@@ -98,6 +98,7 @@ def one_row(grid: Grid, address: Address) -> dict[str, Any]:
         "seeds": seeds,
         **cells,
         "threads": grid.threads,
+        "bits": grid.bits,
         "adapt": [entry],
     }
 
@@ -185,7 +186,7 @@ def same_kind(
     """Return whether released and new values must be bit-equal, and why."""
     hosts = [*(address.meta.get("hosts") or []), *(again["hosts"] or [])]
     # Both sides: the jobs of either may have run on several machines.
-    kinds = {tuple(str(host.get(name)) for name in SAME) for host in hosts}
+    kinds = {tuple(_kind(host)) for host in hosts}
     first = address.rows.iloc[0]
     other = [name for name in ("lock_hash", "device") if str(first[name]) != str(row[name])]
     if not address.meta.get("hosts"):
@@ -201,6 +202,13 @@ def same_kind(
         return False, f"{why}; `--tolerance 0` asks for the same bits"
     codes = ", ".join(str(row["code_version"]) for row in rows)
     return True, f"same kind of machine, environment and code ({codes}): bit-equal"
+
+
+def _kind(host: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what two hosts must share for equal bits."""
+    portable = host.get("bits") == "portable"
+    yield "portable" if portable else str(host.get("cpu"))
+    yield from (str(host.get(name)) for name in SAME)
 
 
 def same_code(row: Mapping[Any, Any]) -> bool:

@@ -23,6 +23,8 @@ CONTROLS = {"random_init": "#8a8a8a", "imagenet": "#b59b6a", "supervised": "#1a1
 GREYS = ("#5c6b7a", "#9a8f9e", "#4d4d4d", "#b3b3b3")
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b3294", "#8c510a")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+# An axis of differences shows at least so many points to both sides.
+LEAST = 0.5
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -73,7 +75,7 @@ def save(figure: Figure, path: Path, suffixes: Sequence[str] = (".png", ".svg"))
         with atomic(path.with_name(path.name + suffix)) as temporary:
             metadata: dict[str, Any] = {"Date": None} if suffix == ".svg" else {}
             # Without a salt matplotlib names the parts of an SVG at random.
-            with mpl.rc_context({"svg.hashsalt": "sista"}):
+            with mpl.rc_context({**STYLE, "svg.hashsalt": "sista"}):
                 figure.savefig(temporary, bbox_inches="tight", metadata=metadata)
 
 
@@ -185,8 +187,8 @@ def _curves(axis: Axes, rows: pd.DataFrame, styles: Mapping[str, Look]) -> None:
     for position, name in enumerate(names):
         own = rows[rows["variant"] == name].groupby("fraction")[["value", "low", "high"]].mean()
         own = (100 * own).dropna(subset=["value"])
-        # Side by side, so that the intervals of several methods can be read.
-        shift = 0.045 * (position - (len(names) - 1) / 2)
+        # Side by side, so that the intervals of several methods can be read, but within their tick.
+        shift = min(0.045, 0.6 / len(names)) * (position - (len(names) - 1) / 2)
         x = np.array([fractions.index(int(str(f))) for f in own.index]) + shift
         look = styles[name]
         sns.lineplot(
@@ -276,6 +278,9 @@ def _intervals(
         late = own["off_plateau"].to_numpy(bool)
         _dagger(axis, 100 * own["high"][late], np.array(y)[late], look.colour)
         axis.scatter([], [], color=look.colour, marker=look.marker, s=34, label=name)
+    # Equal rows differ by rounding alone, which is no scale.
+    low, high = axis.get_xlim()
+    axis.set_xlim(min(low, -LEAST), max(high, LEAST))
     axis.set_yticks(range(len(fractions)), [share_of_labels(f) for f in fractions])
     axis.set_ylim(len(fractions) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)

@@ -70,10 +70,7 @@ def _markdown(table: TaskTable, cell: Cell) -> str:
 
 
 def to_latex(table: TaskTable) -> str:
-    r"""Return a document with the table in booktabs style; it compiles by itself.
-
-    To paste it into a paper take the lines from `\begin{table}` to `\end{table}`.
-    """
+    """Return the bare tabular in booktabs style, to be taken into a paper by `input`."""
     groups = table.groups()
     width = len(table.columns)
     head = " & ".join(rf"\multicolumn{{{n}}}{{c}}{{{latex_text(g)}}}" for g, n in groups)
@@ -90,30 +87,42 @@ def to_latex(table: TaskTable) -> str:
         for name, cells in block.rows.items():
             values = " & ".join(_latex(table, cells[column]) for column in table.columns)
             lines.append(rf"\texttt{{{latex_text(name)}}} & {values} \\")
+    return "\n".join(
+        [
+            r"% Needs \usepackage{booktabs}. Caption and notes: see the preview beside this file.",
+            rf"\begin{{tabular}}{{l{'r' * width}}}",
+            r"\toprule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}%",
+            "",
+        ]
+    )
+
+
+def to_latex_preview(table: TaskTable) -> str:
+    """Return a document of two columns that shows how a paper takes the table in; it compiles."""
+    word = find_task(table.task).word
     notes = [
         rf"\textsuperscript{{{table.mark_of(note)}}} {latex_text(note)}."
         for note in table.footnotes
     ]
     return "\n".join(
         [
-            r"\documentclass{article}",
-            r"\usepackage[a4paper,landscape,margin=15mm]{geometry}",
+            r"\documentclass[twocolumn]{article}",
+            r"\usepackage[a4paper,margin=18mm]{geometry}",
             r"\usepackage{booktabs,graphicx}",
-            r"\pagestyle{empty}",
             r"\begin{document}",
-            r"\begin{table}",
+            r"\begin{table*}",
             r"\centering",
             rf"\caption{{{latex_text(table.caption)}}}",
-            rf"\label{{tab:{find_task(table.task).word}}}",
+            rf"\label{{tab:{word}}}",
+            r"\smallskip",
             # Shrinks what is too wide and leaves the rest.
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{l{'r' * width}}}",
-            r"\toprule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}}",
-            *([r"\par\smallskip\footnotesize " + r" \\ ".join(notes)] if notes else []),
-            r"\end{table}",
+            rf"\input{{{word}.tex}}}}",
+            *([r"\par\smallskip\footnotesize\raggedright " + r" \\ ".join(notes)] if notes else []),
+            r"\end{table*}",
             r"\end{document}",
             "",
         ]

@@ -98,8 +98,10 @@ class Report:
             texts = {suffix: convert(table) for suffix, convert in FORMATS.items()}
             own = {run_anchor(path) for path in self.rows["predictions"][self.rows["task"] == task]}
             texts["html"] = formats.to_html(table, [r for r in self.listed if r.anchor in own])
-            for suffix, text in texts.items():
-                with atomic(self.out / f"{task}.{suffix}") as temporary:
+            named = {f"{task}.{suffix}": text for suffix, text in texts.items()}
+            named[f"{task}_preview.tex"] = formats.to_latex_preview(table)
+            for name, text in named.items():
+                with atomic(self.out / name) as temporary:
                     temporary.write_text(text)
         with atomic(self.out / "comparisons.csv") as temporary:
             csv_frame(self.comparisons).to_csv(temporary, index=False, lineterminator="\n")

@@ -8,25 +8,31 @@ from rich.table import Table
 from rich.text import Text
 
 from sista import tables
-from sista.errors import printable
+from sista.errors import printable, say
+from sista.report.agreement import agreement
 from sista.report.cells import TaskTable
 from sista.report.main_tables import main_tables
 
 
-def show(scores: Path) -> None:
+def show(scores: Path, *, released: Path | None = None) -> None:
     """Print the main tables of a grid and, last, where its page is.
 
     Args:
         scores: its scores, e.g. results/score/phantom.parquet.
+        released: scores of a release, e.g. results/released/phantom/scores.parquet: also say
+            whether the values made here are those; of some grids nothing was released.
     """
     frame, meta = tables.read(scores, "scores")
-    print_tables(
-        main_tables(frame, meta).values(),
-        scores.parent.parent / "report" / scores.stem / "index.html",
-    )
+    page = scores.parent.parent / "report" / scores.stem / "index.html"
+    # Released scores have no page: it would show paths of another machine.
+    print_tables(main_tables(frame, meta).values(), page if page.is_file() else None)
+    if released is not None and not released.exists():
+        say(f"Nothing was released to compare with: {released} is not there.")
+    elif released is not None:
+        say(f"Beside {released}: {agreement(frame, meta, *tables.read(released, 'scores'))}.")
 
 
-def print_tables(shown: Iterable[TaskTable], page: Path) -> None:
+def print_tables(shown: Iterable[TaskTable], page: Path | None = None) -> None:
     """Print the main tables and, last, where the page is."""
     console = Console(highlight=False)
     # A file has no width; 80 columns would break the rows.
@@ -37,7 +43,8 @@ def print_tables(shown: Iterable[TaskTable], page: Path) -> None:
         for note in table.footnotes:
             console.print(printable(f"  {table.mark_of(note)}  {note}"), style="dim", markup=False)
         console.print()
-    console.print(printable(f"HTML report: {page}"), soft_wrap=True, markup=False)
+    if page is not None:
+        console.print(printable(f"HTML report: {page}"), soft_wrap=True, markup=False)
 
 
 def _grid(table: TaskTable) -> Table:

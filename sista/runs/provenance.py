@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sista.files import digest, sha256
+from sista.runs.portable import bits
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,6 +65,7 @@ def host() -> dict[str, Any]:
         "python": platform.python_version(),
         "cpu": _cpu(),
         "cores": os.cpu_count() or 1,
+        "bits": bits(),
     }
 
 

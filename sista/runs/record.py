@@ -21,6 +21,7 @@ from sista.errors import UserError, check_version, unwritable
 from sista.files import LEFTOVER, read_json, sha256, write_json
 from sista.runs import provenance
 from sista.runs.heartbeat import Running
+from sista.runs.portable import Bits
 
 P = ParamSpec("P")
 Stage = Literal["fetch", "prepare", "pretrain", "adapt", "score", "report"]
@@ -60,6 +61,7 @@ class Host(_Strict):
     python: str
     cpu: str = Field(description="model of the processor")
     cores: int
+    bits: Bits = Field("native", description="portable: instruction sets pinned, any maker")
 
 
 class Record(_Strict):

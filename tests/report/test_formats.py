@@ -48,11 +48,14 @@ def test_markdown(table):
 def test_latex_words_are_escaped(table):
     text = formats.to_latex(table)
     assert r"\texttt{sista\_no\_sta}" in text
-    assert not re.search(r"(?<!\\)[_%]", text.replace("%\n", "\n"))
+    comment, body = text.split("\n", 1)
+    assert comment.startswith("% ")
+    assert not re.search(r"(?<!\\)[_%]", body.replace("%\n", "\n"))
     assert r"n/a\textsuperscript{a}" in text
     assert r"$\pm$" in text
     assert text.count(r"\textbf{") == 5
     assert text.count("{") == text.count("}")
+    assert "documentclass" not in text
 
 
 @pytest.mark.parametrize(
@@ -64,9 +67,10 @@ def test_latex_escape(plain, escaped):
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles(table, tmp_path):
-    (tmp_path / "table.tex").write_text(formats.to_latex(table))
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+def test_the_preview_compiles_with_the_bare_table(table, tmp_path):
+    (tmp_path / "detection.tex").write_text(formats.to_latex(table))
+    (tmp_path / "preview.tex").write_text(formats.to_latex_preview(table))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "preview.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
     assert b"Overfull" not in done.stdout

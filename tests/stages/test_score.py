@@ -176,7 +176,7 @@ def test_compare_of_shared_rows_counts_the_others(frame, tmp_path, capsys):
     capsys.readouterr()
     compare(tmp_path / "a.parquet", tmp_path / "b.parquet", shared=True)
     told = capsys.readouterr().out
-    assert f"{len(frame)} and {len(frame) - 3} rows, 3 of them in one table only" in told
+    assert f"{len(frame)} and {len(frame) - 3} rows: 3 of them in one table only" in told
     assert "equal values" in told
     changed = frame.assign(value=frame["value"] + 1e-15)
     tables.write(changed, tmp_path / "b.parquet", "scores")
@@ -198,7 +198,8 @@ def test_compare(frame, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         compare(tmp_path / "a.parquet", tmp_path / "b.parquet")
     assert stop.value.code == 1
-    _, *lines = capsys.readouterr().out.splitlines()
+    _, summary, *lines = capsys.readouterr().out.splitlines()
+    assert summary.endswith("1 of them in one table only, 1 values differ")
     assert len(lines) == 2
     assert sum(": value 0." in line for line in lines) == 1
     assert sum("only in the first" in line for line in lines) == 1

@@ -36,6 +36,8 @@ rule adapt:
                 **plan.subsets(ADAPTED.format(**wildcards), grid, wildcards.head),
             )
         ),
+        # A result of other bits is another one.
+        bits=grid.bits,
         code=asked(
             lambda wildcards: plan.code_hash(
                 "adapt", heads=wildcards.head, protocols=wildcards.protocol

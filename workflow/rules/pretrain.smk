@@ -45,6 +45,8 @@ rule pretrain:
                 threads=grid.threads,
             )
         ),
+        # A result of other bits is another one.
+        bits=grid.bits,
         code=asked(
             lambda wildcards: plan.code_hash(
                 "pretrain", methods=grid.settings_of(wildcards.variant)[0]
