@@ -11,6 +11,7 @@ from sista.grid.file import read_grid
 from sista.runs.portable import exports
 from workflow.planning import (
     asked,
+    check_paths,
     collect_garbage,
     corpus_memory,
     gpus,
@@ -36,6 +37,8 @@ onstart:
     from sista.monitor.preflight import lacking
 
     collect_garbage()
+    if not workflow.local_exec:
+        check_paths(GRID)
     starting = {
         (job.rule.name, tuple(job.wildcards.items()))
         for job in workflow.dag.needrun_jobs()

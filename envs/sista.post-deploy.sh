@@ -3,7 +3,7 @@
 # Snakemake names the environment by this file, not by the lock: the checksum below makes a changed
 # lock a new environment (`make lock` writes it).
 set -euo pipefail
-lock_sha256=bdfb6f24da92c5abbf3119ef9cc61e3f89263479e231204961cb397150c8e14b
+lock_sha256=0a5b1f5685f114d566fef49f544f764fc996935007670e700bf6a4b0b06c0442
 
 if ! echo "$lock_sha256  envs/requirements.lock" | sha256sum --check --status; then
     echo "envs/requirements.lock is not the lock of envs/sista.post-deploy.sh: run 'make lock'," \

@@ -13,10 +13,12 @@ from io import TextIOWrapper
 from cyclopts import App, Group, Parameter
 
 from sista import __version__
+from sista.audits.command import audit_datasets
 from sista.errors import (
     FAULT,
     INTERRUPTED,
     PIPE_CLOSED,
+    WRONG_COMMAND,
     check_arguments,
     explained,
     printable,
@@ -97,7 +99,8 @@ _SUBMISSIONS = (
 )
 submit = App(name="submit", help="Check results that others hand in.", group=_PASS, sort_key=9)
 app.command(submit)
-audit = App(name="audit", help="Audit a split, or the phantom's realism.", group=_LOOK, sort_key=9)
+audit = App(name="audit", help="Audit data sets, lists or a split.", group=_LOOK, sort_key=9)
+audit.default(audit_datasets)
 app.command(audit)
 for _parent, _group, _verbs in (
     (app, _STAGES, _VERBS),
@@ -125,6 +128,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_arguments(words)
         app([word for word in words if word != DEBUG])
+    except SystemExit as ended:
+        if ended.code == WRONG_COMMAND:
+            verb = [word for word in words[:1] if word.isalpha()]
+            print(f"valid: see `{' '.join(['sista', *verb, '--help'])}`", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

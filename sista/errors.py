@@ -15,7 +15,7 @@ import traceback
 import unicodedata
 from collections.abc import Sequence
 
-MENDABLE, FAULT, INTERRUPTED, PIPE_CLOSED = 1, os.EX_SOFTWARE, 130, 141
+MENDABLE, WRONG_COMMAND, FAULT, INTERRUPTED, PIPE_CLOSED = 1, 2, os.EX_SOFTWARE, 130, 141
 
 # Words become parts of paths, commands, tables and pages: no blank, no quote, no sign that a shell,
 # a spreadsheet, a page or an option of a command would take for its own.
@@ -24,6 +24,13 @@ WORD = r"[A-Za-z0-9_][A-Za-z0-9._+@-]{0,99}"
 LONGEST_ARGUMENT, LONGEST_NUMBER = 4000, 50
 # NumPy's generators take no greater seed; no machine has more threads.
 MAX_SEED, MAX_THREADS = 2**32 - 1, 4096
+# Of settings of methods and heads, by their names, where their file names no `RANGES` of its own.
+USUAL_RANGES: dict[str, tuple[float, float]] = {
+    r"w_\w+": (0, 1e6),
+    r"theta\w*": (-1, 1),
+    r"(\w+_)?temperature": (1e-6, 1e6),
+    r"width": (1, 65_536),
+}
 # What one input may hold; an environment variable of that name raises it.
 LIMITS = {
     "SISTA_MAX_PIXELS": (2**28, "pixels of one image"),
@@ -51,6 +58,12 @@ def check_range(name: str, value: float | None, low: float, high: float = math.i
     upper = f" and at most {high:g}" if math.isfinite(high) else ""
     told = f"{value:g}" if isinstance(value, float) else shown(value)
     raise UserError(f"{name}: {told}, but it must be a number of at least {low:g}{upper}")
+
+
+def usual_range(name: str) -> tuple[float, float]:
+    """Return what a setting of this name may be, see `USUAL_RANGES`."""
+    found = (ends for pattern, ends in USUAL_RANGES.items() if re.fullmatch(pattern, name))
+    return next(found, (-math.inf, math.inf))
 
 
 def shown(value: object, most: int = 60) -> str:
@@ -158,7 +171,8 @@ def check_arguments(words: Sequence[str]) -> None:
     for number, word in enumerate(words, start=1):
         told = f"word {number} of the command, {shown(word)}"
         option, _, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        if not value and option != word:
+        # `--` and an option without `=` hold no value.
+        if not word or (not value and option != word):
             raise UserError(f"{told}: is empty; give a value, or leave the option out")
         if len(word) > LONGEST_ARGUMENT or (value.isdigit() and len(value) > LONGEST_NUMBER):
             raise UserError(f"{told}: must not have {len(word)} characters")

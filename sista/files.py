@@ -15,6 +15,8 @@ from sista.errors import UserError, check_limit, unreadable, unwritable
 
 # What a killed run leaves of `atomic`.
 LEFTOVER = re.compile(r"^\..+\.[0-9a-z_]{8}\.tmp(\..+)?$")
+# Of a list: a name of a path's length, and labels beside it.
+LONGEST_LINE = 10_000
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
@@ -27,9 +29,12 @@ def atomic(path: Path | str) -> Iterator[Path]:
     half-written result, whenever the process is killed.
 
     Raises:
-        UserError: the disk is full or the folder cannot be written.
+        UserError: the disk is full or the folder cannot be written, or a pipe or device is there.
     """
     target = Path(path)
+    if target.exists() and not target.is_file() and not target.is_dir():
+        # Renamed onto /dev/null it would take the place of the device, for all who use it.
+        raise UserError(f"{path}: is a pipe or device; name a file of your own")
     # The suffix is kept: many writers choose the format by it.
     temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.tmp{target.suffix}")
     try:
@@ -52,9 +57,22 @@ def atomic(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
-        else:
+        elif os.path.lexists(temporary):
             with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                temporary.unlink()
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove the unfinished files and folders that killed runs of the same result left beside it.
+
+    Of verbs that nobody runs twice at a time; stages wait for each other, see `sista.runs.record`.
+    """
+    for path in target.parent.glob(f".{target.stem}.*"):
+        if LEFTOVER.match(path.name):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -98,6 +116,27 @@ def read_text(path: Path | str, remedy: str = "get it again") -> str:
     with reading(path, remedy):
         check_size(path)
         return Path(path).read_text(encoding="utf-8-sig")
+
+
+def read_lines(path: Path | str, remedy: str = "get it again") -> list[str]:
+    """Read the lines of a list; it must end with a line end, or its last line may be cut.
+
+    Raises:
+        UserError: names the file, and the row that no list holds.
+    """
+    text = read_text(path, remedy)
+    lines = text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if len(line) > LONGEST_LINE:
+            raise UserError(f"{path} row {number}: {len(line)} letters, so it is no list; {remedy}")
+        if not line.isprintable() and not line.replace("\t", "").isprintable():
+            raise UserError(f"{path} row {number}: holds control characters; {remedy}")
+    if lines and not text.endswith(("\n", "\r")):
+        raise UserError(
+            f"{path} row {len(lines)}: the file stops without a line end, so it may be cut; "
+            f"{remedy}, or add the line end where it is whole"
+        )
+    return lines
 
 
 def write_json(path: Path | str, value: object) -> None:

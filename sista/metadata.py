@@ -21,6 +21,16 @@ NEVER_EMPTY = ("inventory", "manifest", "split", "scores")
 AGAIN = "run the stage that makes it again"
 
 
+def data_word(reference: str) -> str:
+    """Return the word of a data set reference `WORD[+READING][@ORIGIN]`."""
+    return reference.partition("@")[0].partition("+")[0]
+
+
+def data_reading(reference: str) -> str:
+    """Return the reading of a data set reference, empty for the usual one."""
+    return reference.partition("@")[0].partition("+")[2]
+
+
 class _Typed(BaseModel):
     """Every field may be absent: what is read and is not there is told by `Meta`."""
 

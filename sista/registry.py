@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sista.errors import UserError, check_range, shown
+from sista.errors import UserError, check_range, shown, usual_range
 
 PACKAGE = Path(__file__).resolve().parent
 # A constant that a file must define.
@@ -189,8 +189,8 @@ def check_settings(kind: str, name: str, given: Mapping[str, Any]) -> None:
         wrong = check_setting(known[key], value)
         if wrong:
             raise UserError(f"{name}: {wrong}")
-        if key in ranges:
-            check_range(f"{name}: {key}", value, *ranges[key])
+        if isinstance(value, int | float) or key in ranges:
+            check_range(f"{name}: {key}", value, *ranges.get(key, usual_range(key)))
     resolved = {key: given.get(key, setting.default) for key, setting in known.items()}
     weights = [key for key in known if key.startswith("w_")]
     if len(weights) > 1 and not any(resolved[key] for key in weights):

@@ -50,6 +50,7 @@ def corpus(
     meta = {
         "dataset": dataset,
         "labels": ["Effusion"],
+        "prepared_size": 110,
         "images": "manifest.images.npy",
         "vocabulary": "manifest.vocabulary.json",
     }

@@ -1,61 +1,18 @@
 """Tiny raw downloads, made by hand for the tests (noise instead of films)."""
 
 import csv
-import gzip
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from PIL import Image
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-FINDINGS = (
-    "No Finding,Enlarged Cardiomediastinum,Cardiomegaly,Lung Opacity,Lung Lesion,Edema,"
-    "Consolidation,Pneumonia,Atelectasis,Pneumothorax,Pleural Effusion,Pleural Other,Fracture,"
-    "Support Devices"
-).split(",")
+from tests import raw_annotated, raw_reports
+from tests.raw_files import FINDINGS, dicom, film, picture, table
+
 REPORT = (
     "                                 FINAL REPORT\n INDICATION:  Cough.\n \n"
     " FINDINGS:  The lungs are clear.\n \n IMPRESSION:  No pneumonia in case {}.\n"
 )
-
-
-def film(seed: int, height: int = 20, width: int = 16) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.uint8)
-
-
-def picture(path: Path, seed: int, height: int = 20, width: int = 16) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(film(seed, height, width)).save(path)
-    return path
-
-
-def table(path: Path, header: str, *rows: str) -> Path:
-    text = "\n".join((header, *rows)) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
-    return path
-
-
-def dicom(path: Path, pixels: np.ndarray, **header: object) -> Path:
-    data = pydicom.Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    data.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    data.SOPClassUID, data.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3"
-    data.Rows, data.Columns = pixels.shape
-    bits = 8 * pixels.dtype.itemsize
-    data.BitsAllocated, data.BitsStored, data.HighBit = bits, bits, bits - 1
-    data.SamplesPerPixel, data.PixelRepresentation = 1, 0
-    data.PhotometricInterpretation = "MONOCHROME2"
-    for name, value in header.items():
-        setattr(data, name, value)
-    data.PixelData = pixels.tobytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data.save_as(path, enforce_file_format=True)
-    return path
 
 
 def rsna(root: Path, n: int = 20) -> Path:
@@ -164,8 +121,8 @@ def nih(root: Path) -> Path:
     table(root / "Data_Entry_2017.csv", header, *rows)
     boxes = (f"{names[1]},Infiltrate,1,2,5,6,,,", f"{names[3]},Mass,0,0,16,20,,,")
     table(root / "BBox_List_2017.csv", "Image Index,Finding Label,Bbox [x,y,w,h],,,", *boxes)
-    (root / "train_val_list.txt").write_text("\n".join(names[:9]))
-    (root / "test_list.txt").write_text("\n".join(names[9:]))
+    (root / "train_val_list.txt").write_text("".join(f"{name}\n" for name in names[:9]))
+    (root / "test_list.txt").write_text("".join(f"{name}\n" for name in names[9:]))
     return root
 
 
@@ -211,4 +168,6 @@ TREES = {
     "nih_chestxray14": nih,
     "kermany_pneumonia": kermany,
     "covid_chestxray": covid,
+    **raw_annotated.TREES,
+    **raw_reports.TREES,
 }

@@ -17,7 +17,7 @@ FORBIDDEN = {"utils", "util", "helpers", "helper", "common", "misc"}
 FLOORS = (
     "__main__",
     "lineage",
-    "stages monitor site",
+    "stages monitor site audits",
     "report",
     "methods heads importers",
     "adaptation",

@@ -32,7 +32,7 @@ NOT_PLANNED = {"--allowed-rules", "--use-conda", "--executor", "--touch", "--unl
 # Snakemake's options whose values begin with rules: `pretrain:gpu=4`, `adapt=heads`.
 OF_RULES = {"--allowed-rules", "--set-resources", "--groups", "--"}
 MADE_UP = """
-Say `sista fetsh chexpert`, `sista fetch chexpert --nope 1`, `python -m sista audit splat`, or
+Say `sista fetsh chexpert`, `sista fetch chexpert --nope 1`, `sista audit a --nope`, or
 `sista list nopes`, `python -m benchmarks.nope`, `python -m benchmarks.ablation.explain --nope`,
 `torchrun --nope 2 -m sista pretrain`, `torchrun --nproc-per-node
 2 -m sista pretrian`.

@@ -58,7 +58,7 @@ def test_every_parameter_of_every_verb_has_a_help_text(verb, capsys):
 def test_an_error_has_no_traceback_and_names_file_and_remedy():
     done = sista("status", "--grid", "absent.yaml")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: absent.yaml: no such grid; there are: benchmarks/")
+    assert done.stderr.startswith("error: absent.yaml: no such grid; give one of benchmarks/")
     assert "Traceback" not in done.stderr
 
 

@@ -129,6 +129,26 @@ def test_the_smoke_grid_on_the_cluster_gives_the_same_bits(cluster, smoke, tmp_p
     assert "Nothing to be done" in project.run(*command, **cluster.environment)
 
 
+def test_arrays_run_in_folders_of_any_name(cluster, tmp_path):
+    folder = tmp_path / 'Müller "data" $(touch CANARY) `touch CANARY` & x'
+    project = stubbed(folder)
+    grids = folder / 'grids of $HOME "best"'
+    grids.mkdir()
+    (folder / "stub.yaml").rename(grids / "stub.yaml")
+    printed = project.run(*PROFILE, f"grid={grids.name}/stub.yaml", **cluster.environment)
+    assert "Submitted array job" in printed
+    assert len(notes(project, "pretrain")) == len(notes(project, "adapt")) == 2
+    assert list(tmp_path.rglob("CANARY")) == []
+
+
+def test_a_path_that_cannot_be_handed_on_is_told_before_any_job(cluster, tmp_path):
+    project = stubbed(tmp_path / "Müller's")
+    printed = project.run(*PROFILE, "grid=stub.yaml", check=False, **cluster.environment)
+    assert "Müller's: Snakemake cannot hand ' and backslashes on" in printed
+    assert "submitted with SLURM" not in printed
+    assert not (project.folder / "results").exists()
+
+
 def test_a_failed_job_is_tried_again_with_more_memory_and_time(cluster, tmp_path):
     project = stubbed(tmp_path, FAILS_ONCE)
     mine = ("--default-resources", "slurm_partition=urgent", "slurm_account=lab")

@@ -6,6 +6,9 @@ are what most of these lines are for.
 
 import atexit
 import gc
+import os
+import shlex
+import sys
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
@@ -15,6 +18,8 @@ from typing import Any, TypeVar
 from snakemake.common import overwrite_function_params
 from snakemake.resources import Resource
 from snakemake.rules import Rule
+
+from sista.errors import UserError
 
 EXTRA = "slurm_extra"
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -35,6 +40,28 @@ def keep_garbage() -> None:
 def collect_garbage() -> None:
     """Look for garbage again: a scheduler runs for days beside its jobs."""
     gc.enable()
+
+
+def check_paths(grid: str) -> None:
+    """Refuse paths that Snakemake cannot hand on to the jobs of a cluster, before there is one.
+
+    It writes the words of their commands as Python does, not as a shell reads them, and that of
+    Python without any quotes.
+
+    Raises:
+        UserError: names the path.
+    """
+    for path in (os.getcwd(), grid):
+        if set(path) & set("'\\\n"):
+            raise UserError(
+                f"{path}: Snakemake cannot hand ' and backslashes on to the jobs of a cluster; "
+                "move the checkout or the grid into a folder without them"
+            )
+    if shlex.quote(sys.executable) != sys.executable:
+        raise UserError(
+            f"{sys.executable}: Snakemake cannot hand such a path of Python on to the jobs of a "
+            "cluster; make the environment elsewhere (make env VENV=...)"
+        )
 
 
 def asked(function: Function) -> Function:

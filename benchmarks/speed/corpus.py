@@ -47,7 +47,7 @@ def make(folder: Path, studies: int) -> Corpus:
     frame = frame.assign(release="1", content_hash=ids, official=None)
     frame = frame.assign(**{f"label.{name}": 0.0 for name in FINDINGS})
     meta = {"dataset": "made", "labels": FINDINGS, "images": corpus.images.name}
-    meta |= {"vocabulary": corpus.vocabulary.name, "n": studies}
+    meta |= {"vocabulary": corpus.vocabulary.name, "n": studies, "prepared_size": SIDE}
     tables.write(frame, manifest, "manifest", meta)
     validation = min(studies // 10, FEWEST)
     subset = np.where(np.arange(studies) < studies - validation, "train", "val")

@@ -147,10 +147,17 @@ class GroundingTask(StudyTask):
                 "sets only phantoms know them"
             )
         positions = {image: n for n, image in enumerate(pairs.frame["image_id"])}
+        sizes = list(zip(pairs.frame["height"], pairs.frame["width"], strict=True))
         regions: dict[tuple[int, str], Mask] = {}
         for row in table[table["image_id"].isin(list(positions))].to_dict("records"):
             key = (positions[row["image_id"]], str(row["label"]))
-            mask = from_json(row["mask"])
+            where = f"{self.read[0]}: region of {row['image_id']!r}"
+            try:
+                mask = from_json(row["mask"])
+            except UserError as error:
+                raise UserError(f"{where}: {error}; run prepare again") from error
+            if mask.shape != sizes[key[0]]:
+                raise UserError(f"{where}: has another size than its film; run prepare again")
             regions[key] = regions[key] | mask if key in regions else mask
         return regions
 

@@ -16,6 +16,7 @@ from sista.engine.machine import check_machine, find_device
 from sista.errors import UserError
 from sista.protocols._base import Settings
 from sista.runs import provenance
+from sista.runs.container import check_container
 
 if TYPE_CHECKING:
     import torch
@@ -119,6 +120,8 @@ def open_job(asked: Asked) -> Job:
             f"{asked.manifest}: is of data set {meta.get('dataset')}, asked for {asked.dataset}; "
             "give the manifest of that data set, or its word with --dataset"
         )
+    container = asked.manifest.with_suffix(".images.npy")
+    check_container(container, len(frame), int(meta["prepared_size"]))
     split, split_meta = _split(asked, frame, meta)
     used, task = _task(asked, encoder, frame, meta, split)
     size, zoom = task.size, task.zoom
@@ -162,7 +165,10 @@ def _split(
 def _check_encoder(asked: Asked, encoder: "ImageEncoder", budget: str) -> None:
     """Refuse an encoder of another budget or family, and settings that mean nothing to it."""
     if budget != asked.budget:
-        raise UserError(f"{asked.encoder}: has budget {budget!r}, asked for {asked.budget!r}")
+        raise UserError(
+            f"{asked.encoder}: has budget {budget!r}, asked for {asked.budget!r}; give the encoder "
+            "of that budget, or --budget"
+        )
     if asked.levels is not None and encoder.family not in asked.levels:
         fits = ", ".join(asked.levels)
         raise UserError(f"head {asked.head} is for {fits}, not for {encoder.family} encoders")

@@ -11,7 +11,7 @@ from sista.preparation.image_record import ImageRecord, LeftOut
 from sista.preparation.masks import MaskFile
 from sista.runs.progress import track
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp", ".gif")
+ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp", ".gif", ".img")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,9 @@ class Account:
     def with_unnamed(self, files: Iterable[str]) -> "Account":
         """Add the pictures among `files` (relative paths) that no table names, by folder."""
         named = {record.path for record in self.records}
-        named |= {record.mask.path for record in self.records if isinstance(record.mask, MaskFile)}
+        for record in self.records:
+            if isinstance(record.mask, MaskFile):
+                named.update(record.mask.paths)
         named |= {entry.path for entry in self.left_out if entry.path}
         unnamed: dict[str, int] = {}
         for file in files:
@@ -65,13 +67,13 @@ class Account:
         came = len(self.records)
         expected = dataset.counts.get(release)
         size = dataset.published.get(release, expected)
-        if size is None or expected is None:
+        if size is None:
             yield f"size: {came} films used; {dataset.word} {release} has no published number"
             return
         named = came + sum(entry.count for entry in self.left_out if entry.what == "films")
-        kept = f", {expected} of them used here" if expected != size else ""
+        kept = f", {expected} of them used here" if expected not in (None, size) else ""
         here = f"this download names {named} and {came} are used"
-        if (named, came) != (size, expected):
+        if named != size:
             here += f": {size - named} too few" if named < size else f": {named - size} too many"
         yield f"size: {dataset.word} {release} publishes {size} films{kept}; {here}"
 
@@ -98,7 +100,7 @@ def read_all(dataset: Dataset, root: Path) -> Account:
         if entry.image_id in seen:
             raise UserError(
                 f"{entry.where}: names the same image as {seen[entry.image_id].where}; "
-                "each image may stand once"
+                "remove one of them, each stands once"
             )
         seen[entry.image_id] = entry
         account.records.append(entry)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from sista.datasets import _source
 from sista.datasets._account import ENDINGS
 from sista.datasets._card import Dataset
+from sista.datasets._inside import also_inside
 from sista.errors import UserError
 from sista.runs.progress import track
 
@@ -77,7 +77,7 @@ def opened(
         if base.is_dir():
             view.link()
         view.unpack(archives, dataset)
-        with _source.also_inside(view.top, view.base):
+        with also_inside(view.top, view.base):
             try:
                 root, release = dataset.locate(view.top)
                 yield Download(root, release, view.base, view.top, view.archives)

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sista.datasets._download import RemoteFile
+from sista.datasets._inside import inside
 from sista.errors import UserError
-from sista.preparation.image_record import ImageRecord, LeftOut
+from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 
 # Folders that may stand around a download: physionet.org/files/mimic-cxr-jpg/2.1.0.
 WRAPPERS = 4
@@ -29,6 +31,9 @@ class Dataset:
         url: where to get it.
         citation: what to cite.
         entries: like `read`, and yields what is left out as well; None = `read` leaves out nothing.
+        readings: other ways to read it (`WORD+READING` in a grid), such as rules by which several
+            radiologists become one; each is a function like `entries`.
+        files: addresses of an open set.
         counts: expected number of images per release (as read here).
         published: number of images that a release publishes, where more than are read here.
         labels: findings of the classification task, in order.
@@ -60,6 +65,10 @@ class Dataset:
     citation: str
     labels: tuple[str, ...]
     entries: Callable[[Path], Iterator[ImageRecord | LeftOut]] | None = None
+    readings: Mapping[str, Callable[[Path], Iterator[ImageRecord | LeftOut]]] = field(
+        default_factory=dict
+    )
+    files: tuple[RemoteFile, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     published: Mapping[str, int] = field(default_factory=dict)
     all_labels: tuple[str, ...] = ()
@@ -75,6 +84,20 @@ class Dataset:
     annotation_side: int | None = None
     credentialed: bool = False
     redistributable: bool = False
+
+    def reading(self, name: str) -> "Dataset":
+        """Return the data set as one of `readings` has it; as it is for an empty name.
+
+        Raises:
+            UserError: it has no such reading.
+        """
+        if not name:
+            return self
+        if name not in self.readings:
+            known = ", ".join(f"{self.word}+{known}" for known in self.readings) or "none"
+            raise UserError(f"{self.word}+{name}: unknown reading; valid: {known}")
+        entries = self.readings[name]
+        return replace(self, entries=entries, read=lambda folder: only_records(entries(folder)))
 
     def labels_of(self, release: str) -> tuple[str, ...]:
         """Return the findings of the classification task in one release."""
@@ -159,8 +182,13 @@ class Dataset:
 
 
 def _folders(parent: Path) -> list[Path]:
+    """Return the folders in a folder; links that lead out of it are those of somebody else."""
     try:
-        folders = sorted(p for p in parent.iterdir() if p.is_dir() and not p.name.startswith("."))
+        folders = sorted(
+            p
+            for p in parent.iterdir()
+            if p.is_dir() and not p.name.startswith(".") and inside(parent, p)
+        )
     except OSError:
         return []
     return folders if len(folders) <= WIDEST else []

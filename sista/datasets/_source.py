@@ -9,11 +9,12 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
-from sista.errors import UserError, check_limit, limit
+from sista.datasets._inside import inside, stays
+from sista.errors import UserError, check_limit, limit, shown
 from sista.files import reading
 
 # Our name of a column: its names in other releases and packings of the same download.
@@ -25,7 +26,15 @@ RENAMED = {
     "h]": ("h", "Bbox h", "height"),
     "OriginalImage[Width": ("OriginalImageWidth",),
     "OriginalImagePixelSpacing[x": ("OriginalImagePixelSpacing_x",),
+    "Other diseases": ("Other disease",),
 }
+
+
+class Place(Protocol):
+    """Where something was read."""
+
+    def error(self, problem: str) -> UserError:
+        """Return an error that names file and place."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +131,8 @@ def _rows(
 
         # Strict: a quote that is never closed would swallow the rows behind it.
         reader = csv.reader(lines(), strict=True)
-        header = [name.strip() for name in next(reader, [])]
-        header = _canonical(header, [*needed, *(known or ()), *optional])
+        first = [name.strip() for name in next(reader, [])]
+        header = _canonical(first, [*needed, *(known or ()), *optional])
         _check_header(file, header, needed, known)
         # Reversed, so that of two columns with one name the first counts.
         columns = {name: index for index, name in reversed(list(enumerate(header))) if name}
@@ -135,6 +144,8 @@ def _rows(
             # Spreadsheets leave lines of empty cells at the end.
             if not any(cell.strip() for cell in cells):
                 continue
+            if [cell.strip() for cell in cells] == first:
+                raise UserError(f"{file} row {number}: the header stands again; correct the file")
             if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
                 raise UserError(f"{file} row {number}: more cells than its header; correct it")
             values = {
@@ -228,7 +239,7 @@ def _check_header(
     twice = sorted({name for name in needed if header.count(name) > 1})
     if lacking or unknown or twice:
         parts = [f"column {name!r} is missing" for name in lacking]
-        parts += [f"column {name!r} is unknown" for name in unknown]
+        parts += [f"column {shown(name)} is unknown" for name in unknown[:5]]
         parts += [f"column {name!r} stands twice" for name in twice]
         expected = ", ".join(dict.fromkeys([*needed, *(known or [])]))
         raise UserError(
@@ -237,48 +248,30 @@ def _check_header(
         )
 
 
-def relative(root: Path, path: str, row: Row) -> str:
+def relative(root: Path, path: str, row: Place) -> str:
     """Return a path named by a table, relative to `root` and checked to stay inside it.
 
     Raises:
         UserError: the path is absolute, climbs out, or leads out through a symbolic link.
     """
     # Tables written on Windows separate folders with a backslash.
-    pure = PurePosixPath(path.replace("\\", "/"))
-    if pure.is_absolute() or ".." in pure.parts or "\0" in path:
+    named = path.replace("\\", "/")
+    parts = named.split("/")
+    if named.startswith("/") or ".." in parts or "\0" in named:
         raise row.error("the path leaves the data folder; correct the row")
-    if not inside(root, root / pure):
-        raise row.error("the path leads out of the data folder through a symbolic link")
-    return pure.as_posix()
+    if "" in parts or "." in parts:
+        named = PurePosixPath(named).as_posix()
+    if not stays(str(root), f"{root}/{named}"):
+        raise row.error(
+            f"{named}: a symbolic link out of the data folder; put the file itself there"
+        )
+    return named
 
 
-# Folders of links, and the folder that their links lead to.
-_LINKED: dict[Path, Path] = {}
-
-
-def inside(root: Path, path: Path) -> bool:
-    """Tell whether a path, with links followed, lies inside `root`."""
-    end = path.resolve()
-    top = next((linked for linked in _LINKED if root.resolve().is_relative_to(linked)), None)
-    if top is not None and end.is_relative_to(_LINKED[top]):
-        return True
-    return end.is_relative_to(root.resolve() if top is None else top)
-
-
-@contextmanager
-def also_inside(view: Path, base: Path) -> Iterator[None]:
-    """Let links of the folder `view` lead into the folder `base`."""
-    _LINKED[view.resolve()] = base.resolve()
-    try:
-        yield
-    finally:
-        del _LINKED[view.resolve()]
-
-
-def once(seen: set[str], key: str, row: Row) -> None:
+def once(seen: set[str], key: str, row: Place) -> None:
     """Remember `key`; a second time is an error that names the row."""
     if key in seen:
-        raise row.error("this image was named by an earlier row; each image may stand once")
+        raise row.error("this image was named by an earlier row; each stands once, remove one")
     seen.add(key)
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import given, inside, once, relative, rows
+from sista.datasets._download import RemoteFile
+from sista.datasets._inside import inside
+from sista.datasets._source import given, once, relative, rows
 from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.preparation.masks import MaskFile
 from sista.text.cleaning import MINIMUM_TOKENS, note
@@ -51,7 +53,9 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
     """Yield what `read` does, and the films, texts and labels that are left out."""
     subsets = _subsets(folder / SPLITS) if given(folder / SPLITS) else {}
     seen: set[str] = set()
+    used: set[str] = set()
     for row in rows(folder / TABLE, NEEDED, prose=("clinical_notes",)):
+        once(seen, row.text("filename"), row)
         modality, view = row.values["modality"], row.values["view"]
         if modality != "X-ray" or view not in VIEWS:
             shown = f"view {view or 'not told'}" if modality == "X-ray" else modality
@@ -59,7 +63,7 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
             yield LeftOut("films", f"{shown}, not a frontal X-ray", row.where, path)
             continue
         name = row.text("filename")
-        once(seen, name, row)
+        used.add(name)
         if subsets and name not in subsets:
             raise row.error(f"this film has no row in {SPLITS}; correct or remove that file")
         text, labels = note(row.values["clinical_notes"]), findings(row.values["finding"])
@@ -79,7 +83,7 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
             report=text,
             official=subsets.get(name),
         )
-    if unknown := set(subsets) - seen:
+    if unknown := set(subsets) - used:
         yield LeftOut(f"rows of {SPLITS}", "they name no film that is used", count=len(unknown))
 
 
@@ -141,6 +145,12 @@ covid_chestxray = Dataset(
     access="open git repository",
     url="https://github.com/ieee8023/covid-chestxray-dataset",
     citation="Cohen, Morrison, Dao, COVID-19 Image Data Collection, arXiv:2003.11597, 2006.11988",
+    files=(
+        RemoteFile(
+            "covid-chestxray-dataset.zip",
+            ("https://github.com/ieee8023/covid-chestxray-dataset/archive/refs/heads/master.zip",),
+        ),
+    ),
     labels=LABELS,
     all_labels=(*LABELS, *KINDS),
     mask_label="Lung",

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from sista.datasets._card import Dataset
 from sista.datasets._source import Row, checked, first_existing, once, relative
-from sista.errors import UserError
-from sista.files import read_text
+from sista.files import read_lines
 from sista.preparation.image_record import ImageRecord
 
 # Of several lists in one folder the first of these is read, then the latest by name.
@@ -88,10 +87,8 @@ def _path(folder: Path, path: str, row: Row) -> str:
 
 def _lines(file: Path) -> Iterator[Row]:
     """Yield the rows of a list; file names may hold blanks, so the ending finds their end."""
-    lines = read_text(checked(file), "complete the download, then run again").splitlines()
+    lines = read_lines(checked(file), "download it again")
     for number, line in enumerate(lines, start=1):
-        if not line.isprintable() and not line.replace("\t", "").isprintable():
-            raise UserError(f"{file} row {number}: holds control characters; download it again")
         words = line.split()
         if not words:
             continue

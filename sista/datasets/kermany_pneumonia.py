@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, given, inside, once, relative, rows
+from sista.datasets._download import RemoteFile
+from sista.datasets._inside import inside
+from sista.datasets._source import Row, given, once, relative, rows
 from sista.errors import UserError
 from sista.preparation.image_record import ImageRecord
 from sista.preparation.masks import MaskFile
@@ -99,6 +101,15 @@ kermany_pneumonia = Dataset(
     url="https://data.mendeley.com/datasets/rscbjbr9sj/2",
     citation="Kermany, Zhang, Goldbaum, Labeled Optical Coherence Tomography (OCT) and Chest X-Ray "
     "Images for Classification, Mendeley Data 2018",
+    files=(
+        RemoteFile(
+            "ChestXRay2017.zip",
+            (
+                "https://data.mendeley.com/public-files/datasets/rscbjbr9sj/files/"
+                "f12eaf6d-6023-432f-acc9-80c9d7393433/file_downloaded",
+            ),
+        ),
+    ),
     counts={"v2": 5856},
     labels=LABELS,
     mask_label="Lung",

@@ -1,12 +1,15 @@
-"""MIMIC-CXR-JPG 2.0.0 / 2.1.0 with the MIMIC-CXR reports (Johnson et al., 2019): frontal pairs."""
+"""MIMIC-CXR 2.0.0 / 2.1.0, JPG or DICOM, with its reports (Johnson et al., 2019): frontal pairs."""
 
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from os.path import isfile
 from pathlib import Path, PurePosixPath
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, first_existing, inside, once, relative, rows
+from sista.datasets._inside import inside
+from sista.datasets._source import Row, first_existing, once, relative, rows
 from sista.errors import UserError
 from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.text.cleaning import MINIMUM_TOKENS, for_pretraining
@@ -36,7 +39,8 @@ VIEWS = ("PA", "AP")
 MOST_BYTES, MOST_REPORTS = 1 << 20, 1_000_000
 # An entry that is encrypted, or packed in an unknown way.
 NOT_READ = (RuntimeError, NotImplementedError, OSError)
-LFS = b"version https://git-lfs"
+# A pointer of Git LFS, a page to log in.
+NO_REPORT = (b"version https://git-lfs", b"<!DOCTYPE", b"<!doctype", b"<html")
 IDS = ("subject_id", "study_id")
 NO_TEXT = (
     f"the report has no impression, findings or last paragraph of at least {MINIMUM_TOKENS} words"
@@ -44,9 +48,13 @@ NO_TEXT = (
 
 
 def release(folder: Path) -> str | None:
-    """Return the release in a folder, None without the metadata table."""
+    """Return the release in a folder, None without the table of its films."""
     if _table(folder, "metadata") is None:
-        return None
+        if _records(folder) is None:
+            return None
+        # What 2.1.0 of the DICOM release adds.
+        added = first_existing(folder, ("cxr-provider-list.csv.gz", "cxr-provider-list.csv"))
+        return f"{VERSIONS[added is not None]} DICOM"
     # What 2.1.0 adds; its other tables may still carry the names of 2.0.0.
     later = (folder / "mimic-cxr-2.1.0-test-set-labeled.csv", folder / "mimic-cxr-2.1.0-split.csv")
     newer = any(p.is_file() or p.with_name(f"{p.name}.gz").is_file() for p in later)
@@ -56,6 +64,11 @@ def release(folder: Path) -> str | None:
 def _table(folder: Path, name: str) -> Path | None:
     stems = [f"mimic-cxr-{version}-{name}.csv" for version in reversed(VERSIONS)]
     return first_existing(folder, [f"{stem}{end}" for stem in stems for end in (".gz", "")])
+
+
+def _records(folder: Path) -> Path | None:
+    """Return the table of films of the DICOM release, which tells no views."""
+    return first_existing(folder, ("cxr-record-list.csv.gz", "cxr-record-list.csv"))
 
 
 def _required(folder: Path, name: str) -> Path:
@@ -70,30 +83,32 @@ def read(folder: Path) -> Iterator[ImageRecord]:
 
 def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
     """Yield what `read` does, and the films, labels and texts that are left out."""
-    subsets = _subsets(_required(folder, "split"))
-    findings = dict(_findings(_required(folder, "chexpert")))
+    metadata = _table(folder, "metadata")
+    # The tables of MIMIC-CXR-JPG fit the DICOM release too, but do not come with it.
+    alone = metadata is None and _table(folder, "split") is None
+    subsets = {} if alone else _subsets(_required(folder, "split"))
+    labelled = None if alone else _required(folder, "chexpert")
+    findings = dict(_findings(labelled)) if labelled else {}
+    films = _films(folder, metadata)
     reports = _report_reader(folder)
     texts: dict[str, str | None] = {}
     seen: set[str] = set()
     frontal: set[str] = set()
     others: set[str] = set()
-    table = _required(folder, "metadata")
-    for row in rows(table, ("dicom_id", *IDS, "ViewPosition")):
-        view = row.values["ViewPosition"]
+    for row, view, path in films:
         name, subject, study = (row.text(key) for key in ("dicom_id", *IDS))
         once(seen, name, row)
-        study_folder = f"files/p{subject[:2]}/p{subject}/s{study}"
         if view not in VIEWS:
             others.add(study)
             why = f"the view is {view or 'not told'}, neither PA nor AP"
-            yield LeftOut("films", why, row.where, f"{study_folder}/{name}.jpg")
+            yield LeftOut("films", why, row.where, path)
             continue
         frontal.add(study)
-        if name not in subsets:
+        if subsets and name not in subsets:
             raise row.error("this image has no row in the split table; get that file again")
         if study not in texts:
             # Of rows sorted by study each report is read once, and none is kept in memory.
-            texts = {study: reports(relative(folder, f"{study_folder}.txt", row), row)}
+            texts = {study: reports(f"{path.rpartition('/')[0]}.txt", row)}
         if texts[study] is None:
             yield LeftOut("report texts of films", NO_TEXT, row.where)
         if study not in findings:
@@ -102,12 +117,12 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
             image_id=name,
             patient_id=subject,
             study_id=study,
-            path=relative(folder, f"{study_folder}/{name}.jpg", row),
+            path=path,
             where=row.where,
             view=view,
             labels=findings.get(study, {}),
             report=texts[study],
-            official=subsets[name],
+            official=subsets.get(name),
         )
     for what, names, why in (
         ("studies with their reports", others - frontal, "no film of them is PA or AP"),
@@ -118,10 +133,35 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
             yield LeftOut(what, why, count=len(names))
 
 
+def _films(folder: Path, metadata: Path | None) -> Iterator[tuple[Row, str, str]]:
+    """Yield the row, view and path of every film; without a table of views the headers say it."""
+    table = metadata or _records(folder) or _required(folder, "metadata")
+    needed = ("dicom_id", *IDS, *(("ViewPosition",) if metadata else ()))
+    for row in rows(table, needed):
+        name, subject, study = (row.text(key) for key in ("dicom_id", *IDS))
+        stem = f"files/p{subject[:2]}/p{subject}/s{study}/{name}"
+        # The JPG films, unless the DICOM ones stand in their place.
+        is_dicom = not metadata or (
+            not isfile(f"{folder}/{stem}.jpg") and isfile(f"{folder}/{stem}.dcm")
+        )
+        path = relative(folder, f"{stem}.dcm" if is_dicom else f"{stem}.jpg", row)
+        yield row, row.values["ViewPosition"] if metadata else _view(folder / path), path
+
+
+def _view(film: Path) -> str:
+    # Here: to import the reader of headers takes long, and planning looks at every card.
+    from sista.preparation.radiograph import view_of
+
+    view = view_of(film)
+    return "in a header that cannot be read" if view is None else view
+
+
 def _subsets(table: Path) -> dict[str, str]:
     subsets: dict[str, str] = {}
+    seen: set[str] = set()
     for row in rows(table, ("dicom_id", *IDS, "split"), known=()):
         split = row.text("split")
+        once(seen, row.text("dicom_id"), row)
         if split not in SUBSETS:
             raise row.error("column 'split' must hold train, validate or test")
         subsets[row.text("dicom_id")] = SUBSETS[split]
@@ -129,7 +169,9 @@ def _subsets(table: Path) -> dict[str, str]:
 
 
 def _findings(table: Path) -> Iterator[tuple[str, dict[str, float]]]:
+    seen: set[str] = set()
     for row in rows(table, (*IDS, *FINDINGS), known=()):
+        once(seen, row.text("study_id"), row)
         values = {name: row.finding(name) for name in FINDINGS}
         yield row.text("study_id"), {n: v for n, v in values.items() if v is not None}
 
@@ -174,11 +216,18 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
 
 
 def _checked(content: bytes, file: str, row: Row, path: str) -> str | None:
-    # UTF-16 and damaged files hold zero bytes; no report in UTF-8 does.
-    if b"\0" in content or content.startswith(LFS):
-        raise UserError(f"{file}: not UTF-8 text (study of {row.where}); get the reports again")
-    # A stray byte costs a character, not the corpus; `clean` removes the mark it leaves.
-    text = content.decode("utf-8", "replace")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{file}: not UTF-8 text at byte {error.start} (study of {row.where}); get the reports "
+            "again, or save this one as UTF-8"
+        ) from error
+    if content.startswith(NO_REPORT) or any(_is_control(char) for char in set(text)):
+        raise UserError(
+            f"{file}: no text of a report, or with control characters (study of {row.where}); get "
+            "the reports again"
+        )
     if not text.strip():
         raise UserError(
             f"{file}: the report is empty (study of {row.where}); get the reports again"
@@ -186,19 +235,24 @@ def _checked(content: bytes, file: str, row: Row, path: str) -> str | None:
     return for_pretraining(text, PurePosixPath(path).stem)
 
 
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) == "Cc" and not char.isspace()
+
+
 mimic_cxr = Dataset(
     word="mimic_cxr",
-    title="MIMIC-CXR-JPG with the reports of MIMIC-CXR",
+    title="MIMIC-CXR-JPG, or MIMIC-CXR as DICOM, with the reports",
     release=release,
     read=read,
     entries=entries,
-    published={version: 377110 for version in VERSIONS},
+    published={f"{version}{kind}": 377110 for version in VERSIONS for kind in ("", " DICOM")},
     layout=(
         "mimic-cxr-2.0.0-metadata.csv.gz",
         "mimic-cxr-2.0.0-split.csv.gz",
         "mimic-cxr-2.0.0-chexpert.csv.gz",
-        "files/p10/p10000032/s50414267/*.jpg",
+        "files/p10/p10000032/s50414267/*.jpg, or *.dcm",
         f"{ARCHIVE} or files/p10/p10000032/s50414267.txt",
+        "or cxr-record-list.csv.gz and *.dcm alone: views come from the headers, no labels",
     ),
     licence="PhysioNet Credentialed Health Data License 1.5.0",
     access="PhysioNet credentialed access (training course and data use agreement)",

@@ -1,12 +1,14 @@
 """NIH ChestX-ray14 (Wang et al., CVPR 2017): 14 findings, boxes on some films."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, first_existing, inside, once, relative, rows
+from sista.datasets._download import RemoteFile
+from sista.datasets._source import Row, checked, first_existing, given, once, relative, rows
 from sista.errors import UserError
-from sista.files import read_text
+from sista.files import read_lines
 from sista.preparation.image_record import Box, ImageRecord, LeftOut, only_records
 
 FINDINGS = (
@@ -34,11 +36,27 @@ LISTS = {
     "train_val_list_NIH.txt": "train",
     "test_list_NIH.txt": "test",
 }
+_FILM = re.compile(r"[\w-]+\.png")
 NONE = "No Finding"
 BOX_NAMES = {"Infiltrate": "Infiltration"}
 # The commas inside the source's headers split them into several cells.
 WIDTH, SPACING = "OriginalImage[Width", "OriginalImagePixelSpacing[x"
 NEEDED = ("Image Index", "Finding Labels", "Patient ID")
+# Of the twelve archives, from the list of the source (batch_download_zips.py).
+BOX = (
+    "vfk49d74nhbxq3nqjg0900w5nvkorp5c",
+    "i28rlmbvmfjbl8p2n3ril0pptcmcu9d1",
+    "f1t00wrtdk94satdfb9olcolqx20z2jp",
+    "0aowwzs5lhjrceb3qp67ahp0rd1l1etg",
+    "v5e3goj22zr6h8tzualxfsqlqaygfbsn",
+    "asi7ikud9jwnkrnkj99jnpfkjdes7l6l",
+    "jn1b4mw4n6lnh74ovmcjb8y48h8xj07n",
+    "tvpxmn7qyrgl0w8wfh9kqfjskv6nmm1j",
+    "upyy3ml7qdumlgk2rfcvlb9k6gvqq2pj",
+    "l6nilvfa9cg3s28tqv1qc1olm3gnz54p",
+    "hhq8fkdgvcari67vfhs7ppg2w6ni4jze",
+    "ioqwiy20ihqwyr8pf4c24eazhh281pbu",
+)
 SIDES = ("Bbox [x", "y", "w", "h]")
 
 
@@ -72,7 +90,8 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
         name = row.text("Image Index")
         once(seen, name, row)
         if subsets and name not in subsets:
-            raise row.error("this film is in none of the lists; get the lists again")
+            there = ", ".join(list_name for list_name in LISTS if given(folder / list_name))
+            raise row.error(f"this film is in none of the lists ({there}); get them again")
         yield ImageRecord(
             image_id=name.removesuffix(".png"),
             # Also the patient of RSNA's films, which come from here: shared people stay visible.
@@ -105,10 +124,12 @@ def _subsets(folder: Path) -> dict[str, str]:
     subsets: dict[str, str] = {}
     for name, subset in LISTS.items():
         file = folder / name
-        if not file.is_file() or not inside(folder, file):
+        if not given(file):
             continue
-        for number, line in enumerate(read_text(file).splitlines(), start=1):
+        for number, line in enumerate(read_lines(checked(file), "download it again"), start=1):
             film = line.strip()
+            if film and not _FILM.fullmatch(film):
+                raise UserError(f"{file} row {number}: no name of a film; download it again")
             if subsets.get(film, subset) != subset:
                 raise UserError(f"{file} row {number}: this film is also in the other list")
             if film:
@@ -159,6 +180,11 @@ nih_chestxray14 = Dataset(
     url="https://nihcc.app.box.com/v/ChestXray-NIHCC",
     citation="Wang et al., ChestX-ray8: Hospital-scale Chest X-ray Database and Benchmarks, "
     "CVPR 2017",
+    # The films; the tables and lists lie beside them on the page.
+    files=tuple(
+        RemoteFile(f"images_{number:03}.tar.gz", (f"https://nihcc.box.com/shared/static/{key}.gz",))
+        for number, key in enumerate(BOX, start=1)
+    ),
     counts={"2017": 112120, "2020": 112120},
     labels=FINDINGS,
     box_labels=(

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, inside, rows
+from sista.datasets._inside import inside
+from sista.datasets._source import Row, rows
 from sista.errors import UserError
-from sista.preparation.image_record import ImageRecord
+from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.preparation.masks import EMPTY_RLE, RelativeRle
 
 TABLES = {"stage_2_train.csv": "stage 2", "train-rle.csv": "stage 1"}
@@ -23,13 +24,26 @@ def read(folder: Path) -> Iterator[ImageRecord]:
 
     The patient is the PatientID of the DICOM header.
     """
+    return only_records(entries(folder))
+
+
+def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
+    """Yield what `read` does, and rows that say again what an earlier one says."""
     # Stage 2 comes first in TABLES: it replaces stage 1 where a folder holds both.
     table = next(folder / file for file in TABLES if (folder / file).is_file())
     runs: dict[str, list[str]] = {}
     named: dict[str, Row] = {}
     for row in rows(table, ("ImageId", "EncodedPixels"), known=()):
-        name = row.text("ImageId")
-        runs.setdefault(name, []).append(row.text("EncodedPixels"))
+        name, code = row.text("ImageId"), row.text("EncodedPixels")
+        known = runs.setdefault(name, [])
+        if code in known:
+            yield LeftOut("rows", "the same run lengths of the same film stand twice", row.where)
+            continue
+        if known and EMPTY_RLE in (code, *known):
+            raise row.error(
+                "an earlier row of this film disagrees on -1 (no finding); correct one of them"
+            )
+        known.append(code)
         named.setdefault(name, row)
     paths = _paths(folder)
     for name, row in named.items():
@@ -66,6 +80,7 @@ siim_acr = Dataset(
     title="the SIIM-ACR Pneumothorax Segmentation challenge",
     release=release,
     read=read,
+    entries=entries,
     layout=("train-rle.csv or stage_2_train.csv", "dicom-images-train/*/*/*.dcm"),
     licence="challenge terms: non-commercial research and education",
     access="Kaggle account and acceptance of the challenge terms",

@@ -64,41 +64,39 @@ def load_image_encoder(path: Path) -> tuple[ImageEncoder, Meta]:
         spec = _described(description)
         # First without memory: what a file describes must not be larger than what it holds.
         with torch.device("meta"):
-            wanted = shapes(ImageEncoder(spec).state_dict())
+            wanted = ImageEncoder(spec).state_dict()
     except Exception as error:  # timm's models raise many kinds on what fits nothing
         raise UserError(f"{path}: its image encoder cannot be built ({error}); {AGAIN}") from error
-    check_shapes(path, f"encoder {spec.word}", wanted, state)
-    for key, value in state.items():
-        if value.is_floating_point() and not (
-            value.dtype == torch.float32 and value.isfinite().all()
-        ):
-            raise UserError(f"{path}: {key} holds no finite numbers of 32 bits; {AGAIN}")
+    check_weights(path, f"encoder {spec.word}", wanted, state)
     encoder = ImageEncoder(spec)
     encoder.load_state_dict(state)
     return encoder.eval(), metadata
 
 
-def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor."""
-    return {key: tuple(value.shape) for key, value in state.items()}
-
-
-def check_shapes(
-    path: Path, what: str, wanted: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor]
+def check_weights(
+    path: Path, what: str, wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]
 ) -> None:
     """Refuse weights that are not those of a model.
 
+    Args:
+        path: of their file.
+        what: the model, in words.
+        wanted: tensors of the model, which may be without memory.
+        state: what the file holds.
+
     Raises:
-        UserError: names keys that are missing, unexpected or of another shape.
+        UserError: names keys that are missing, unexpected, of another shape or no finite numbers.
     """
-    own = shapes(state)
-    missing = sorted(key for key in wanted if own.get(key) != wanted[key])
-    unexpected = sorted(set(own) - set(wanted))
+    missing = sorted(k for k, v in wanted.items() if k not in state or state[k].shape != v.shape)
+    unexpected = sorted(set(state) - set(wanted))
     if missing or unexpected:
         raise UserError(
             f"{path}: weights do not fit {what}: missing or of another shape {missing[:3]}, "
             f"unexpected {unexpected[:3]}; {AGAIN}"
         )
+    for key, value in state.items():
+        if value.dtype != wanted[key].dtype or not value.isfinite().all():
+            raise UserError(f"{path}: {key} holds no finite numbers of 32 bits; {AGAIN}")
 
 
 def _described(description: Any) -> EncoderSpec:

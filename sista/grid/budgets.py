@@ -122,6 +122,15 @@ _BUDGETS = (
         tokens=96,
         temperature_rate=20.0,
     ),
+    # Both towers are pre-trained already: a tenth of the rate, so that it is adapted, not lost.
+    Budget(
+        "continued",
+        epochs=8,
+        batch=32,
+        learning_rate=1e-4,
+        tokens=96,
+        temperature_rate=20.0,
+    ),
     # What MGCA's code uses (benchmarks/mgca_v1.md says where it differs).
     Budget(
         "paper",

@@ -62,7 +62,8 @@ def _mapping(path: Path, children: list[Path]) -> dict[str, Any]:
     # Not of `Path`: those raise where a name is too long.
     if not os.path.exists(path) or os.path.isdir(path):
         there = ", ".join(sorted(p.as_posix() for p in Path("benchmarks").glob("*.yaml")))
-        raise UserError(f"{asked}: no such grid; there are: {there}")
+        remedy = f"give one of {there}" if there else "give the path of a grid's file"
+        raise UserError(f"{asked}: no such grid; {remedy}")
     with reading(path, "correct the grid"):
         if path.stat().st_size > MOST_BYTES:
             raise UserError(

@@ -12,6 +12,7 @@ from sista.errors import MAX_SEED, MAX_THREADS, UserError, check_limit, check_wo
 from sista.grid.budgets import find_budget
 from sista.grid.file import BASE, read_grid
 from sista.grid.runs import AdaptRun, PretrainRun
+from sista.metadata import data_reading, data_word
 from sista.runs.portable import Bits
 
 FRACTIONS = (1, 10, 100)
@@ -173,7 +174,7 @@ class Grid(_Strict):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise UserError(f"{where}: {_explain(error)}") from error
+            raise UserError(f"{where}: {_explain(error)}; correct the grid") from error
         except UserError as error:
             raise UserError(f"{where}: {error}") from error
 
@@ -243,11 +244,15 @@ def is_control(method: str) -> bool:
 
 
 def check_dataset(reference: str) -> None:
-    """Check a data set reference `WORD` or `WORD@ORIGIN`."""
+    """Check a data set reference `WORD[+READING][@ORIGIN]`."""
     from sista.phantom.presets import PRESETS
 
-    word, _, origin = reference.partition("@")
-    registry.path("datasets", word)
+    word, reading = data_word(reference), data_reading(reference)
+    origin = reference.partition("@")[2]
+    readings = registry.constant("datasets", word, "READINGS", ())
+    if "+" in reference.partition("@")[0] and reading not in readings:
+        known = ", ".join(f"{word}+{known}" for known in readings) or "none"
+        raise UserError(f"{reference}: unknown reading {reading!r}; valid: {known}")
     if "@" in reference and origin not in PRESETS:
         raise UserError(f"{reference}: unknown origin {origin!r}; valid: {', '.join(PRESETS)}")
 

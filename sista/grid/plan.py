@@ -14,6 +14,7 @@ from typing import Any
 from sista import registry
 from sista.files import digest, sha256
 from sista.grid.grid import Grid
+from sista.metadata import data_word
 from sista.phantom.presets import PRESETS
 
 PREPARED = (
@@ -39,7 +40,7 @@ def code(stage: str, **words: str) -> tuple[str, ...]:
     """
     files = set(registry.module_sources(f"sista.stages.{stage}"))
     for kind, word in words.items():
-        name, _, origin = word.partition("@")
+        name, origin = data_word(word), word.partition("@")[2]
         files |= set(registry.sources(kind, name))
         if kind == "heads":
             files |= set(_adaptation(name))
@@ -84,10 +85,10 @@ def version(dataset: str) -> list[str]:
     """Return DVC's file about a raw data set, which names its version; nothing where DVC has none.
 
     Args:
-        dataset: word of the data set; its raw data are `data/WORD`.
+        dataset: reference of the data set; its raw data are `data/WORD`.
     """
-    file = Path("data") / f"{dataset}.dvc"
-    return [file.as_posix()] if file.is_file() else []
+    file = Path("data") / f"{data_word(dataset)}.dvc"
+    return [file.as_posix()] if "@" not in dataset and file.is_file() else []
 
 
 @cache
@@ -136,7 +137,7 @@ def workers(dataset: str) -> int:
     Args:
         dataset: reference of the data set; a real one is taken to be large.
     """
-    name, _, origin = dataset.partition("@")
+    name, origin = data_word(dataset), dataset.partition("@")[2]
     if origin not in PRESETS:
         return 8
     return min(8, max(1, PRESETS[origin].studies.get(name, 0) // 100))

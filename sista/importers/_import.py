@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sista import registry
 from sista.errors import UserError
-from sista.files import digest, sha256, write_json
+from sista.files import digest, remove_leftovers, sha256, write_json
 from sista.importers._card import Card
 from sista.runs import provenance
 from sista.runs.options import Pixels
@@ -40,6 +40,7 @@ def main(word: str, file: Path, *, out: Path, size: Pixels | None = None) -> Non
         raise UserError(f"{file}: {error}") from error
     encoder, report = convert(tensors, card, layout, size)
     facts = {"file": file.name, "sha256": sha256(file), "licence": card.licence}
+    remove_leftovers(out)
     account = out.with_name(f"{out.name}.import.json")
     # Also where the import fails below: the account names the keys that stood in the way.
     write_json(account, report.as_dict() | facts | {"differs": card.differs})
@@ -50,7 +51,7 @@ def main(word: str, file: Path, *, out: Path, size: Pixels | None = None) -> Non
     if not report.complete:
         raise UserError(
             f"{file}: not the encoder {layout.name} of {word}; nothing written but {account}, "
-            "which names every key"
+            "which names every key; give a file that `sista list importers` names"
         )
     settings = {"sha256": facts["sha256"], "size": encoder.size}
     metadata = {

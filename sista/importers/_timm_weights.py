@@ -1,5 +1,9 @@
-"""Weights of a timm model in a local file, for machines without the internet. Nothing is run."""
+"""Weights of a timm model in a local file or an installed package. No network, nothing is run."""
 
+import importlib.util
+import re
+from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +11,20 @@ import torch
 from torch import Tensor
 
 from sista.encoders.image import ImageEncoder
-from sista.encoders.specs import EncoderSpec
+from sista.encoders.specs import PACKAGED, EncoderSpec
 from sista.errors import UserError
 from sista.files import sha256
 from sista.importers._files import read_tensors
 
 COUNTERS = "num_batches_tracked"
+# Blocks of each stage of EfficientNet-Lite0; the first stage's do not expand.
+STAGES = (1, 2, 2, 3, 3, 4, 1)
+_TOP = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
+_TOP |= {"_fc": "classifier"}
+_SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw"}
+_SEPARABLE |= {"_bn2": "bn2"}
+_INVERTED = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw"}
+_INVERTED |= {"_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"}
 
 
 def encoder_of_file(template: str, spec: EncoderSpec) -> tuple[ImageEncoder, dict[str, Any]]:
@@ -37,7 +49,51 @@ def encoder_of_file(template: str, spec: EncoderSpec) -> tuple[ImageEncoder, dic
             f"{path}: no such file; where there is a network, save the weights of timm's {name} "
             "(model.safetensors of its page on the hub), then copy them here"
         )
-    tensors = read_tensors(path)
+    return _filled(path, read_tensors(path), spec, {"path": str(path)})
+
+
+def encoder_of_package(spec: EncoderSpec) -> tuple[ImageEncoder, dict[str, Any]]:
+    """Return an encoder with the weights that an installed package carries, and their source.
+
+    The package's own code is not run: its file is found beside it and read as any other one.
+
+    Raises:
+        UserError: the package is not installed, or its file is another one than expected.
+    """
+    module = spec.initial_weights.removeprefix(PACKAGED)
+    package = module.replace("_", "-")
+    found = importlib.util.find_spec(module)
+    folder = Path(found.origin).parent if found and found.origin else None
+    files = sorted(folder.glob("models/*.pth")) if folder else []
+    if len(files) != 1:
+        raise UserError(
+            f"encoder {spec.word}: the package {package} with its weights is not installed; run "
+            "make env"
+        )
+    tensors = {_timm_key(key): value for key, value in read_tensors(files[0]).items()}
+    source = {"package": package, "version": metadata.version(package)}
+    return _filled(files[0], tensors, spec, source)
+
+
+def _timm_key(key: str) -> str:
+    """Return timm's name of a key of the EfficientNet of `efficientnet_pytorch`."""
+    block = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(.+)", key)
+    if block is None:
+        part, _, rest = key.partition(".")
+        return f"{_TOP.get(part, part)}.{rest}"
+    number, part, rest = int(block[1]), block[2], block[3]
+    stage = 0
+    while stage < len(STAGES) - 1 and number >= STAGES[stage]:
+        number -= STAGES[stage]
+        stage += 1
+    names = _INVERTED if stage else _SEPARABLE
+    return f"blocks.{stage}.{number}.{names.get(part, part)}.{rest}"
+
+
+def _filled(
+    path: Path, tensors: Mapping[str, Tensor], spec: EncoderSpec, source: dict[str, Any]
+) -> tuple[ImageEncoder, dict[str, Any]]:
+    name = ".".join(part for part in (spec.timm_name, spec.initial_weights) if part)
     encoder = ImageEncoder(spec)
     expected = encoder.body.state_dict()
     classifiers = encoder.body.default_cfg["classifier"]
@@ -61,8 +117,7 @@ def encoder_of_file(template: str, spec: EncoderSpec) -> tuple[ImageEncoder, dic
     # What is absent by now are counters of batch norms: the encoder's own zeros stay.
     state = {key: tensors.get(key, wanted).to(wanted.dtype) for key, wanted in expected.items()}
     encoder.body.load_state_dict(state)
-    facts = {"path": str(path), "sha256": sha256(path), "left_out": left_out}
-    return encoder.eval(), facts
+    return encoder.eval(), source | {"sha256": sha256(path), "left_out": left_out}
 
 
 def _unfit(value: Tensor, wanted: Tensor) -> str | None:

@@ -13,10 +13,11 @@ from typing import Any
 
 from sista import __version__
 from sista.errors import UserError, say
-from sista.files import within, write_json
+from sista.files import atomic, remove_leftovers, within, write_json
 from sista.grid.file import read_grid
 from sista.grid.grid import Grid
 from sista.runs.ancestry import Link, follow, resolve, walk
+from sista.runs.options import Results
 from sista.runs.record import Record
 
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
@@ -27,7 +28,7 @@ TYPES = {".parquet": "application/vnd.apache.parquet", ".yaml": "application/yam
 Entity = dict[str, Any]
 
 
-def crate(*, grid: Path, out: Path, results: Path = Path("results")) -> None:
+def crate(*, grid: Path, out: Path, results: Results = Path("results")) -> None:
     """Write a finished grid as an RO-Crate: scores, tables, page, grid and the record of each run.
 
     Args:
@@ -52,11 +53,13 @@ def crate(*, grid: Path, out: Path, results: Path = Path("results")) -> None:
     if report.run.get("sheets") != "phantom":
         raise UserError(f"{page}: shows real films; run `sista report` again without --sheets all")
     copied = dict(_copied(links, grid, page, results))
-    for path, name in copied.items():
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, out / name)
-    title = compared.title or grid.stem
-    write_json(out / METADATA, document(title, links, copied, report))
+    described = document(compared.title or grid.stem, links, copied, report)
+    remove_leftovers(out)
+    with atomic(out) as folder:
+        for path, name in copied.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)
+        write_json(folder / METADATA, described)
     say(f"{out}: RO-Crate 1.1 with {len(copied)} files")
 
 

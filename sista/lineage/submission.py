@@ -21,7 +21,7 @@ from sista.grid.grid import FRACTIONS
 from sista.grid.runs import AdaptRun, PretrainRun
 from sista.lineage.compare import differing
 from sista.lineage.truth import Truth
-from sista.metadata import Meta
+from sista.metadata import Meta, data_word
 from sista.report import formats
 from sista.report.main_tables import main_tables
 from sista.runs import provenance
@@ -156,7 +156,7 @@ def _one(folder: Path, path: Path, truth: Truth) -> tuple[AdaptRun, list[Fault]]
         check_word(name, word)
     for kind, word in (("protocols", place["protocol"]), ("heads", place["head"])):
         registry.path(kind, word)
-    registry.path("datasets", place["dataset"].partition("@")[0])
+    registry.path("datasets", data_word(place["dataset"]))
     task = str(registry.constant("heads", place["head"], "TASK"))
     frame, meta = tables.read(path, f"predictions_{task}")
     run: dict[str, Any] = meta["run"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from sista.errors import say
 from sista.lineage.address import find
 from sista.runs.ancestry import Link, follow, hash_of, result_path
+from sista.runs.options import Results
 
 
 def trace(
@@ -13,7 +14,7 @@ def trace(
     row: str,
     column: str,
     head: str | None = None,
-    results: Path = Path("results"),
+    results: Results = Path("results"),
 ) -> None:
     """Print what a number was made from, run by run, down to the hash of the raw data.
 

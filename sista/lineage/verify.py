@@ -10,7 +10,9 @@ from sista import registry, tables
 from sista.datasets._card import Dataset
 from sista.errors import UserError, say
 from sista.files import LEFTOVER, sha256, within
+from sista.metadata import data_word
 from sista.runs.ancestry import hash_of, resolve
+from sista.runs.options import Results
 from sista.runs.progress import track
 from sista.runs.record import AGAIN, Record, read_record, record_of
 from sista.stages.fetch import CACHE
@@ -37,7 +39,7 @@ class Finding:
     remedy: str
 
 
-def verify(*, results: Path = Path("results"), raw: bool = False) -> None:
+def verify(*, results: Results = Path("results"), raw: bool = False) -> None:
     """Hash all results again; name what was altered, and how to repair it. Exits with 1 then.
 
     Times of change play no part: a file that was damaged and has its old time is found too. Raw
@@ -123,10 +125,10 @@ def _inputs(path: Path, record: Record) -> Iterator[Finding]:
 def _raw(path: Path, record: Record, results: Path, everything: bool) -> Iterator[Finding]:
     """Compare the raw files with the inventory."""
     word = str(record.run.get("dataset", ""))
-    if word.partition("@")[0] not in registry.names("datasets"):
+    if data_word(word) not in registry.names("datasets"):
         yield Finding("altered", path, "names no data set", "run its job again")
         return
-    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
+    dataset: Dataset = registry.find("datasets", data_word(word))
     own = "@" in word
     folder = path.parent / "raw" if own else Path(os.environ.get("SISTA_DATA", "")) / dataset.word
     if not own and not ("SISTA_DATA" in os.environ and folder.is_dir()):

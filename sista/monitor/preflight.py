@@ -8,6 +8,7 @@ from sista.datasets._card import Dataset
 from sista.errors import UserError, say
 from sista.grid import plan
 from sista.grid.grid import Grid
+from sista.metadata import data_word
 
 
 def check(grid: Path = Path("benchmarks/phantom.yaml")) -> None:
@@ -44,10 +45,9 @@ def lacking(
         trained: variant and encoder of each pre-training that is to run.
     """
     for reference in sorted(set(fetches)):
-        word, _, origin = reference.partition("@")
-        if origin:
+        if "@" in reference:
             continue
-        dataset: Dataset = registry.find("datasets", word)
+        dataset: Dataset = registry.find("datasets", data_word(reference))
         try:
             dataset.find(None)
         except UserError as error:

@@ -140,9 +140,11 @@ def _gold(labels: Path) -> dict[str, bool]:
     remedy = "get openi_gld_std14.csv of the NegBio repository again"
     normal: dict[str, bool] = {}
     with reading(labels, remedy), labels.open(encoding="utf-8", newline="") as stream:
-        for number, row in enumerate(csv.DictReader(stream), start=2):
+        for number, row in enumerate(csv.DictReader(stream, strict=True), start=2):
             name, value = row.get("filename"), row.get("normal")
-            if not name or value not in ("0", "1") or name in normal:
+            # Under None: what is more than the header has.
+            whole = None not in row and None not in row.values() and str(name).isprintable()
+            if not name or value not in ("0", "1") or name in normal or not whole:
                 raise UserError(f"{labels} row {number}: not the gold labels of Open-i; {remedy}")
             normal[name] = value == "1"
     if not normal:

@@ -20,13 +20,42 @@ PATTERNS = {
     "object_cxr": "foreign",
     "covidx": "covid",
     "nih_chestxray14": "nih",
+    "vindr_cxr": "nih",
+    "vinbigdata": "nih",
+    "iu_xray": "hospital",
+    "ms_cxr": "hospital",
+    "padchest": "hospital",
+    "chexpert_plus": "hospital",
+    "chexlocalize": "hospital",
+    "tbx11k": "pneumonia",
+    "chestx_det10": "nih",
+    "candid_ptx": "pneumothorax",
+    "montgomery_shenzhen": "pneumonia",
+    "jsrt": "nih",
+    "rexgradient": "hospital",
 }
 # Number ranges keep patients of different layouts apart.
 RANGE = 20000
 STUDY_SHARES = (0.62, 0.23, 0.10, 0.05)
-# Layouts that name no patients: one film each.
-SINGLE = {"object_cxr"}
-SQUARE = {"rsna_pneumonia", "siim_acr", "nih_chestxray14"}
+# Layouts that name no patients: one film each. IU X-Ray has one report a patient.
+SINGLE = {
+    "object_cxr",
+    "vinbigdata",
+    "iu_xray",
+    "tbx11k",
+    "chestx_det10",
+    "montgomery_shenzhen",
+    "jsrt",
+}
+SQUARE = {
+    "rsna_pneumonia",
+    "siim_acr",
+    "nih_chestxray14",
+    "tbx11k",
+    "chestx_det10",
+    "candid_ptx",
+    "jsrt",
+}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,22 @@ LAYOUTS = (
     "object_cxr",
     "covidx",
     "nih_chestxray14",
+    "vindr_cxr",
+    "vinbigdata",
+    "iu_xray",
+    "ms_cxr",
+    "padchest",
+    "chexpert_plus",
+    "chexlocalize",
+    "tbx11k",
+    "chestx_det10",
+    "candid_ptx",
+    "montgomery_shenzhen",
+    "jsrt",
+    "rexgradient",
 )
+# Sets that show their layout; the seven before them are those that the suites train and test on.
+FURTHER = LAYOUTS[7:]
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,7 @@ PRESETS: dict[str, Preset] = {
         object_cxr=500,
         covidx=500,
         nih_chestxray14=600,
+        **dict.fromkeys(FURTHER, 400),
     ),
     "phantom_tiny": _preset(
         "phantom_tiny",
@@ -69,6 +85,7 @@ PRESETS: dict[str, Preset] = {
         object_cxr=80,
         covidx=90,
         nih_chestxray14=120,
+        **dict.fromkeys(FURTHER, 80),
     ),
     # Corpora with few and with many normal studies, for the ablation: false negatives are mostly
     # pairs of normal studies.

@@ -1,5 +1,6 @@
 """One film: anatomy, findings and devices added up as attenuation, then exposed and digitised."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,11 +36,13 @@ class Film:
         pixels: brightness 0..1, `[H, W]`.
         marks: what was drawn, with exact masks.
         objects: outlines of foreign objects in pixels.
+        lungs: each lung as the findings leave it, also behind the heart, `[H, W]`.
     """
 
     pixels: Field
     marks: tuple[Mark, ...]
     objects: tuple[Shape, ...]
+    lungs: Mapping[str, Mask]
 
 
 def render(
@@ -80,7 +83,8 @@ def render(
             metal = np.maximum(metal, drawn)
             marks.append(Mark(finding, "", drawn > 0.25))
     density += np.float32(rng.uniform(0.22, 0.4)) * metal
-    return Film(_expose(view, density, rng), tuple(marks), tuple(objects))
+    lungs = {side: inside > 0.5 for side, inside in chest.lungs.items()}
+    return Film(_expose(view, density, rng), tuple(marks), tuple(objects), lungs)
 
 
 def _solid(mask: Mask) -> Mask:

@@ -160,13 +160,40 @@ def _unknown(place: _Place, side: int, root: Path) -> UserError:
 
 
 def _scaled(record: ImageRecord, width: int, height: int, side: int) -> ImageRecord:
-    """Return a record with its annotations moved from the frame to the film."""
-    x, y = width / side, height / side
+    """Return a record with its annotations moved from the published frame to the film."""
+    moved = _moved(record, width / side, height / side)
+    if isinstance(moved.mask, RelativeRle):
+        return replace(moved, mask=replace(moved.mask, side=side))
+    return moved
+
+
+def in_native_pixels(record: ImageRecord, width: int, height: int) -> ImageRecord:
+    """Return a record whose boxes and regions count in the pixels of the film.
+
+    Each side is scaled for itself, as the usual resized copies of these sets were made.
+
+    Args:
+        record: with the frame that its table tells, if it does.
+        width: of the film in pixels.
+        height: of the film in pixels.
+    """
+    if record.frame is None or record.frame == (width, height):
+        return record
+    return _moved(record, width / record.frame[0], height / record.frame[1])
+
+
+def _moved(record: ImageRecord, x: float, y: float) -> ImageRecord:
     boxes, mask = record.boxes, record.mask
     if boxes is not None:
         boxes = tuple(Box(b.label, b.x * x, b.y * y, b.w * x, b.h * y, b.where) for b in boxes)
     if isinstance(mask, FilledBoxes):
-        mask = FilledBoxes(tuple((a * x, b * y, c * x, d * y) for a, b, c, d in mask.boxes))
-    if isinstance(mask, RelativeRle):
-        mask = replace(mask, side=side)
-    return replace(record, boxes=boxes, mask=mask)
+        mask = _moved_boxes(mask, x, y)
+    regions = {
+        label: _moved_boxes(region, x, y) if isinstance(region, FilledBoxes) else region
+        for label, region in record.regions.items()
+    }
+    return replace(record, boxes=boxes, mask=mask, regions=regions)
+
+
+def _moved_boxes(mask: FilledBoxes, x: float, y: float) -> FilledBoxes:
+    return FilledBoxes(tuple((a * x, b * y, c * x, d * y) for a, b, c, d in mask.boxes))

@@ -66,10 +66,26 @@ def mask_to_json(record: ImageRecord, root: Path, width: int, height: int) -> st
     Raises:
         UserError: the mask cannot be drawn on the film; the file and row are named.
     """
-    if record.mask is None:
-        return None
+    return None if record.mask is None else _drawn(record.mask, record, root, width, height)
+
+
+def regions_to_json(
+    record: ImageRecord, root: Path, width: int, height: int
+) -> list[tuple[str, str]]:
+    """Return label and mask of each region of a film; arguments and errors of `mask_to_json`.
+
+    A region without a pixel is none: some sources have an empty one for each absent finding.
+    """
+    drawn = (
+        (label, _drawn(region, record, root, width, height))
+        for label, region in record.regions.items()
+    )
+    return [(label, text) for label, text in drawn if masks.from_json(text).any()]
+
+
+def _drawn(mask: masks.MaskSource, record: ImageRecord, root: Path, width: int, height: int) -> str:
     try:
-        return masks.to_json(record.mask.draw(root, height, width))
+        return masks.to_json(mask.draw(root, height, width))
     except ValueError as error:
         raise UserError(
             f"{record.where}: {error}, the image {record.path} is {width} x {height} px; correct "

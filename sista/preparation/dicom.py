@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from pydicom.datadict import keyword_for_tag
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.pixels import (
+    apply_color_lut,
+    apply_modality_lut,
+    apply_presentation_lut,
+    apply_voi_lut,
+    pixel_array,
+)
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -28,15 +34,23 @@ WINDOW = ("WindowCenter", "WindowWidth")
 RESCALE = ("RescaleSlope", "RescaleIntercept")
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+# Of a JPEG 2000 file; the pixels alone have no boxes.
+JP2 = b"\x00\x00\x00\x0cjP  "
 VOI_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+# In this order: the window is given in units after the modality look-up (DICOM PS3.4, N.2).
+LOOK_UPS = (
+    (apply_modality_lut, "ModalityLUTSequence"),
+    (apply_voi_lut, "VOILUTSequence"),
+    (apply_presentation_lut, "PresentationLUTSequence"),
+)
 
 
 def read_dicom(path: Path) -> tuple[Pixels, Any]:
     """Return the film `[height, width]`, bright bone on dark air, and the header.
 
-    Modality and VOI look-up are applied, MONOCHROME1 is inverted, and pixels that pad the film
-    (PixelPaddingValue) are black and set no scale. Empty optional tags count as absent. More than 8
-    bits are scaled from the least to the greatest value of the film.
+    Modality, VOI and presentation look-up are applied, MONOCHROME1 is inverted, and pixels that pad
+    the film (PixelPaddingValue) are black and set no scale. Empty optional tags count as absent.
+    More than 8 bits are scaled from the least to the greatest value of the film.
 
     Raises:
         UserError: a tag has a value that no film can be shown with; the file and the tag are named.
@@ -65,12 +79,20 @@ def read_dicom(path: Path) -> tuple[Pixels, Any]:
         if not np.isfinite(values).all():
             raise UserError(f"{path}: pixels that are no finite numbers; get the file again")
         pixels = to_8_bit(values, None if padding is None else ~padding)
-    # MONOCHROME1: the smallest value is white (DICOM PS3.3, C.7.6.3.1.2).
-    if data.PhotometricInterpretation == "MONOCHROME1":
+    if _is_inverse(data):
         pixels = 255 - pixels
     if padding is not None:
         pixels = np.where(padding, np.uint8(0), pixels)
     return pixels, data
+
+
+def _is_inverse(data: Any) -> bool:
+    """Return whether the smallest value is white (DICOM PS3.3, C.7.6.3.1.2 and C.11.6.1.2)."""
+    # Such a table gives grey as it is meant to be seen.
+    if "PresentationLUTSequence" in data:
+        return False
+    shape = str(data.get("PresentationLUTShape") or "").strip().upper()
+    return data.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE"
 
 
 def _refusal(path: Path, tag: str, reason: str) -> UserError:
@@ -171,9 +193,10 @@ def _mend_look_ups(data: Any, path: Path) -> None:
     if center is None or width is None or width <= least:
         for name in WINDOW:
             data.pop(name, None)
-    for name in ("VOILUTSequence", "ModalityLUTSequence"):
-        if name in data and any(
-            not data[name].value[0].get(part) for part in ("LUTDescriptor", "LUTData")
+    for _, name in LOOK_UPS:
+        if name in data and (
+            _is_empty(data, name)
+            or any(not data[name].value[0].get(part) for part in ("LUTDescriptor", "LUTData"))
         ):
             del data[name]
 
@@ -190,10 +213,22 @@ def _check_length(data: Any, path: Path) -> None:
             raise UserError(f"{path}: the DICOM file is truncated; download it again")
         return
     frames = list(pydicom.encaps.generate_frames(data.PixelData, number_of_frames=1))
+    if frames and frames[0].startswith(JP2):
+        _check_boxes(frames[0], path)
     is_jpeg = syntax in (pydicom.uid.JPEGBaseline8Bit, pydicom.uid.JPEGExtended12Bit)
     # FF D9 ends a JPEG; DICOM may pad it behind that.
     if is_jpeg and b"\xff\xd9" not in frames[0].rstrip(b"\0")[-4:]:
         raise UserError(f"{path}: the DICOM file is truncated; download it again")
+
+
+def _check_boxes(code: bytes, path: Path) -> None:
+    """Refuse a JPEG 2000 file with a box of no length before its pixels: pydicom waits at it."""
+    place = len(JP2) + 4
+    while place < len(code) and code[place + 4 : place + 8] != b"jp2c":
+        length = int.from_bytes(code[place : place + 4], "big")
+        if length < 8:
+            raise UserError(f"{path}: a damaged JPEG 2000 image; download it again")
+        place += length
 
 
 def _decode(data: Any, path: Path) -> NDArray[Any]:
@@ -251,12 +286,13 @@ def _without_overlay(data: Any, values: NDArray[Any]) -> NDArray[Any]:
 
 def _displayed(values: NDArray[Any], data: Any, path: Path) -> NDArray[Any]:
     # Eight bits without window or look-up are display values already and stay as stored.
-    plain = data.BitsStored == 8 and not ({"VOILUTSequence", "WindowCenter"} & set(data.dir()))
-    if plain and not {"RescaleSlope", "ModalityLUTSequence"} & set(data.dir()):
+    changed = {"WindowCenter", "RescaleSlope", *(tag for _, tag in LOOK_UPS)} & set(data.dir())
+    if data.BitsStored == 8 and not changed:
         return values
-    # In this order: the window is given in units after the modality look-up (DICOM PS3.4, N.2).
-    look_ups = ((apply_modality_lut, "ModalityLUTSequence"), (apply_voi_lut, "VOILUTSequence"))
-    for apply, tag in look_ups:
+    for apply, tag in LOOK_UPS:
+        # Without a table it would invert by PresentationLUTShape, with the padding: done later.
+        if tag == "PresentationLUTSequence" and tag not in data:
+            continue
         try:
             values = apply(values, data)
         except Exception as error:  # of broken look-up tables: pydicom raises many kinds

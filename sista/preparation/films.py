@@ -1,19 +1,20 @@
 """The films of a data set: each is read, written into the container and becomes a manifest row.
 
-Decoders of compressed films are foreign C code: they run in processes of their own, so a film that
+Decoders of films are foreign C code: they run in processes of their own, so a film that
 kills or stalls one costs itself alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sista.errors import UserError
-from sista.preparation.annotations import boxes_to_json, mask_to_json
+from sista.preparation.annotation_frame import in_native_pixels
+from sista.preparation.annotations import boxes_to_json, mask_to_json, regions_to_json
 from sista.preparation.image_record import ImageRecord
-from sista.preparation.radiograph import fit, is_dicom, load
+from sista.preparation.radiograph import fit, load
 from sista.runs.isolated import Died, isolated_map
 
 
@@ -49,20 +50,24 @@ class Unreadable:
     reason: str
 
 
+Film = dict[str, Any] | Unreadable
+
+
 @contextmanager
 def read_films(
-    jobs: Sequence[FilmJob], threads: int
-) -> Iterator[Iterator[dict[str, Any] | Unreadable]]:
+    jobs: Sequence[FilmJob], threads: int, read: Callable[[FilmJob], Film] | None = None
+) -> Iterator[Iterator[Film]]:
     """Give the manifest rows in order; the result does not depend on the threads.
+
+    Args:
+        jobs: what is read.
+        threads: at the same time.
+        read: a function of a module; None = `read_film`.
 
     Raises:
         UserError: what the tables say of an image does not fit it.
     """
-    # Pillow reads PNG and JPEG here: no damaged file has ended it, and a process costs a second.
-    if threads == 1 and not any(is_dicom(job.record.path) for job in jobs):
-        yield map(read_film, jobs)
-        return
-    with isolated_map(read_film, jobs, threads, __name__) as results:
+    with isolated_map(read or read_film, jobs, threads, __name__) as results:
         yield (
             _killed(job, result) if isinstance(result, Died) else result
             for job, result in zip(jobs, results, strict=True)
@@ -75,7 +80,7 @@ def _killed(job: FilmJob, how: Died) -> Unreadable:
     return Unreadable(job.record.path, job.record.where, reason)
 
 
-def read_film(job: FilmJob) -> dict[str, Any] | Unreadable:
+def read_film(job: FilmJob) -> Film:
     """Read one image, write its square into the container, return its manifest row."""
     record = job.record
     try:
@@ -83,6 +88,7 @@ def read_film(job: FilmJob) -> dict[str, Any] | Unreadable:
     except UserError as error:
         return Unreadable(record.path, record.where, str(error))
     height, width = film.pixels.shape
+    record = in_native_pixels(record, width, height)
     square, frame = fit(film.pixels, job.size)
     # A plain write: syncing a memory map costs more than decoding the film.
     with job.container.open("r+b") as container:
@@ -108,5 +114,7 @@ def read_film(job: FilmJob) -> dict[str, Any] | Unreadable:
         "content_hash": film.content_hash,
         "official": record.official,
         "labels": dict(record.labels),
+        "regions": regions_to_json(record, job.root, width, height),
         "doubled_boxes": doubled,
+        "scaled": record is not job.record,
     }

@@ -36,6 +36,9 @@ class ImageRecord:
         report: text for pre-training.
         official: `train`, `val` or `test` where the source gives it.
         width_mm: width of the film in mm where a table tells it.
+        frame: width and height of the image that boxes and regions count in where a table tells it;
+            None = the film itself.
+        regions: where a finding is, for each that the source outlines.
     """
 
     image_id: str
@@ -50,6 +53,8 @@ class ImageRecord:
     report: str | None = None
     official: str | None = None
     width_mm: float | None = None
+    frame: tuple[float, float] | None = None
+    regions: Mapping[str, MaskSource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from sista.errors import UserError
-from sista.files import read_text
+from sista.files import read_lines
 
 _ENDING = re.compile(r"\.(?:png|jpe?g|dcm|dicom|tiff?|bmp|npy)(?:\.gz)?$", re.IGNORECASE)
 # A label, an age or a row number: no name, even where an image is called so.
@@ -109,7 +109,7 @@ def read_list(file: Path, index: NameIndex) -> list[str]:
     Raises:
         UserError: the file is missing, no text or empty.
     """
-    lines = read_text(file, "correct --lists").splitlines()
+    lines = read_lines(file, "correct --lists")
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     if lines and index.find(lines[0]) is None and _is_header(lines[0], file):
         lines = lines[1:]

@@ -24,6 +24,8 @@ EMPTY_RLE = "-1"
 MOST_DIGITS = 12
 # Of pictures; others that Pillow knows are read by programs that it calls, such as EPS.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
+# A mask may have been smoothed at its edges by scaling or JPEG; a film is grey nearly everywhere.
+MOST_BLACK, LEAST_WHITE, MOST_GREY = 31, 224, 0.2
 # Of one number of COCO's letters: 35 bits hold any difference of places in an image.
 MOST_LETTERS = 7
 
@@ -165,6 +167,17 @@ def _fill(letters: NDArray[np.uint8], pixels: int) -> bool:
     return bool(numbers.min() >= 0 and numbers.sum() == pixels)
 
 
+def check_frames(image: Image.Image, where: str) -> None:
+    """Refuse a picture of several frames: which of them is meant is not known.
+
+    Raises:
+        UserError: it has some.
+    """
+    # Photographs of telephones hold previews of themselves behind the one picture.
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        raise UserError(f"{where}: a picture of several frames; store the one that is meant alone")
+
+
 class MaskSource(Protocol):
     """How a data set stores a mask; drawn when the size of the image is known."""
 
@@ -209,29 +222,74 @@ class FilledBoxes:
 
 
 @dataclass(frozen=True)
-class MaskFile:
-    """A grey image of the same shape, above half white inside; of another size it is scaled."""
+class CocoRle:
+    """Run lengths as COCO writes them, in a frame of their own size."""
 
-    path: str
+    text: str
 
     def draw(self, root: Path, height: int, width: int) -> Mask:
-        """Return the file's mask.
+        """Return the mask, scaled to the image.
 
         Raises:
-            ValueError: the file cannot be read or has other proportions than the image.
+            ValueError: the text is no mask, or of other proportions than the image.
         """
-        mask: Mask | None = None
         try:
-            with reading(root / self.path), Image.open(root / self.path, formats=FORMATS) as image:
-                size = image.size
-                # Before its pixels are unpacked: a small file may hold any number of them.
-                check_limit("SISTA_MAX_PIXELS", size[0] * size[1], f"mask {self.path}")
-                # Sides are whole pixels: half a one of rounding on the smaller of the two.
-                slack = max(sum(size), height + width) / 2
-                if abs(size[1] * width - size[0] * height) <= slack:
-                    mask = (np.asarray(image.convert("L")) > 127).astype(np.uint8)
+            mask = from_json(self.text)
         except UserError as error:
-            raise ValueError(f"mask {self.path} cannot be read") from error
-        if mask is None:
-            raise ValueError(f"mask {self.path} is {size[0]} x {size[1]} px, of other proportions")
+            raise ValueError(str(error)) from error
+        if not _same_shape((mask.shape[1], mask.shape[0]), width, height):
+            raise ValueError(f"a mask of {mask.shape[1]} x {mask.shape[0]} px")
         return resized(mask, height, width)
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A picture in black and white of the same shape; of another size it is scaled.
+
+    Attributes:
+        path: below the source folder.
+        more: further files, whose union with the first one is the mask.
+    """
+
+    path: str
+    more: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All files."""
+        return (self.path, *self.more)
+
+    def draw(self, root: Path, height: int, width: int) -> Mask:
+        """Return the mask of the files.
+
+        Raises:
+            ValueError: a file cannot be read or is no mask, or of other proportions.
+        """
+        masks = [_from_file(root, path, height, width) for path in self.paths]
+        union: Mask = np.bitwise_or.reduce(masks)
+        return union
+
+
+def _from_file(root: Path, path: str, height: int, width: int) -> Mask:
+    grey: NDArray[np.uint8] | None = None
+    try:
+        with reading(root / path), Image.open(root / path, formats=FORMATS) as image:
+            size = image.size
+            # Before its pixels are unpacked: a small file may hold any number of them.
+            check_limit("SISTA_MAX_PIXELS", size[0] * size[1], f"mask {path}")
+            check_frames(image, f"mask {path}")
+            if _same_shape(size, width, height):
+                grey = np.asarray(image.convert("L"))
+    except UserError as error:
+        raise ValueError(f"mask {path} cannot be read") from error
+    if grey is None:
+        raise ValueError(f"mask {path} is {size[0]} x {size[1]} px, of other proportions")
+    if ((grey > MOST_BLACK) & (grey < LEAST_WHITE)).mean() > MOST_GREY:
+        raise ValueError(f"mask {path} is a picture in grey and no mask")
+    return resized((grey > 127).astype(np.uint8), height, width)
+
+
+def _same_shape(size: tuple[int, int], width: int, height: int) -> bool:
+    # Sides are whole pixels: half a one of rounding on the smaller of the two.
+    slack = max(sum(size), height + width) / 2
+    return abs(size[1] * width - size[0] * height) <= slack

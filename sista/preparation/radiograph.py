@@ -2,6 +2,8 @@
 
 import hashlib
 import math
+import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +11,24 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from sista.errors import UserError, check_limit
 from sista.files import check_size, reading
 from sista.preparation.dicom import read_dicom
 from sista.preparation.frame import Frame
 from sista.preparation.grey import NotFiniteError, Pixels, luma, to_8_bit
-from sista.preparation.masks import FORMATS
+from sista.preparation.masks import FORMATS, check_frames
+from sista.preparation.raw_film import ENDING, raw_side, read_raw
 
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff")
 COLOURS = ("RGB", "RGBA", "LA")
+# Orientations of EXIF whose lines are columns when shown.
+LYING = (5, 6, 7, 8)
+# DICOM allows 64.
+LONGEST_WORD = 256
+# A DICOM file whose name is its SOP instance UID, without an ending.
+_BY_UID = re.compile(r"(^|/)[0-9]+(\.[0-9]+){2,}$")
 # The limit on pixels is ours, and names itself.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -54,7 +63,7 @@ def load(path: Path) -> Radiograph:
     """Read a radiograph.
 
     DICOM as `sista.preparation.dicom.read_dicom` says, pictures of more than 8 bits are scaled from
-    the least to the greatest value. Colour becomes grey.
+    the least to the greatest value. Colour becomes grey, and EXIF's orientation is followed.
 
     Raises:
         UserError: the file is missing, truncated or no image that can be shown; the message names
@@ -63,6 +72,8 @@ def load(path: Path) -> Radiograph:
     with reading(path, "complete the download, then run again"):
         check_size(path)
         try:
+            if path.suffix.lower() == ENDING:
+                return Radiograph(read_raw(path))
             return _dicom(path) if _holds_dicom(path) else _picture(path)
         except UserError:
             raise
@@ -81,19 +92,31 @@ def load(path: Path) -> Radiograph:
             ) from error
 
 
+def view_of(path: Path) -> str | None:
+    """Return the ViewPosition of a DICOM header, empty where it has none; None = unreadable."""
+    try:
+        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["ViewPosition"])
+        return _word(data, "ViewPosition", path) or ""
+    except Exception:  # `load` explains what is wrong with the file
+        return None
+
+
 def is_dicom(path: str) -> bool:
-    """Return whether a file is read as DICOM, by its name."""
-    return path.lower().endswith((".dcm", ".dicom"))
+    """Return whether a file is read as DICOM, by its name: some sets name it by its UID alone."""
+    return path.lower().endswith((".dcm", ".dicom")) or _BY_UID.search(path) is not None
 
 
 def film_size(path: Path) -> tuple[int, int] | None:
     """Return width and height by the header alone, None where it cannot be read."""
     try:
+        if path.suffix.lower() == ENDING:
+            return raw_side(path), raw_side(path)
         if _holds_dicom(path):
             data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
             return int(data.Columns), int(data.Rows)
         with Image.open(path, formats=FORMATS) as image:
-            return image.size
+            on_its_side = image.getexif().get(ExifTags.Base.Orientation) in LYING
+            return image.size[::-1] if on_its_side else image.size
     except Exception:  # `load` explains what is wrong with the file
         return None
 
@@ -108,13 +131,27 @@ def _holds_dicom(path: Path) -> bool:
 
 def _dicom(path: Path) -> Radiograph:
     pixels, data = read_dicom(path)
-    patient, view = (_word(data.get(name)) for name in ("PatientID", "ViewPosition"))
-    return Radiograph(pixels, _spacing(data), patient or None, view or None)
+    patient, view = (_word(data, name, path) for name in ("PatientID", "ViewPosition"))
+    return Radiograph(pixels, _spacing(data), patient, view)
 
 
-def _word(value: object) -> str:
-    """Return a word of a header without what no name holds: control characters."""
-    return "".join(c for c in str(value or "") if c.isprintable()).strip()
+def _word(data: Any, name: str, path: Path) -> str | None:
+    """Return a word of a header, None where it is empty.
+
+    Raises:
+        UserError: it holds what no name does: two people could become one without it.
+    """
+    # What is wrong with a value is said below, in words.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Padded to an even length.
+        word = str(data.get(name) or "").strip("\0 \t\r\n")
+    if not word.isprintable() or len(word) > LONGEST_WORD:
+        raise UserError(
+            f"{path}: its tag {name} holds control characters or more than {LONGEST_WORD} letters; "
+            "correct the tag or get the file from its source again"
+        )
+    return word or None
 
 
 def _spacing(data: Any) -> float:
@@ -130,12 +167,13 @@ def _spacing(data: Any) -> float:
 
 
 def _picture(path: Path) -> Radiograph:
-    with Image.open(path, formats=FORMATS) as image:
-        check_limit("SISTA_MAX_PIXELS", math.prod(image.size), f"{path}")
+    with Image.open(path, formats=FORMATS) as file:
+        check_limit("SISTA_MAX_PIXELS", math.prod(file.size), f"{path}")
+        check_frames(file, f"{path}")
         # 16 bits a colour: Pillow would keep the upper eight, which may hold nothing.
-        if image.mode in COLOURS and any("16" in str(tile[3]) for tile in image.tile):
+        if file.mode in COLOURS and any("16" in str(tile[3]) for tile in file.tile):
             return Radiograph(to_8_bit(_deep_colour(path)))
-        image.load()
+        image = ImageOps.exif_transpose(file)
         # 16 bits: Pillow's conversion to L would cut at 255 instead of scaling.
         if image.mode.startswith(("I", "F")):
             return Radiograph(to_8_bit(np.asarray(image)))

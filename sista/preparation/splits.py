@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sista.errors import UserError
+from sista.metadata import data_word
 from sista.preparation.patient_groups import groups
 from sista.preparation.split_audit import listed, not_nested, overlaps
 
@@ -58,7 +59,7 @@ def make(
     Raises:
         UserError: official sets share a patient or an image; lists the ids.
     """
-    word, values = dataset.partition("@")[0], _stacked(labels, len(frame))
+    word, values = data_word(dataset), _stacked(labels, len(frame))
     subsets = _subsets(frame, values, word, val_share, val_cap)
     return assemble(frame, dataset, labels, subsets, draws=draws)
 
@@ -82,7 +83,7 @@ def assemble(
         draws: number of draws of each fraction.
         balanced: see `SplitRule`.
     """
-    word, values = dataset.partition("@")[0], _stacked(labels, len(frame))
+    word, values = data_word(dataset), _stacked(labels, len(frame))
     parts = [_rows(dataset, s, -1, -1, frame.image_id[subsets == s]) for s in ("val", "test")]
     train = np.flatnonzero(subsets == "train")
     refused: list[dict[str, Any]] = []

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from sista import registry
 from sista.errors import UserError
 from sista.grid.budgets import BUDGETS
+from sista.metadata import data_word
 
 CLASSIFICATION, SEGMENTATION, DETECTION = "classification", "segmentation", "detection"
 CHEXPERT_COMPETITION = (
@@ -209,7 +210,7 @@ class Protocol:
         Raises:
             UserError: neither says how the head is trained.
         """
-        word = dataset.partition("@")[0]
+        word = data_word(dataset)
         chosen = self._settings(task, head)
         for each in self.exceptions:
             if (
@@ -242,13 +243,13 @@ class Protocol:
 
     def split_rule(self, task: str, dataset: str) -> SplitRule | None:
         """Return how a data set is split for a task; None = as `prepare` has split it."""
-        word = dataset.partition("@")[0]
+        word = data_word(dataset)
         found = (rule for rule in self.splits if rule.dataset == word and task in rule.tasks)
         return next(found, None)
 
     def options_for(self, dataset: str) -> dict[str, Any]:
         """Return label policy and labels of a data set; None where the data set decides."""
-        word = dataset.partition("@")[0]
+        word = data_word(dataset)
         return {"label_policy": self.label_policy.get(word), "labels": self.labels.get(word)}
 
 

@@ -15,6 +15,13 @@ FAMILIES = {"resnet": "ResNet", "vit": "ViT"}
 NOT_AVAILABLE = "n/a"
 
 
+def family_title(family: str, encoder: str) -> str:
+    """Return the name of an encoder's family in prose; the family `resnet` has other CNNs too."""
+    if family == "resnet" and "resnet" not in encoder:
+        return "CNN"
+    return FAMILIES.get(family, family)
+
+
 @dataclass(frozen=True)
 class Column:
     """A data set under a protocol at one label fraction."""
@@ -95,7 +102,7 @@ class Block:
     @property
     def title(self) -> str:
         """Heading of the block."""
-        family = FAMILIES.get(self.family, self.family)
+        family = family_title(self.family, self.encoder)
         return f"{family} ({self.encoder}; head {', '.join(self.heads)})"
 
 

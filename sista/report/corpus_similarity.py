@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sista import tables
 from sista.errors import UserError
-from sista.files import atomic
+from sista.files import atomic, remove_leftovers
 from sista.metrics.report_pairs import cut_shares
 from sista.runs.options import Cosine, Share, Some
 from sista.text.cut import SAMPLE, centre
@@ -165,6 +165,7 @@ def inspect(
     if quantile is not None:
         theta = float(np.quantile(r[np.triu_indices(len(r), 1)], quantile))
     table = _table(r, normal, theta, batch)
+    remove_leftovers(out)
     with atomic(out) as temporary:
         table.round(6).to_csv(temporary, index=False)
     title = f"{encoder}, {text}: {len(rows)} training reports of {manifest.parent.name}"
@@ -180,7 +181,7 @@ def _training(manifest: Path, split: Path) -> pd.DataFrame:
     wanted = chosen.loc[chosen["subset"].eq("train") & chosen["fraction"].eq(100), "image_id"]
     frame = frame[frame["image_id"].isin(set(wanted)) & frame["report"].notna()]
     if len(frame) < 2:
-        raise UserError(f"{manifest}: no training study with a report, so no pair of reports")
+        raise UserError(f"{manifest}: no training study with a report; give a corpus with some")
     return frame.sort_values("image_id", ignore_index=True)
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sista.files import atomic
-from sista.report.cells import FAMILIES, share_of_labels
+from sista.report.cells import family_title, share_of_labels
 from sista.report.panels import Panels
 from sista.scoring.main_rows import off_plateau
 from sista.tasks._base import find_metric
@@ -108,7 +108,7 @@ def efficiency(rows: pd.DataFrame, styles: Mapping[str, Look]) -> Figure:
                 # Not every encoder has every head.
                 axis.set_visible(len(part) > 0)
                 _curves(axis, part, styles)
-                family = FAMILIES.get(str(part["family"].iloc[0]), "") if len(part) else ""
+                family = family_title(str(part["family"].iloc[0]), encoder) if len(part) else ""
                 axis.set_title(panels.title(line, f"{family} ({encoder})"))
             across[0].set_ylabel(f"{_short(line.metric)} in %")
         for axis in axes[-1]:

@@ -20,7 +20,7 @@ from sista.files import reading
 from sista.preparation.frame import Frame
 from sista.report.figures import STYLE
 from sista.runs.arrays import read_arrays
-from sista.runs.container import read_container
+from sista.runs.container import check_container, read_container
 from sista.tasks._base import Overlay, find_task
 
 PREFERRED = ("random_init", "clip", "sista", "supervised")
@@ -77,13 +77,15 @@ def overlay_sheet(
     if not images:
         return None
     rows_by_image = [part.to_dict("index") for part in parts]
-    manifest, _ = tables.read(prepared / "manifest.parquet", "manifest")
+    manifest, meta = tables.read(prepared / "manifest.parquet", "manifest")
     manifest_rows = manifest.set_index("image_id").to_dict("index")
     if any(image not in rows for image in images for rows in (manifest_rows, *rows_by_image)):
         raise UserError(f"{prepared}: prepared anew since the predictions were made; run adapt")
     # Mapped: a few films of all are read.
     last = max(int(manifest_rows[image]["row"]) for image in images)
-    films = read_container(prepared / "manifest.images.npy", last)
+    container = prepared / "manifest.images.npy"
+    check_container(container, len(manifest), int(meta["prepared_size"]))
+    films = read_container(container, last)
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure = Figure(figsize=(1.9 * (1 + len(runs)), 0.3 + 2.05 * len(images)))
         axes = figure.subplots(len(images), 1 + len(runs), squeeze=False)

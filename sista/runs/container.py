@@ -30,3 +30,22 @@ def read_container(path: Path, last: int) -> NDArray[np.uint8]:
     if len(images) <= last:
         raise UserError(f"{path}: {len(images)} images, fewer than its manifest names; {AGAIN}")
     return images
+
+
+def check_container(path: Path, count: int, side: int) -> None:
+    """Refuse a container that is not the one of its manifest: its rows would be other films.
+
+    Args:
+        path: of the file.
+        count: films of the manifest.
+        side: of its images in pixels, as the manifest says.
+
+    Raises:
+        UserError: it holds other numbers of them, or see `read_container`.
+    """
+    images = read_container(path, -1)
+    if (len(images), images.shape[1]) != (count, side):
+        raise UserError(
+            f"{path}: {len(images)} images of {images.shape[1]} px, its manifest has {count} of "
+            f"{side} px; {AGAIN}"
+        )

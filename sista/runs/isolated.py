@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from sista.errors import limit
+from sista.errors import UserError, limit
 from sista.runs.workers import end_with_parent
 
 Item = TypeVar("Item")
@@ -79,11 +79,17 @@ class _Process(Generic[Item, Result]):
         if self._ended:
             return Died("not begun")
         if self._pipe is None:
-            self._pipe, other = self._context.Pipe()
-            self._process = self._context.Process(
-                target=_work, args=(other, self._function), daemon=True
-            )
-            self._process.start()
+            pipe, other = self._context.Pipe()
+            process = self._context.Process(target=_work, args=(other, self._function), daemon=True)
+            try:
+                process.start()
+            # Of the server that starts it, where that could not start itself.
+            except (OSError, EOFError) as error:
+                raise UserError(
+                    f"no process for decoders can be started ({type(error).__name__}); allow more "
+                    "processes (ulimit -u) or memory, and run again"
+                ) from error
+            self._process, self._pipe = process, pipe
             # Ours is closed, so that the pipe ends with the process.
             other.close()
         seconds = limit("SISTA_MAX_SECONDS")

@@ -1,6 +1,7 @@
-"""The numbers of the command line: each has a range that is checked before any work begins."""
+"""Numbers and folders of the command line: each is checked before any work begins."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -22,6 +23,13 @@ def within(low: float, high: float) -> Parameter:
     return Parameter(validator=found)
 
 
+def _folder(_type: Any, path: Path) -> None:
+    """Refuse what is no folder: a verb that needs nothing of it would believe it."""
+    if not path.is_dir():
+        raise ValueError(f"{path}: no such folder; name the folder of all results")
+
+
+Results = Annotated[Path, Parameter(validator=_folder)]
 Threads = Annotated[int, within(1, MAX_THREADS)]
 Seed = Annotated[int, within(0, MAX_SEED)]
 # More patients than any of these data sets has images.

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from sista.metadata import data_word
 from sista.metrics.intervals import patient_weights
 from sista.metrics.values import Value
 from sista.tasks._base import Subset, find_task
@@ -38,6 +39,6 @@ def evaluate(
     patients = part.drop_duplicates("image_id")["patient_id"].tolist()
     weights = np.ones((1 + bootstrap, len(patients)))
     weights[1:] = patient_weights(patients, bootstrap)
-    word = dataset.partition("@")[0]
+    word = data_word(dataset)
     subset = Subset(part, tuple(labels), multiclass, word, fraction, weights, only)
     yield from find_task(task).evaluate(subset)

@@ -9,12 +9,10 @@ import csv
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from sista import registry, tables
@@ -22,13 +20,16 @@ from sista.datasets._account import files_below, read_all
 from sista.datasets._archives import Download, opened
 from sista.datasets._card import Dataset
 from sista.errors import UserError
-from sista.files import atomic, digest
+from sista.files import atomic, digest, sha256
+from sista.metadata import data_reading, data_word
 from sista.preparation import splits
 from sista.preparation.annotation_frame import in_film_frame
-from sista.preparation.films import FilmJob, Unreadable, read_films
+from sista.preparation.films import Unreadable
 from sista.preparation.image_record import ImageRecord
 from sista.preparation.labels import apply_policy
 from sista.preparation.regions import PHANTOM_TRUTH, read_regions
+from sista.preparation.resumed import IMAGES, film_jobs, resumed_films, work_folder
+from sista.runs import provenance
 from sista.runs.options import Count, Draws, Pixels, Threads
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
@@ -50,6 +51,8 @@ def prepare(
     leave_out: Count = 0,
 ) -> Made:
     """Read a data set into a manifest, one container of images, a split by patient, a vocabulary.
+
+    Killed and started again it goes on at the film where it was.
 
     Args:
         word: the data set, e.g. `rsna_pneumonia` (real) or `rsna_pneumonia@phantom`.
@@ -100,22 +103,24 @@ def _write(
     if dataset.annotation_side is not None and not (root / PHANTOM_TRUTH).is_file():
         records, scaled = in_film_frame(records, root, dataset.annotation_side)
     names = [out.stem + end for end in ENDINGS]
-    with tempfile.TemporaryDirectory(
-        dir=out.parent, prefix=f".{out.stem}.", suffix=".tmp"
-    ) as folder:
-        images, split_file, vocabulary, regions, manifest = (Path(folder) / name for name in names)
-        jobs = _jobs(records, dataset, root, images, size)
-        with read_films(jobs, threads) as results:
+    # Films that other code has read are read again.
+    key = f"{word} {release} {provenance.code_version()} {sha256(inventory) if inventory else ''}"
+    with work_folder(out) as folder:
+        images, split_file, vocabulary, regions, manifest = (folder / name for name in names)
+        jobs = film_jobs(records, root, folder, size, dataset.box_tolerance, key)
+        with resumed_films(jobs, folder, threads) as results:
             films = list(track(results, f"prepare {word}", len(jobs)))
         quarantine = _quarantine(films, out, leave_out)
         rows = [film for film in films if not isinstance(film, Unreadable)]
         _tell(word, rows)
+        known = [(row["image_id"], *region) for row in rows for region in row.pop("regions")]
         frame = _frame(rows, dataset, release)
         split = _split(frame, word, dataset, release, draws)
         tables.write(split.frame, split_file, "split", split.meta)
         vocabulary.write_text(_vocabulary(frame, split.frame))
-        tables.write(read_regions(root, frame["image_id"]), regions, "regions")
+        tables.write(read_regions(root, frame["image_id"], known), regions, "regions")
         tables.write(frame, manifest, "manifest", _meta(frame, word, dataset, release, size, names))
+        os.replace(folder / IMAGES, images)
         # The manifest goes first and comes last: where it stands the others belong to it.
         out.unlink(missing_ok=True)
         for path in (images, split_file, vocabulary, regions, manifest):
@@ -132,7 +137,7 @@ def _write(
 
 def _dataset(word: str, out: Path, source: Path | None, least: int) -> Dataset:
     """Return the data set of a word, after a look at the other arguments."""
-    dataset: Dataset = registry.find("datasets", word.partition("@")[0])
+    dataset: Dataset = registry.find("datasets", data_word(word)).reading(data_reading(word))
     if out.suffix != ".parquet":
         raise UserError(f"{out}: the manifest's name must end in .parquet")
     if least < 1:
@@ -153,19 +158,6 @@ def _check_inventory(
                 f"{record.where}: {record.path} is not in {inventory}; "
                 "the source has changed or is not complete: run fetch again"
             )
-
-
-def _jobs(
-    records: list[ImageRecord], dataset: Dataset, root: Path, images: Path, size: int
-) -> list[FilmJob]:
-    """Make the container of all images and return what is to be read into it."""
-    shape = (len(records), size, size)
-    np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()
-    header = images.stat().st_size - math.prod(shape)
-    return [
-        FilmJob(row, root, images, header + row * size**2, size, dataset.box_tolerance, record)
-        for row, record in enumerate(records)
-    ]
 
 
 def _quarantine(
@@ -200,6 +192,13 @@ def _tell(word: str, rows: list[dict[str, Any]]) -> None:
     doubled = sum(row.pop("doubled_boxes") for row in rows)
     if doubled:
         print(f"{word}: {doubled} boxes stand twice and count once", file=sys.stderr)
+    scaled = sum(row.pop("scaled") for row in rows)
+    if scaled:
+        print(
+            f"{word}: {scaled} films have another size than their annotations, which were scaled, "
+            "each side for itself",
+            file=sys.stderr,
+        )
 
 
 def _frame(rows: list[dict[str, Any]], dataset: Dataset, release: str) -> pd.DataFrame:

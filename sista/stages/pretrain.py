@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sista import registry
-from sista.encoders.specs import EncoderSpec, encoder_spec
+from sista.encoders.specs import PACKAGED, EncoderSpec, encoder_spec
 from sista.engine.corpus import Corpus
 from sista.engine.machine import Compiled, Device, Machine, Mode
 from sista.errors import UserError, check_range
@@ -173,7 +173,9 @@ def _made(job: _Job, run: dict[str, Any], learned: dict[str, Any], read: list[Pa
 
     defaults = {k: each.default for k, each in registry.settings("methods", run["method"]).items()}
     # Of a control: the file that it is made from.
-    weights = [learned[name]["path"] for name in ("released", "weights") if name in learned]
+    named = [learned[name] for name in ("released", "weights") if name in learned]
+    # Those of an installed package are part of the environment.
+    weights = [facts["path"] for facts in named if "path" in facts]
     beside = (job.out.with_name(name) for name in ("log.csv", "word_maps.npz"))
     return Made(
         [job.out, *(path for path in beside if path.is_file())],
@@ -247,7 +249,7 @@ def _start_encoder(
     """Return the image encoder as it starts, and which file of weights it was made from."""
     from sista.encoders.checkpoint import load_released
     from sista.encoders.image import ImageEncoder
-    from sista.importers._timm_weights import encoder_of_file
+    from sista.importers._timm_weights import encoder_of_file, encoder_of_package
 
     needs = objective.needs
     if needs.weights:
@@ -256,8 +258,11 @@ def _start_encoder(
     if needs.timm_weights:
         image, facts = encoder_of_file(needs.timm_weights, spec)
         return image, {"weights": facts}
-    start_from_weights = needs.trained and bool(spec.initial_weights)
-    return ImageEncoder(spec, pretrained=needs.released_weights or start_from_weights), {}
+    pretrained = needs.released_weights or (needs.trained and bool(spec.initial_weights))
+    if pretrained and spec.initial_weights.startswith(PACKAGED):
+        image, facts = encoder_of_package(spec)
+        return image, {"weights": facts}
+    return ImageEncoder(spec, pretrained=pretrained), {}
 
 
 def _check_patches(settings: dict[str, Any], image: "ImageEncoder") -> None:

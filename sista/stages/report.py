@@ -14,6 +14,7 @@ from sista.grid.grid import Grid
 from sista.report.grid_report import Report
 from sista.report.main_tables import STORED
 from sista.report.printing import print_tables
+from sista.runs.options import Results
 from sista.runs.record import Made, recorded
 
 # Not made by this stage: of a run, its record and the log under way; of a released folder the rest.
@@ -26,7 +27,7 @@ def report(
     grid: Path,
     scores: Path,
     out: Path,
-    results: Path = Path("results"),
+    results: Results = Path("results"),
     sheets: Literal["phantom", "all"] = "phantom",
     show: Annotated[bool, Parameter(name="--print")] = False,
 ) -> Made:

@@ -15,7 +15,7 @@ from sista.grid.file import read_grid
 from sista.grid.grid import Grid
 from sista.grid.runs import AdaptRun
 from sista.protocols._base import Protocol
-from sista.runs.options import Samples, Threads
+from sista.runs.options import Results, Samples, Threads
 from sista.runs.progress import track
 from sista.runs.record import Made, recorded
 from sista.runs.workers import worker_pool
@@ -35,7 +35,7 @@ def score(
     *,
     grid: Path,
     out: Path,
-    results: Path = Path("results"),
+    results: Results = Path("results"),
     bootstrap: Samples = 1000,
     threads: Threads = 1,
     discard_features: bool = False,

@@ -88,7 +88,16 @@ def for_pretraining(report: str, study: str | None = None) -> str | None:
     parts = [last_of(sections, "impression"), last_of(sections, "findings")]
     if study in SECTION_OF_STUDY or study in TEXT_OF_STUDY or not any(parts):
         parts = [reading(report, study)]
-    return note(" ".join(_closed(part) for part in parts if part))
+    return of_parts(*parts)
+
+
+def of_parts(*parts: str | None) -> str | None:
+    """Return the parts of a report that a source gives one by one, clean; None under three tokens.
+
+    Args:
+        parts: in the order of pre-training: impression, findings; None or empty where it has none.
+    """
+    return note(" ".join(_closed(part) for part in parts if part and part.strip()))
 
 
 def note(text: str) -> str | None:

@@ -85,7 +85,7 @@ def test_every_film_of_a_tree_is_used_or_left_out_with_a_reason(tmp_path, word):
     account = read_all(dataset, root)
     assert account.records == list(dataset.read(root))
     films = {file for file in files_below(root) if file.endswith(ENDINGS)}
-    masks = {path for path in films if "mask" in path}
+    masks = {path for path in films if "mask" in path.lower()}
     used = {record.path for record in account.records}
     left = {entry.path for entry in account.left_out if entry.path}
     assert used | left == films - masks

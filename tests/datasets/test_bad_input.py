@@ -11,6 +11,7 @@ from sista import registry
 from sista.datasets._source import Row, relative, rows
 from sista.datasets.object_cxr import parse_annotation
 from sista.errors import UserError
+from sista.preparation.image_record import LeftOut
 from tests import raw_trees
 
 
@@ -49,6 +50,10 @@ CASES = [
     ("nih_chestxray14", "Data_Entry_2017.csv", "Hernia", "Hiatus", "row 4.*unknown finding"),
     ("nih_chestxray14", "BBox_List_2017.csv", "Infiltrate", "Spot", "row 2: unknown finding"),
     ("nih_chestxray14", "test_list.txt", "00000009", "00000001", "row 1: .*also in the other list"),
+    ("nih_chestxray14", "test_list.txt", "00000009", "<b>", "row 1: no name of a film"),
+    ("nih_chestxray14", "test_list.txt", "00000009", "a\0", "row 1: holds control characters"),
+    ("nih_chestxray14", "test_list.txt", ".png\n", ".png", r"test_list\.txt row .* be cut|no name"),
+    ("siim_acr", "train-rle.csv", "\n", "\nImageId, EncodedPixels\n", "row 2: the header stands"),
     (
         "covid_chestxray",
         "metadata.csv",
@@ -144,3 +149,48 @@ def test_rows_know_their_number_and_strip_cells(tmp_path):
     ]
     with pytest.raises(UserError, match="row 5: more cells"):
         list(rows(raw_trees.table(path, "a,b", "1,2", "1,2", "1,2", "1,2,3"), ("a",)))
+
+
+def test_a_list_that_is_no_file_is_named(tmp_path):
+    raw_trees.TREES["nih_chestxray14"](tmp_path)
+    file = tmp_path / "test_list.txt"
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(UserError, match=r"test_list\.txt: is no regular file, but a folder"):
+        read("nih_chestxray14", tmp_path)
+    file.rmdir()
+    file.symlink_to(file.name)
+    with pytest.raises(UserError, match=r"test_list\.txt: a link out of the data folder"):
+        read("nih_chestxray14", tmp_path)
+
+
+def test_the_same_run_lengths_twice_are_told_and_others_beside_none_refused(tmp_path):
+    raw_trees.TREES["siim_acr"](tmp_path)
+    table = tmp_path / "train-rle.csv"
+    lines = table.read_text().splitlines()
+    dataset = registry.find("datasets", "siim_acr")
+    table.write_text("\n".join([*lines, lines[-1], ""]))
+    left = [entry for entry in dataset.entries(tmp_path) if isinstance(entry, LeftOut)]
+    assert [entry.why for entry in left] == ["the same run lengths of the same film stand twice"]
+    film, _, code = lines[-1].partition(",")
+    other = "0 1" if code.strip() == "-1" else " -1"
+    table.write_text("\n".join([*lines, f"{film},{other}", ""]))
+    with pytest.raises(UserError, match="disagrees on -1"):
+        read("siim_acr", tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"\xe4 FINDINGS", b"<!DOCTYPE html>", b"FINDINGS\x1b[2J"])
+def test_what_is_no_report_is_refused_by_its_name(tmp_path, content):
+    raw_trees.TREES["mimic_cxr"](tmp_path)
+    report = next(tmp_path.rglob("s5*.txt"))
+    report.write_bytes(content)
+    with pytest.raises(UserError, match=report.name):
+        read("mimic_cxr", tmp_path)
+
+
+def test_a_search_follows_no_link_out_of_its_folder(tmp_path):
+    raw_trees.TREES["rsna_pneumonia"](tmp_path / "real")
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given/other").symlink_to(tmp_path / "real")
+    with pytest.raises(UserError, match="lacks stage_2_train_labels"):
+        registry.find("datasets", "rsna_pneumonia").locate(tmp_path / "given")

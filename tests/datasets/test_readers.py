@@ -1,6 +1,7 @@
 """What each reader makes of a tiny hand-made download, and of the versions of its layout."""
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sista import registry
 from sista.datasets import covidx
 from sista.datasets.covid_chestxray import findings
 from sista.errors import UserError
+from sista.phantom.presets import LAYOUTS
 from tests import raw_trees
 
 
@@ -25,11 +27,24 @@ def test_card_is_complete_and_reader_gives_unique_images(word, tmp_path):
     texts = (dataset.title, dataset.licence, dataset.access, dataset.url, dataset.citation)
     assert all(texts)
     assert dataset.layout
-    assert dataset.labels
     found = list(dataset.read(raw_trees.TREES[word](tmp_path)))
+    # Some sets are pairs alone.
+    assert dataset.labels or any(record.report for record in found)
     assert len({record.image_id for record in found}) == len(found) > 0
     assert all((tmp_path / record.path).is_file() for record in found)
     assert all(set(r.labels) <= set(dataset.columns_of("")) for r in found)
+
+
+def test_every_set_stands_in_the_table_of_the_documentation():
+    table = (Path(__file__).parents[2] / "data/README.md").read_text()
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    assert [row[1].strip(" `") for row in rows] == registry.names("datasets")
+    for row in rows:
+        dataset = registry.find("datasets", row[1].strip(" `"))
+        numbers = {f"{count:,}" for count in dataset.counts.values()}
+        assert all(number in row[2] for number in numbers)
+        assert (row[4].strip() == "yes") == bool(dataset.files)
+        assert (row[5].strip() == "yes") == (dataset.word in LAYOUTS)
 
 
 @pytest.mark.parametrize("word", registry.names("datasets"))

@@ -109,6 +109,6 @@ def test_foreign_files_are_refused(tmp_path):
 
 
 def test_unknown_words_are_answered_with_the_valid_ones():
-    with pytest.raises(UserError, match="valid: resnet50"):
+    with pytest.raises(UserError, match="valid: efficientnet_lite0, resnet50"):
         encoder_spec("resnet51")
     assert all(word == spec.word for word, spec in ENCODERS.items())

@@ -129,3 +129,29 @@ def test_an_image_encoder_that_names_something_else_is_refused(trained, tmp_path
         UserError, match=r"odd\.safetensors: (its image encoder|weights do not fit)"
     ):
         load_image_encoder(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("method", "no_such"),
+        ("method", "../os"),
+        ("settings", {"no_such": 1}),
+        ("settings", {"temperature": "x"}),
+        ("settings", {"temperature": float("nan")}),
+        ("settings", {"temperature": -1.0}),
+        ("budget", "no_such"),
+    ],
+)
+def test_what_a_checkpoint_says_of_its_method_is_checked_and_named(trained, tmp_path, name, value):
+    file = changed(trained, tmp_path / "a.safetensors", **{name: value})
+    with pytest.raises(UserError, match=r"a\.safetensors: .*(unknown|setting|expected|must be)"):
+        restore(file)
+
+
+def test_weights_of_another_type_are_refused(trained, tmp_path):
+    file = changed(trained, tmp_path / "a.safetensors")
+    state = {key: value.to(torch.uint8) for key, value in load_file(file).items()}
+    save_file(state, file, {"sista": json.dumps(dict(read_metadata(file)))})
+    with pytest.raises(UserError, match="holds no finite numbers of 32 bits"):
+        load_image_encoder(file)

@@ -126,7 +126,7 @@ def test_two_settings_under_one_path_are_an_error(tmp_path):
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"absent\.yaml: no such grid; there are: benchmarks/"):
+    with pytest.raises(UserError, match=r"absent\.yaml: no such grid; give one of benchmarks/"):
         Grid.load("absent.yaml")
     (tmp_path / "broken.yaml").write_text("a: [")
     with pytest.raises(UserError, match=r"broken\.yaml: not valid YAML"):

@@ -4,6 +4,7 @@ import csv
 import io
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -66,18 +67,17 @@ def of_target(target: Target) -> Iterator[Case]:
     names = (Path(target.path).name, *target.names)
     for kind, damage in target.kinds.items():
         accepts = kind in target.accepts or "*" in target.accepts
-        yield _with(base, kind, damage, names, accepts)
+        case = _with(base, kind, damage, names, accepts)
+        yield replace(case, told=target.told.get(kind, ""))
     if target.unreadable:
         for kind, damage in UNREADABLE.items():
             folder = Path(target.path).parent.name
             case = _with(base, kind, damage, (*names, folder), "*" in target.accepts)
-            yield Case(**{**case.__dict__, "nobody": True})
+            yield replace(case, nobody=True)
 
 
 def _with(base: Case, kind: str, damage: object, names: tuple[str, ...], accepts: bool) -> Case:
-    return Case(
-        **{**base.__dict__, "kind": kind, "damage": damage, "names": names, "accepts": accepts}
-    )
+    return replace(base, kind=kind, damage=damage, names=names, accepts=accepts)
 
 
 def _values(root: Path) -> Iterator[Case]:

@@ -3,8 +3,9 @@
     python -m tests.hostile.fuzz --inputs 200000 --seed 0 --out FILE [--only READER] [--first N]
 
 An input is its number and the seed: `--only READER --first N --inputs 1` makes it again. Writes
-JSON: inputs, outcomes and failures by reader. A failure is anything but a value or a `UserError` of
-one short text that names the file: another error, a hang, a dead process.
+JSON: inputs, outcomes and failures by reader, after each piece of inputs; the same command goes on
+behind the inputs that FILE counts, with the commit of each piece. A failure is anything but a value
+or a `UserError` of one short text that names the file: another error, a hang, a dead process.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sista.errors import UserError
+from sista.runs.provenance import code_version
 from tests.hostile import guard, mutate
 from tests.hostile.isolated import Hang, alarm, isolated
 from tests.hostile.readers import Reader, readers
@@ -62,9 +64,8 @@ def tried(reader: Reader, data: bytes, path: Path) -> tuple[str, str]:
 
 
 def fuzz(folder: Path, inputs: int, seed: int, only: str = "", first: int = 0) -> dict[str, Any]:
-    """Try so many inputs; return counts and failures."""
-    world = make(folder)
-    prepare()
+    """Try so many inputs on the world in a folder; return counts and failures."""
+    world = folder / "world"
     known = [reader for reader in readers(world) if only in reader.word]
     order = [reader for reader in known for _ in range(reader.share)]
     scratch = folder / "fuzz"
@@ -97,7 +98,14 @@ def fuzz(folder: Path, inputs: int, seed: int, only: str = "", first: int = 0) -
         "inputs": inputs,
         "seed": seed,
         "first": first,
-        "seconds": round(seconds, 1),
+        "pieces": [
+            {
+                "commit": code_version(),
+                "first": first,
+                "inputs": inputs,
+                "seconds": round(seconds, 1),
+            }
+        ],
         "readers": {
             r.word: {o: told[r.word, o] for o in ("read", "refused", "failed")} for r in known
         },
@@ -115,12 +123,37 @@ def fuzz(folder: Path, inputs: int, seed: int, only: str = "", first: int = 0) -
     }
 
 
+def added(told: dict[str, Any] | None, more: dict[str, Any]) -> dict[str, Any]:
+    """Return the counts of two runs together; the second goes on behind the first."""
+    if told is None:
+        return more
+    readers = {
+        word: {o: n + more["readers"][word][o] for o, n in counts.items()}
+        for word, counts in told["readers"].items()
+    }
+    kinds: dict[tuple[str, ...], dict[str, Any]] = {}
+    for each in (*told["failures"], *more["failures"]):
+        kind = (each["reader"], each["outcome"], each["place"])
+        known = kinds.setdefault(kind, {**each, "count": 0, "inputs": []})
+        known["count"] += each["count"]
+        known["inputs"] = [*known["inputs"], *each["inputs"]][:3]
+    return {
+        **told,
+        "inputs": told["inputs"] + more["inputs"],
+        "pieces": told["pieces"] + more["pieces"],
+        "readers": readers,
+        "failed": told["failed"] + more["failed"],
+        "failures": sorted(kinds.values(), key=lambda each: -each["count"])[:KEPT],
+    }
+
+
 def main() -> int:
     """Run it from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--piece", type=int, default=10_000, help="inputs between two writes")
     parser.add_argument("--only", default="")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--world", type=Path)
@@ -129,9 +162,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (given.world or Path(temporary)).absolute()
         folder.mkdir(exist_ok=True)
-        result = fuzz(folder, given.inputs, given.seed, given.only, given.first)
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{result['inputs']} inputs, {result['failed']} failed, {result['seconds']} s")
+        make(folder)
+        prepare()
+        result = json.loads(out.read_text()) if out.is_file() else None
+        while (done := result["inputs"] if result else 0) < given.inputs:
+            piece = min(given.piece, given.inputs - done)
+            more = fuzz(folder, piece, given.seed, given.only, given.first + done)
+            result = added(result, more)
+            out.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"{result['inputs']} inputs, {result['failed']} failed")
     for each in result["failures"]:
         print(f"{each['count']:6} {each['reader']}: {each['outcome']} {each['place']}")
     return int(result["failed"] > 0)

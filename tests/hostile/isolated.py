@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -30,8 +31,18 @@ def hangs(computed: float, limit: float) -> bool:
     return computed < IDLE_SECONDS or computed >= limit
 
 
+def spent(process: psutil.Process) -> float:
+    """Return the seconds that a process and all that it has started have computed."""
+    seconds = 0.0
+    for each in (process, *process.children(recursive=True)):
+        # One may end meanwhile.
+        with suppress(psutil.Error):
+            seconds += sum(each.cpu_times()[:4])
+    return seconds
+
+
 def _ring(_number: int, _frame: object) -> None:
-    if hangs(time.process_time() - alarm.began, alarm.limit):
+    if hangs(spent(psutil.Process()) - alarm.began, alarm.limit):
         raise Hang
     # Slow only because the machine is busy.
     signal.setitimer(signal.ITIMER_REAL, alarm.limit)
@@ -90,7 +101,7 @@ def _child(work: Callable[[int], Any], items: range, place: mmap.mmap, writer: i
 def _follow(
     child: int, reader: int, place: mmap.mmap
 ) -> Iterator[tuple[int, dict[str, Any]]]:  # returns how an item ended the child
-    data, at, since, spent = b"", -1, time.monotonic(), 0.0
+    data, at, since, before = b"", -1, time.monotonic(), 0.0
     watched = psutil.Process(child)
     while True:
         ready, _, _ = select.select([reader], [], [], 0.5)
@@ -109,9 +120,9 @@ def _follow(
                 return {"died": f"signal {-code}" if code < 0 else f"exit {code}"}
         now = struct.unpack_from("q", place)[0]
         if now != at:
-            at, since, spent = now, time.monotonic(), sum(watched.cpu_times()[:2])
+            at, since, before = now, time.monotonic(), spent(watched)
         elif time.monotonic() - since > KILL_SECONDS and hangs(
-            sum(watched.cpu_times()[:2]) - spent, KILL_SECONDS
+            spent(watched) - before, KILL_SECONDS
         ):
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
@@ -126,7 +137,7 @@ class alarm:  # noqa: N801
 
     def __enter__(self) -> None:
         signal.signal(signal.SIGALRM, _ring)
-        alarm.began = time.process_time()
+        alarm.began = spent(psutil.Process())
         signal.setitimer(signal.ITIMER_REAL, alarm.limit)
 
     def __exit__(self, *_: object) -> None:

@@ -72,7 +72,7 @@ BYTES: dict[str, Damage] = {
         lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
     ),
     "a zip": _bytes(lambda data: b"PK\x03\x04" + data[4:]),
-    "a gzip": _bytes(lambda data: b"\x1f\x8b\x08\x00" + data[4:]),
+    "a gzip": _bytes(lambda data: b"\x1f\x8b\x07\x00" + data[4:]),
     "a pickle": _bytes(lambda data: PICKLE),
 }
 # Runs `touch CANARY` when it is unpickled.

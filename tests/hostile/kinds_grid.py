@@ -174,5 +174,5 @@ VALUES: dict[str, Damage] = {
     **{f"encoder: {name}": _with(encoders=[word]) for name, word in WORDS.items()},
 }
 # An escaped title is a title.
-# Weights are read as any of others; a weight below 0 is a choice.
-ACCEPTED = ("title of a tag", "weights outside", "a setting negative")
+# Weights are read as any of others.
+ACCEPTED = ("title of a tag", "weights outside")

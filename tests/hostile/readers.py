@@ -150,4 +150,4 @@ def _reports(world: Path) -> Iterator[Reader]:
         b'<eCitation><uId id="CXR1"/><AbstractText Label="FINDINGS">Clear.</AbstractText>'
         b'<AbstractText Label="IMPRESSION">No edema.</AbstractText></eCitation>'
     )
-    yield Reader("report of Open-i", lambda path: openi._parse(path.read_bytes()), [xml])
+    yield Reader("report of Open-i", lambda path: openi.parse(path.read_bytes()), [xml])

@@ -119,6 +119,22 @@ def weights(world: Path) -> Iterator[Reader]:
     )
 
 
+FURTHER = {
+    "vindr_cxr": "annotations/annotations_train.csv",
+    "vinbigdata": "train.csv",
+    "tbx11k": "annotations/json/TBX11K_train.json",
+    "chestx_det10": "train.json",
+    "chexlocalize": "CheXlocalize/gt_segmentations_test.json",
+    "ms_cxr": "MS_CXR_Local_Alignment_v1.1.0.csv",
+    "candid_ptx": "Pneumothorax_reports.csv",
+    "iu_xray": "ecgen-radiology/3.xml",
+    "padchest": "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv.gz",
+    "chexpert_plus": "chexbert_labels/report_fixed.json",
+    "rexgradient": "metadata/train_metadata_view_position.json",
+    "jsrt": "CLNDAT_EN.txt",
+}
+
+
 def downloads(world: Path) -> Iterator[Reader]:
     def reader(word: str, place: str, tree: str = "raw") -> Reader:
         source = world / tree / word
@@ -129,6 +145,8 @@ def downloads(world: Path) -> Iterator[Reader]:
             list(registry.find("datasets", word).read(root))
 
         cells = (mutate.table_cells,) * 2 if place.endswith(".csv") else ()
+        if place.endswith(".json"):
+            cells = (mutate.json_text,) * 2
         return Reader(
             f"{word} {Path(place).name}",
             read,
@@ -149,5 +167,7 @@ def downloads(world: Path) -> Iterator[Reader]:
     yield reader("nih_chestxray14", "test_list.txt")
     yield reader("covid_chestxray", "metadata.csv")
     yield reader("mimic_cxr", "mimic-cxr-2.0.0-split.csv.gz")
+    for word, place in FURTHER.items():
+        yield reader(word, place)
     yield reader("mimic_cxr", "mimic-cxr-reports.zip", "raw_zip")
     yield reader("mimic_cxr", "files/p10/p10000001/s50000001.txt")

@@ -58,6 +58,7 @@ class Target:
         kinds: damages by word.
         accepts: kinds that may be valid here; "*" = all.
         names: texts that an error may name instead of the file.
+        told: what must be said of a kind where it is valid.
     """
 
     command: str
@@ -66,7 +67,7 @@ class Target:
     accepts: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     unreadable: bool = True
-    role: str = field(default="")
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 FILE = {**PLACES, **BYTES}

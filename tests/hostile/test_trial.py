@@ -18,6 +18,7 @@ def world(tmp_path_factory):
 def run(world, *arguments):
     """Run a command of the trial in a process of its own: it forks, limits memory, may die."""
     out = world / "told.json"
+    out.unlink(missing_ok=True)
     command = [sys.executable, "-W", "ignore", "-m", *arguments]
     done = subprocess.run(
         [*command, "--world", str(world), "--out", str(out)],

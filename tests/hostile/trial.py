@@ -23,8 +23,10 @@ from typing import Any
 
 import psutil
 
+from sista.runs.provenance import code_version
 from tests.hostile import guard
 from tests.hostile.cases import every
+from tests.hostile.doomed import open_python
 from tests.hostile.guard import Case
 from tests.hostile.isolated import isolated
 
@@ -53,6 +55,11 @@ def make(folder: Path) -> Path:
 
 def prepare() -> None:
     """Import what the verbs import, and limit this process's memory."""
+    open_python()
+    # Each process for decoders imports the main module again; this one has all of torch in it.
+    main_module = sys.modules["__main__"]
+    main_module.__spec__ = None
+    main_module.__dict__.pop("__file__", None)
     import sista.adaptation.job
     import sista.importers._convert
     import sista.stages.pretrain
@@ -76,13 +83,18 @@ def fast(cases: list[Case]) -> list[Case]:
 
 
 def trial(
-    folder: Path, only: str = "", skip: str = "^$", part: str = "all", verbose: bool = False
+    folder: Path,
+    only: str = "",
+    skip: str = "^$",
+    part: str = "all",
+    first: int = 0,
+    verbose: bool = False,
 ) -> dict[str, Any]:
     """Run all cases that match `only` and not `skip`; return the counts and what was wrong."""
     world, pristine = make(folder), folder / "pristine"
     prepare()
     cases = [c for c in every(pristine) if re.search(only, c.word) and not re.search(skip, c.word)]
-    cases = fast(cases) if part == "fast" else cases
+    cases = (fast(cases) if part == "fast" else cases)[first:]
     os.chdir(world)
     (world / guard.OUT).chmod(0o777)
     clean = guard.state(world)
@@ -108,11 +120,13 @@ def trial(
             guard.restore(world, pristine, clean)
         verdicts.append(verdict)
         if verbose and verdict["wrong"]:
-            seconds = verdict.get("seconds", "")
-            print(f"{verdict['case']}: {'; '.join(verdict['wrong'])} [{seconds}]", flush=True)
+            told = f"[{verdict.get('seconds', '')}] {verdict['said'][-300:]!r}"
+            print(f"{verdict['case']}: {'; '.join(verdict['wrong'])} {told}", flush=True)
     held = sum(not verdict["wrong"] for verdict in verdicts)
     counts = collections.Counter(w for verdict in verdicts for w in verdict["wrong"])
     return {
+        "commit": code_version(),
+        "part": part,
         "inputs": len(cases),
         "held": held,
         "seconds": round(time.monotonic() - started, 1),
@@ -130,13 +144,14 @@ def main() -> int:
     parser.add_argument("--only", default="", help="regular expression of cases")
     parser.add_argument("--skip", default="^$", help="of cases to leave out")
     parser.add_argument("--part", choices=("fast", "all"), default="all")
+    parser.add_argument("--first", type=int, default=0, help="cases to leave out at the start")
     parser.add_argument("--world", type=Path)
     given = parser.parse_args()
     out = given.out.absolute()
     with tempfile.TemporaryDirectory() as temporary:
         folder = (given.world or Path(temporary)).absolute()
         folder.mkdir(exist_ok=True)
-        result = trial(folder, given.only, given.skip, given.part, verbose=True)
+        result = trial(folder, given.only, given.skip, given.part, given.first, verbose=True)
     out.write_text(json.dumps(result, indent=1) + "\n")
     print({k: v for k, v in result.items() if k not in ("verdicts", "wrong")})
     return 0 if result["held"] == result["inputs"] else 1

@@ -92,3 +92,10 @@ def test_what_is_not_finished_or_shows_films_is_refused(tree, tmp_path):
     with pytest.raises(UserError, match="not finished"):
         crate(grid=grid, out=tmp_path / "out", results=results)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_killed_crate_left_is_removed(tree, tmp_path):
+    (tmp_path / ".out.0123abcd.tmp/grid").mkdir(parents=True)
+    crate(grid=tree.root / "suite.yaml", out=tmp_path / "out", results=tree.results)
+    assert list(tmp_path.glob(".out.*")) == []
+    assert (tmp_path / "out" / METADATA).is_file()

@@ -11,12 +11,15 @@ import pydicom
 import pytest
 from PIL import Image
 
+from sista import registry
+from sista.datasets._account import read_all
 from sista.errors import UserError
 from sista.phantom.layouts.siim_acr import EMPTY, relative_rle
 from sista.phantom.patients import make_patient, roster
-from sista.phantom.presets import LAYOUTS, PRESETS
+from sista.phantom.presets import FURTHER, LAYOUTS, PRESETS
 from sista.phantom.truth import FILE, decode
 from sista.phantom.write import write
+from sista.preparation.radiograph import film_size
 
 STUDIES = 10
 
@@ -64,7 +67,7 @@ def test_another_seed_gives_other_films():
 
 def test_unknown_layout_names_the_valid_ones(tmp_path):
     with pytest.raises(UserError, match="choose one of: mimic_cxr"):
-        write("padchest", PRESETS["phantom_tiny"], tmp_path / "x")
+        write("moon", PRESETS["phantom_tiny"], tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
@@ -237,3 +240,29 @@ def test_covidx_and_nih(trees):
     ]
     assert names == set(lists[0]) | set(lists[1])
     assert len(names) == len(lists[0]) + len(lists[1]) == STUDIES
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_reader_of_the_download_reads_the_phantom(trees, layout):
+    dataset = registry.find("datasets", layout)
+    root, release = dataset.locate(trees[layout])
+    account = read_all(dataset, root)
+    assert release
+    films = {r.image_id: r for r in account.records}
+    assert all((root / record.path).is_file() for record in account.records)
+    truth = pd.read_parquet(root / FILE)
+    if layout in FURTHER:
+        assert set(truth.image_id) <= set(films)
+    if layout not in ("iu_xray", "ms_cxr", "mimic_cxr", "chexpert"):
+        assert len(films) == STUDIES
+    for row in truth.drop_duplicates("image_id").itertuples():
+        if row.image_id in films:
+            assert films[row.image_id].path == row.path
+            assert layout not in FURTHER or films[row.image_id].patient_id in (None, row.patient_id)
+    for record in account.records:
+        width, height = film_size(root / record.path)
+        for source in filter(None, (record.mask, *record.regions.values())):
+            drawn = source.draw(root, height, width)
+            assert drawn.shape == (height, width)
+            # Lungs are on every film.
+            assert drawn.any() or dataset.mask_label != "Lung"

@@ -5,10 +5,13 @@ import json
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless
 
 from sista import tables
 from sista.errors import UserError
@@ -68,6 +71,41 @@ def test_a_mask_of_another_size_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("unpacked"))
     with pytest.raises(ValueError, match=r"m\.png is 3000 x 2000 px"):
         masks.MaskFile("m.png").draw(tmp_path, 20, 16)
+
+
+def test_a_film_in_place_of_a_mask_is_refused(tmp_path):
+    Image.fromarray(raw_trees.film(1)).save(tmp_path / "m.png")
+    with pytest.raises(ValueError, match=r"m\.png is a picture in grey and no mask"):
+        masks.MaskFile("m.png").draw(tmp_path, 20, 16)
+
+
+@pytest.mark.parametrize("form", ["GIF", "TIFF"])
+def test_a_picture_of_several_frames_is_refused(tmp_path, form):
+    pages = [Image.fromarray(raw_trees.film(n)) for n in range(3)]
+    pages[0].save(tmp_path / "a.png", form, save_all=True, append_images=pages[1:])
+    with pytest.raises(UserError, match=r"a\.png: a picture of several frames"):
+        load(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="cannot be read"):
+        masks.MaskFile("a.png").draw(tmp_path, 20, 16)
+
+
+@pytest.mark.parametrize("patient", ["\x1b[2Jevil", "x" * 10_000])
+def test_a_patient_that_is_no_name_is_refused_by_its_tag(tmp_path, patient):
+    with pydicom.config.disable_value_validation():
+        path = raw_trees.dicom(tmp_path / "a.dcm", raw_trees.film(1), PatientID=patient)
+    with pytest.raises(UserError, match=r"a\.dcm: its tag PatientID"):
+        load(path)
+
+
+def test_a_jpeg_2000_box_without_a_length_is_refused_at_once(tmp_path):
+    path = raw_trees.dicom(tmp_path / "a.dcm", raw_trees.film(1))
+    data = pydicom.dcmread(path)
+    data.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    data.PixelData = encapsulate([b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(64)])
+    data["PixelData"].is_undefined_length = True
+    data.save_as(path, enforce_file_format=True)
+    with pytest.raises(UserError, match=r"a\.dcm: a damaged JPEG 2000 image"):
+        load(path)
 
 
 # Run lengths

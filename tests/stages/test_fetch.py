@@ -87,3 +87,39 @@ def test_phantom_is_made_beside_the_inventory(tmp_path, monkeypatch):
     assert all(os.path.isfile(tmp_path / "raw" / path) for path in frame.path)
     with pytest.raises(UserError, match="unknown origin"):
         fetch.fetch("covidx@moon", out=tmp_path / "inventory.parquet")
+
+
+def test_published_checksums_are_compared(tmp_path, capsys):
+    root = raw_trees.mimic(tmp_path / "mimic_cxr")
+    out = tmp_path / "fetch/inventory.parquet"
+    names = ["mimic-cxr-2.0.0-split.csv.gz", "mimic-cxr-2.0.0-metadata.csv.gz"]
+    lines = [f"{sha256(root / name)} {name}" for name in names]
+    (root / "SHA256SUMS.txt").write_text("\n".join([*lines, f"{'0' * 64} LICENSE.txt"]) + "\n")
+    fetch.fetch("mimic_cxr", source=tmp_path, out=out)
+    told = capsys.readouterr().err
+    assert "2 of 3 files of SHA256SUMS.txt are here; 1 are missing (first: LICENSE.txt)" in told
+    facts = read_record(out.with_name("run.json")).facts
+    assert (facts["published"], facts["missing"]) == (3, 1)
+    out.unlink()
+    (root / names[0]).write_bytes(b"cut")
+    with pytest.raises(UserError, match=r"split\.csv\.gz: differs from its checksum"):
+        fetch.fetch("mimic_cxr", source=tmp_path, out=out)
+    assert not out.exists()
+    (root / "SHA256SUMS.txt").write_text("<html>\n")
+    with pytest.raises(UserError, match="row 1: expected `SHA-256 path`"):
+        fetch.fetch("mimic_cxr", source=tmp_path, out=out)
+
+
+def test_only_open_sets_are_downloaded(tmp_path, monkeypatch):
+    out = tmp_path / "inventory.parquet"
+    with pytest.raises(UserError, match=r"(?s)nothing can be downloaded.*PhysioNet cred"):
+        fetch.fetch("mimic_cxr", source=tmp_path, out=out, download=True)
+    with pytest.raises(UserError, match="the phantom is made here"):
+        fetch.fetch("covidx@phantom_tiny", out=out, download=True)
+    asked = []
+    monkeypatch.setattr(fetch, "download_files", lambda *given: asked.append(given))
+    raw_trees.TREES["iu_xray"](tmp_path / "data/iu_xray")
+    fetch.fetch("iu_xray", source=tmp_path / "data", out=out, download=True)
+    ((files, folder, word),) = asked
+    assert [file.path for file in files] == ["NLMCXR_reports.tgz", "NLMCXR_png.tgz"]
+    assert (folder, word) == (tmp_path / "data/iu_xray", "iu_xray")
