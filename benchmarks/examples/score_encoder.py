@@ -22,7 +22,8 @@ def main(at: Path = Path("results/example"), data: str = "chexpert@phantom_tiny"
     asked = {"protocol": "quick_v1", "dataset": data, "head": "linear", "budget": "mine"}
     adapt.adapt(**asked, **files, draws=(0,), fractions=(100,))
     made = score_file(files["out"], "classification", main="auroc", bootstrap=99, cache_folder=at)
-    return next(v["value"] for v in made.values if (v["subset"], v["label"]) == ("test", "macro"))
+    test = ("test", "macro")
+    return float(next(v["value"] for v in made.values if (v["subset"], v["label"]) == test))
 
 
 if __name__ == "__main__":
