@@ -13,6 +13,7 @@ RELEASED = results/released/$(NAME)/scores.parquet
 ROW ?= sista/resnet_tiny
 COLUMN ?= chexpert@phantom/10
 HEAD ?= linear
+SITE ?= site
 UV = .uv/bin/uv
 # Not `abspath`: the checkout's name may hold a blank.
 export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
@@ -23,7 +24,7 @@ export XDG_CACHE_HOME ?= $(CURDIR)/.cache
 export XDG_CONFIG_HOME ?= $(CURDIR)/.cache/config
 endif
 
-.PHONY: help env run test test-slow verify reproduce bench lint lock release clean
+.PHONY: help env run test test-slow verify reproduce bench lint lock release site clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -77,6 +78,9 @@ release: env ## copy the scores of GRID and draw its tables and figures afresh i
 	cd results/released/$(NAME) && rm -rf figures *.csv *.tex *.html
 	sista report --grid "$(GRID)" --scores $(SCORES) --out results/released/$(NAME)
 	cd results/released/$(NAME) && rm -f index.html run.json
+
+site: env ## build the leaderboard and the documentation (SITE=site) from the released scores
+	sista site --out "$(SITE)" $(ARGS)
 
 lock: env ## resolve pyproject.toml again into the lock (one for all Pythons)
 	$(UV) pip compile --quiet --all-extras --universal --python-version 3.11 --generate-hashes --no-header \

@@ -13,6 +13,8 @@ from workflow.planning import (
     asked,
     check_paths,
     collect_garbage,
+    corpus_memory,
+    gpus,
     growing,
     keep_garbage,
     need_of_sbatch,

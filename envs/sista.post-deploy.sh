@@ -3,7 +3,7 @@
 # Snakemake names the environment by this file, not by the lock: the checksum below makes a changed
 # lock a new environment (`make lock` writes it).
 set -euo pipefail
-lock_sha256=0a5b1f5685f114d566fef49f544f764fc996935007670e700bf6a4b0b06c0442
+lock_sha256=4dd6ce65ffce466234d92bea0b2dea9f36de882c0f432b0015f99681e48fc107
 
 if ! echo "$lock_sha256  envs/requirements.lock" | sha256sum --check --status; then
     echo "envs/requirements.lock is not the lock of envs/sista.post-deploy.sh: run 'make lock'," \

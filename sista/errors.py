@@ -35,7 +35,7 @@ USUAL_RANGES: dict[str, tuple[float, float]] = {
 LIMITS = {
     "SISTA_MAX_PIXELS": (2**28, "pixels of one image"),
     "SISTA_MAX_BYTES": (2**32, "bytes of one file that is read into memory"),
-    "SISTA_MAX_ROWS": (20_000_000, "rows of one table"),
+    "SISTA_MAX_ROWS": (50_000_000, "rows of one table"),
     "SISTA_MAX_RUNS": (1_000_000, "runs of a grid"),
     "SISTA_MAX_SECONDS": (300, "seconds to decode one film"),
 }

@@ -205,14 +205,20 @@ def schema(kind: str) -> pa.DataFrameSchema:
     return pa.DataFrameSchema({**_PREDICTED, **columns}, strict=True)
 
 
-def validate(frame: pd.DataFrame, kind: str, where: str = "table") -> pd.DataFrame:
-    """Return `frame` with the column types of contract `kind`.
+def validate(
+    frame: pd.DataFrame, kind: str, where: str = "table", columns: list[str] | None = None
+) -> pd.DataFrame:
+    """Return `frame` with the column types of contract `kind`, or of some of its columns.
 
     Raises:
         UserError: names the column, the check and the first rows that fail.
     """
+    contract = schema(kind)
+    if columns is not None:
+        some = {n: c for n, c in contract.columns.items() if n in columns or c.regex}
+        contract = pa.DataFrameSchema(some, strict=True)
     try:
-        return schema(kind).validate(frame, lazy=True)
+        return contract.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases.head(5)
         faults = "; ".join(_explain(case) for case in cases.to_dict("records"))
@@ -289,10 +295,6 @@ def columns_of(
 
 
 def read_meta(path: Path | str, kind: str) -> Meta:
-    """Read only the metadata of a table of contract `kind`.
-
-    Raises:
-        UserError: the file is missing, damaged, made by a newer version, or not of this kind.
-    """
+    """Read only the metadata of a table of contract `kind`; raises as `read`."""
     with opened(path) as file:
         return table_metadata(path, kind, file.metadata)

@@ -10,6 +10,7 @@ from sista import registry
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec
 from sista.encoders.text import small_bert
+from sista.engine.films import Films
 from sista.engine.loop import Trainer
 from sista.engine.model import PretrainModel
 from sista.engine.pairs import Pairs
@@ -53,7 +54,7 @@ def sources(count=24, similarity="tfidf"):
     tokenizer = train_vocabulary(texts)
     images = generator.integers(0, 255, (count, 37, 37), np.uint8)
     labels = generator.integers(0, 2, (count, 3)).astype(float)
-    pairs = Pairs(pd.DataFrame({"report": texts}), images, labels, ("a", "b", "c"))
+    pairs = Pairs(pd.DataFrame({"report": texts}), Films(images), labels, ("a", "b", "c"))
     vectors = label_vectors(labels) if similarity == "labels" else tfidf_vectors(texts)
     table = tokenise(texts, tokenizer, longest=40)
     return Source(pairs, table, vectors), tokenizer.get_vocab_size()
@@ -65,7 +66,7 @@ def trainer(
     *,
     dropout=0.0,
     ranks=None,
-    compiled=False,
+    mode=None,
     double=False,
     settings=None,
     **budget,
@@ -92,7 +93,7 @@ def trainer(
                 encoder.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
     device = torch.device("cpu")
     changed = replace(BUDGET, **budget)
-    return Trainer(model, objective, changed, 0, device, ranks, compiled), source
+    return Trainer(model, objective, changed, 0, device, ranks, mode), source
 
 
 def gradients(method, encoder, **changes):

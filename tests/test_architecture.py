@@ -16,8 +16,9 @@ FORBIDDEN = {"utils", "util", "helpers", "helper", "common", "misc"}
 # Registry words are found by name while a job runs, which is no import.
 FLOORS = (
     "__main__",
+    "site",
     "lineage",
-    "stages monitor site audits",
+    "stages monitor audits",
     "report",
     "methods heads importers",
     "adaptation",

@@ -98,6 +98,9 @@ def named() -> dict[tuple[str, str], bool]:
     places |= {path: in_comments(path) for path in ROOT.glob("workflow/profiles/*/config.yaml")}
     places |= {ROOT / "Snakefile": in_comments(ROOT / "Snakefile")}
     places |= {ROOT / "Makefile": in_makefile(ROOT / "Makefile")}
+    places |= {
+        path: in_markdown(path.read_text()) for path in (ROOT / "sista/site/pages").rglob("*.md")
+    }
     for path in (ROOT / "sista").rglob("*.j2"):
         told = re.sub(r"</?code>", "`", path.read_text().replace("`", ""))
         places[path] = in_markdown(told)

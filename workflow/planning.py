@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from snakemake.common import overwrite_function_params
 from snakemake.resources import Resource
@@ -83,6 +84,32 @@ def asked(function: Function) -> Function:
 def growing(amount: int) -> Callable[..., int]:
     """Return a resource that grows with the attempt: the amount, twice, three times, ..."""
     return asked(lambda wildcards, attempt: amount * attempt)
+
+
+def corpus_memory(amount: int, processes: Callable[[], int] = lambda: 1) -> Callable[..., int]:
+    """Return the memory in MB of what reads a corpus, growing with the attempt.
+
+    Images stay in their container, which all processes of a machine share. What each holds are
+    texts, labels and tables: about eight times the compressed manifest.
+
+    Args:
+        amount: of a process beside the corpus.
+        processes: how many read it; asked when a job is submitted.
+    """
+
+    def needed(wildcards: object, input: Any, attempt: int) -> int:
+        manifest = Path(str(input.manifest))
+        # Before `prepare` nobody knows how large it is; the corpus of a job is there by then.
+        held = 8 * (manifest.stat().st_size >> 20) if manifest.is_file() else 0
+        return (amount + held) * processes() * attempt
+
+    return asked(needed)
+
+
+def gpus(rule: Rule) -> int:
+    """Return how many GPUs a rule's jobs ask for, and with them how many processes, at least 1."""
+    given = rule.resources.get("gpu")
+    return 1 if given is None or given.is_evaluable() else max(int(given.value), 1)
 
 
 def need_of_sbatch(rule: Rule, options: str) -> None:

@@ -17,7 +17,6 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -28,6 +27,7 @@ from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec, encoder_spec
 from sista.engine import pairs
 from sista.engine.corpus import Corpus
+from sista.engine.films import Films
 from sista.engine.health import TOLD_APART, left_at
 from sista.engine.loop import Trainer
 from sista.engine.model import PretrainModel
@@ -119,7 +119,7 @@ _read_images = pairs.read_images
 
 
 @cache
-def _read_once(container: Path, rows: bytes, size: int) -> NDArray[np.uint8]:
+def _read_once(container: Path, rows: bytes, size: int) -> Films:
     return _read_images(container, np.frombuffer(rows, np.int64), size)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sista.encoders import image, text
 from sista.engine import loop, model, sources, views
+from sista.engine.films import Films
 
 Variation = Callable[[Any], AbstractContextManager[None]]
 
@@ -24,22 +25,18 @@ def jitter(size: float) -> Iterator[None]:
     """Scale how much brightness and contrast of training views differ (1 = as it is)."""
 
     def augment(
-        images: NDArray[np.uint8],
+        films: Films,
         rows: NDArray[np.int64],
         *,
         side: int,
         seed: int,
         epoch: int,
         flip: bool,
+        device: torch.device,
     ) -> Tensor:
         draw = views.uniform(seed, epoch, rows, 5)
-        room = images.shape[1] - side
-        corner = (draw[:, :2] * (room + 1)).astype(np.int64)
-        crops = [
-            images[row, top : top + side, left : left + side]
-            for row, (top, left) in zip(rows, corner, strict=True)
-        ]
-        out = torch.from_numpy(np.stack(crops)).float()
+        corner = (draw[:, :2] * (films.side - side + 1)).astype(np.int64)
+        out = torch.from_numpy(films.crops(rows, corner, side)).float()
         contrast = torch.from_numpy(1 + size * 0.4 * (draw[:, 2] - 0.5)).float()[:, None, None]
         brightness = torch.from_numpy(size * 51.0 * (draw[:, 3] - 0.5)).float()[:, None, None]
         mean = out.mean((1, 2), keepdim=True)

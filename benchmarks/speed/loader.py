@@ -15,6 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.speed.measures import Measure, tell
+from sista.encoders.features import prepare_images
+from sista.encoders.image import ImageEncoder
+from sista.encoders.specs import encoder_spec
+from sista.engine.films import Films
 from sista.engine.pairs import Pairs
 from sista.engine.randomness import permutation
 from sista.engine.sources import Source
@@ -35,7 +39,7 @@ def source(container: Path) -> Source:
         for _ in range(IMAGES)
     ]
     labels = np.zeros((IMAGES, 5))
-    images = np.load(container, mmap_mode="r", allow_pickle=False)
+    images = Films(np.load(container, mmap_mode="r", allow_pickle=False))
     pairs = Pairs(pd.DataFrame({"report": texts}), images, labels, tuple("abcde"))
     table = tokenise(texts, train_vocabulary(texts), longest=112)
     return Source(pairs, table, tfidf_vectors(texts))
@@ -81,6 +85,23 @@ def measure() -> Iterator[Measure]:
             lambda rows: two_views(stored, rows, side=SIDE, policy=policy, seed=0, epoch=0)
         )
         yield Measure(f"loader at {SIDE} px, two views", rate, None, "images/s/core", True)
+        for word in ("vit_base", "resnet50"):
+            share = share_of_encoding(word, stored)
+            yield Measure(f"loader's share of encoding with {word}", share, 0.1, "share")
+
+
+@torch.no_grad()
+def share_of_encoding(word: str, stored: Films) -> float:
+    """Return which share of the time of encoding frozen features goes into their images."""
+    encoder = ImageEncoder(encoder_spec(word)).eval()
+    spent = []
+    for start in range(0, 12, 4):
+        begun = time.process_time()
+        images = prepare_images(stored.take(np.arange(start, start + 4)), encoder, SIDE)
+        ready = time.process_time()
+        encoder(images)
+        spent.append((ready - begun) / (time.process_time() - begun))
+    return float(np.median(spent))
 
 
 if __name__ == "__main__":

@@ -35,17 +35,21 @@ class Measure(NamedTuple):
 
 
 class OperationCounter(TorchDispatchMode):
-    """Counts dispatched tensor operations, views left out."""
+    """Counts dispatched tensor operations, views left out, and those that read a value.
+
+    What a kernel does inside is not dispatched: AdamW's on a CPU reads its steps, a GPU's does not.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.count = 0
+        self.count = self.reads = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Count one operation and run it."""
         self.count += not func.is_view
+        self.reads += func._schema.name in SYNCS
         return func(*args, **(kwargs or {}))
 
 

@@ -61,7 +61,7 @@ class Pointer:
         maps: dict[str, list[Tensor]] = {finding: [] for finding in findings}
         for start in range(0, len(pairs.frame), BATCH):
             rows = np.arange(start, min(start + BATCH, len(pairs.frame)))
-            films = centre(pairs.images, rows, image.size).to(next(image.parameters()).device)
+            films = centre(pairs.images, rows, image.size, next(image.parameters()).device)
             # Encoded once for all findings: each then goes back to the layer, and no further.
             pooled, layer = self._encoded(normalise(films, image).requires_grad_())
             film = functional.normalize(self.run.model.image_head(pooled), dim=1)

@@ -12,7 +12,7 @@ import torch
 from mmengine.model import BaseModel
 from numpy.typing import NDArray
 
-from sista.encoders.features import FeatureStore
+from sista.encoders.features import FeatureStore, at_once
 from sista.errors import UserError
 from sista.preparation.frame import Frame
 
@@ -107,7 +107,7 @@ class HeadTask(ABC):
         """Return the mean loss over `rows`, by images."""
         model.eval()
         total = 0.0
-        for part in _parts(rows):
+        for part in self._parts(rows):
             data = model.data_preprocessor(self.batch(part))
             loss, _ = model.parse_losses(model(**data, mode="loss"))
             total += float(loss) * len(part)
@@ -121,7 +121,7 @@ class HeadTask(ABC):
     def predictions(self, model: BaseModel, rows: Sequence[int]) -> pd.DataFrame:
         """Return the task's columns of the predictions table, with image and patient ids."""
         model.eval()
-        records = [record for part in _parts(rows) for record in self.predict(model, part)]
+        records = [record for part in self._parts(rows) for record in self.predict(model, part)]
         return pd.DataFrame(records)
 
     def identity(self, row: int) -> dict[str, Any]:
@@ -129,7 +129,11 @@ class HeadTask(ABC):
         image, patient = self._ids[row]
         return {"image_id": image, "patient_id": patient}
 
-
-def _parts(rows: Sequence[int]) -> Iterator[list[int]]:
-    for start in range(0, len(rows), EVALUATION_BATCH):
-        yield list(rows[start : start + EVALUATION_BATCH])
+    def _parts(self, rows: Sequence[int]) -> Iterator[list[int]]:
+        # An untrained head may take no features.
+        kept = getattr(self, "features", None)
+        size = EVALUATION_BATCH
+        if kept is not None:
+            size = at_once(kept.device, self.size, EVALUATION_BATCH)
+        for start in range(0, len(rows), size):
+            yield list(rows[start : start + size])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sista.adaptation import frozen
 from sista.adaptation.job import Job, Outcome
-from sista.encoders.features import check_size, prepare_images
+from sista.encoders.features import check_size, half_on_gpu, prepare_images
 from sista.encoders.image import ImageEncoder
 from sista.errors import UserError
 from sista.openmmlab.training import PassThrough
@@ -48,7 +48,7 @@ class ImageStore:
     def inputs(self, positions: Sequence[int]) -> Tensor:
         """Return images `[B, 3, S, S]` at these positions of the task's frame."""
         pixels = self._images[[self._rows[i] for i in positions]]
-        return prepare_images(pixels, self._encoder, *self._sides).to(self.device)
+        return prepare_images(pixels, self._encoder, *self._sides, self.device)
 
 
 class TunedModel(BaseModel):  # type: ignore[misc]
@@ -75,7 +75,10 @@ class TunedModel(BaseModel):  # type: ignore[misc]
 
     def forward(self, inputs: Tensor, data_samples: Any = None, mode: str = "tensor") -> Any:
         """Encode images `[B, 3, S, S]` and give the head their pooled features."""
-        return self.head(self.encoder(inputs).pooled, data_samples, mode=mode)
+        with half_on_gpu(inputs.device):
+            pooled = self.encoder(inputs).pooled
+        # The head and its loss stay in single precision.
+        return self.head(pooled.float(), data_samples, mode=mode)
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
         """Yield the groups of the optimiser, each layer with its own learning rate.

@@ -97,7 +97,7 @@ class TrainingViews:
         places = _places(draws, self.policy, self.size, self.side)
         # One image alone takes kernels with other last bits than two.
         twice = [0, 0] if len(rows) == 1 else slice(None)
-        squares = scaled(self.images[rows[twice]], self.side).to(self.device)
+        squares = scaled(self.images[rows[twice]], self.side, self.device)
         views = placed(squares, places[twice], self.size)
         if self.policy.jitter or self.policy.blur:
             views = _looked(views, draws[twice], self.policy)

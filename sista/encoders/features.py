@@ -13,14 +13,43 @@ from torch.nn import functional
 from sista.encoders.feature_cache import POOLED, FeatureCache, map_name, new_array
 from sista.encoders.image import ImageEncoder, standardised
 from sista.errors import UserError, unwritable
+from sista.runs.feeding import fed, moved
 from sista.runs.progress import track
 
 Images = NDArray[np.uint8]
 Arrays = tuple[NDArray[np.float32], list[NDArray[np.float16]]]
+CPU = torch.device("cpu")
+# Memory of a GPU that an encoder without gradients takes for a pixel of its input, rounded up.
+BYTES_A_PIXEL = 1024
+# Beyond, no GPU is faster.
+MOST = 512
+
+
+def at_once(device: torch.device, size: int, on_cpu: int) -> int:
+    """Return how many images are encoded at a time; on a GPU as many as its memory holds.
+
+    Args:
+        device: to compute on.
+        size: side of an image in pixels.
+        on_cpu: there the number decides the last bits of what is computed.
+    """
+    if device.type != "cuda":
+        return on_cpu
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(on_cpu, min(MOST, free // (BYTES_A_PIXEL * size**2)))
+
+
+def half_on_gpu(device: torch.device) -> torch.autocast:
+    """Return a context that computes in bf16 on a GPU, and as ever on a CPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
 def prepare_images(
-    images: Images, encoder: ImageEncoder, size: int, resize: int | None = None
+    images: Images,
+    encoder: ImageEncoder,
+    size: int,
+    resize: int | None = None,
+    device: torch.device = CPU,
 ) -> Tensor:
     """Return the encoder's input `[B, 3, size, size]` from prepared images.
 
@@ -29,16 +58,17 @@ def prepare_images(
         encoder: gives mean and standard deviation for pixels in [0, 1].
         size: side of the result in pixels.
         resize: scale to this side first and cut the centre out; None = scale to `size`.
+        device: of the result. Images come to it as they are stored, a twelfth of the bytes.
     """
     side = resize or size
     start = (side - size) // 2
-    pixels = scaled(images, side)[..., start : start + size, start : start + size]
+    pixels = scaled(images, side, device)[..., start : start + size, start : start + size]
     return normalised(pixels, encoder)
 
 
-def scaled(images: Images, side: int) -> Tensor:
+def scaled(images: Images, side: int, device: torch.device = CPU) -> Tensor:
     """Return prepared images as `[B, 1, side, side]` in [0, 1]."""
-    pixels = torch.from_numpy(images.astype(np.float32)).unsqueeze(1) / 255
+    pixels = moved(images, device).float().unsqueeze(1) / 255
     if side != pixels.shape[-1]:
         shape = (side, side)
         pixels = functional.interpolate(pixels, shape, mode="bilinear", antialias=True)
@@ -72,7 +102,7 @@ class FeatureStore:
         folder: for maps that do not fit in memory.
         memory_bytes: budget of the maps in memory.
         disk_bytes: budget of the maps on disk.
-        batch: images encoded at a time.
+        batch: images encoded at a time on a CPU; see `at_once`.
         cache: shared with other jobs.
     """
 
@@ -98,11 +128,13 @@ class FeatureStore:
         self.device = device or torch.device("cpu")
         self.pooled = torch.zeros(len(self.rows), encoder.dim)
         self.maps: list[Tensor] | None = None
-        self._folder, self._memory, self._batch = folder, memory_bytes, batch
+        self._folder, self._memory = folder, memory_bytes
+        self._batch = at_once(self.device, size, batch)
         if self._bytes(self.levels) <= disk_bytes:
             pooled, maps = self._shared(cache) if cache else self._own()
             self.pooled = torch.from_numpy(pooled)
             self.maps = [torch.from_numpy(each) for each in maps] if self.levels else None
+            self._keep_on_device()
 
     def inputs(self, positions: Sequence[int]) -> Tensor | tuple[Tensor, ...]:
         """Return what a head's model takes for these positions.
@@ -113,13 +145,23 @@ class FeatureStore:
         if not self.levels:
             return self.pooled[list(positions)].to(self.device)
         if self.maps is not None:
-            places = torch.tensor(list(positions))
+            places = torch.tensor(list(positions), device=self.maps[0].device)
             return tuple(each.index_select(0, places).to(self.device) for each in self.maps)
         return self._images(positions)
 
+    def _keep_on_device(self) -> None:
+        """Bring features to a GPU, where they take at most half of what is free."""
+        kept = [self.pooled, *(self.maps or ())]
+        if self.device.type != "cuda":
+            return
+        free, _ = torch.cuda.mem_get_info(self.device)
+        if sum(each.nbytes for each in kept) <= free // 2:
+            self.pooled, *maps = (each.to(self.device) for each in kept)
+            self.maps = maps or None
+
     def _images(self, positions: Sequence[int]) -> Tensor:
         pixels = self.images[[self.rows[i] for i in positions]]
-        return prepare_images(pixels, self.encoder, self.size, self.resize).to(self.device)
+        return prepare_images(pixels, self.encoder, self.size, self.resize, self.device)
 
     def _shape(self, level: int) -> tuple[int, int, int, int]:
         side = -(-self.size // self.encoder.map_strides[level])
@@ -165,14 +207,22 @@ class FeatureStore:
         pooled = new(POOLED, (len(self.rows), self.encoder.dim), np.float32)
         maps = [new(map_name(level), self._shape(level), np.float16) for level in levels]
         starts = range(0, len(self.rows), self._batch)
-        for start in track(starts, "encode images (batches)"):
-            positions = range(start, min(start + self._batch, len(self.rows)))
-            features = self.encoder(self._images(positions))
-            part = slice(positions.start, positions.stop)
+        ends = [min(start + self._batch, len(self.rows)) for start in starts]
+
+        def made(number: int) -> Tensor:
+            return self._images(range(starts[number], ends[number]))
+
+        ahead = 2 if self.device.type == "cuda" else 0
+        batches = fed(made, range(len(starts)), self.device, ahead)
+        for number in track(range(len(starts)), "encode images (batches)"):
+            with half_on_gpu(self.device):
+                features = self.encoder(next(batches))
+            part = slice(starts[number], ends[number])
             pooled[part] = features.pooled.float().cpu().numpy()
             for kept, level in zip(maps, levels, strict=True):
                 # Half precision ends at 65504; an outlier must not become infinite.
                 kept[part] = features.maps[level].clamp(-6e4, 6e4).half().cpu().numpy()
+        batches.close()
         for kept in (pooled, *maps):
             if isinstance(kept, np.memmap):
                 kept.flush()

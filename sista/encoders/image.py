@@ -200,8 +200,11 @@ def normalise(images: Tensor, encoder: ImageEncoder) -> Tensor:
         # Three channels in the memory of one.
         return grey.sub(mean).div_(std).expand(-1, 3, -1, -1)
     shape = (1, 3, 1, 1)
-    means = torch.tensor(encoder.mean, device=grey.device).view(shape)
-    stds = torch.tensor(encoder.std, device=grey.device).view(shape)
+    # Filled on the device: to bring numbers there from the host is a wait.
+    means, stds = (
+        torch.stack([grey.new_full((), value) for value in values]).view(shape)
+        for values in (encoder.mean, encoder.std)
+    )
     return (grey - 255.0 * means) / (255.0 * stds)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel
 
 from sista.encoders.chunks import ReportChunk
+from sista.encoders.packing import NAME, PACKS, Packed, positions, spread
 from sista.errors import UserError
 from sista.text.transformer import MINILM, parse
 
@@ -60,7 +61,7 @@ class TextEncoder(nn.Module):
         self,
         ids: Tensor,
         length: Tensor,
-        chunks: Sequence[ReportChunk] = (),
+        chunks: Sequence[ReportChunk] | Packed = (),
         *,
         attention: bool = False,
     ) -> TextFeatures:
@@ -69,14 +70,17 @@ class TextEncoder(nn.Module):
         Args:
             ids: `[B, T]` token ids.
             length: `[B]` real tokens of each row.
-            chunks: how the reports, sorted by length, are cut into what is encoded together;
-                empty: not at all. What is computed for a report does not depend on it.
+            chunks: how the reports, sorted by length, are cut into what is encoded together, or
+                where their tokens lie in one row; empty: neither. What is computed for a report
+                does not depend on it.
             attention: also return the attention of [CLS].
 
         Raises:
             UserError: attention is asked of a model that is not built like BERT.
         """
-        if not chunks:
+        if isinstance(chunks, Packed):
+            tokens, looks = self._encode_packed(ids, length, chunks, attention)
+        elif not chunks:
             tokens, looks = self._encode(ids, length, attention, False)
         else:
             order = torch.argsort(length, stable=True)
@@ -109,6 +113,27 @@ class TextEncoder(nn.Module):
         out = self.body(input_ids=ids, attention_mask=given, output_hidden_states=attention)
         looks = self._cls_attention(out.hidden_states[-2], mask) if attention else None
         return out.last_hidden_state, looks
+
+    def _encode_packed(
+        self, ids: Tensor, length: Tensor, packed: Packed, attention: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        body: Any = self.body
+        if body.config.model_type not in PACKS:
+            return self._encode(ids, length, attention, False)
+        if body.config._attn_implementation != NAME:
+            body.set_attn_implementation(NAME)
+        # RoBERTa's models number positions from behind that of padding.
+        padding = body.embeddings.position_embeddings.padding_idx
+        out = body(
+            input_ids=ids.flatten().index_select(0, packed.where)[None],
+            position_ids=positions(packed, 0 if padding is None else padding + 1),
+            output_hidden_states=attention,
+            packed=packed,
+        )
+        states = out.hidden_states[-2] if attention else None
+        looks = None if states is None else spread(states[0].detach(), packed)
+        looks = None if looks is None else self._cls_attention(looks, packed.real)
+        return spread(out.last_hidden_state[0], packed), looks
 
     @torch.no_grad()
     def _cls_attention(self, states: Tensor, mask: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sista.encoders.chunks import ReportChunk, length_chunks
+from sista.encoders.packing import Packed, pack, padded_width
+from sista.runs.feeding import moved
 from sista.text.vocabulary import TokenTable
 
 
@@ -18,7 +20,7 @@ class Batch(NamedTuple):
         images: `[B, S, S]` float in [0, 255].
         ids: `[B, T]` word pieces.
         length: `[B]` real tokens.
-        chunks: which reports are encoded together.
+        chunks: which reports are encoded together, or where their tokens lie in one row.
         slot: `[B, T]` word of each piece.
         word_ids: `[B, W]` number of each word, -1 at padding.
         word_count: `[B]` words of each report, always on the host.
@@ -35,7 +37,7 @@ class Batch(NamedTuple):
     images: Tensor
     ids: Tensor
     length: Tensor
-    chunks: tuple[ReportChunk, ...]
+    chunks: tuple[ReportChunk, ...] | Packed
     slot: Tensor
     word_ids: Tensor
     word_count: Tensor
@@ -67,7 +69,10 @@ def part(batch: Batch, rows: slice) -> Batch:
     if batch.similarity.numel():
         chosen["similarity"] = batch.similarity[rows, rows]
     if batch.ids.numel():
-        chosen["chunks"] = length_chunks(batch.length[rows].cpu().numpy())
+        length = batch.length[rows].cpu().numpy()
+        chosen["chunks"] = _together(
+            length, batch.ids.shape[1], batch.ids.device, isinstance(batch.chunks, Packed)
+        )
     return Batch(**chosen)
 
 
@@ -76,7 +81,7 @@ class TokenBatch(NamedTuple):
 
     ids: Tensor
     length: Tensor
-    chunks: tuple[ReportChunk, ...]
+    chunks: tuple[ReportChunk, ...] | Packed
     slot: Tensor
     word_ids: Tensor
     word_count: Tensor
@@ -89,6 +94,7 @@ def token_batch(
     rows: NDArray[np.int64],
     device: torch.device,
     among: NDArray[np.int64] | None = None,
+    packed: bool | None = None,
 ) -> TokenBatch:
     """Return the tokens of some reports, cut to the longest of them.
 
@@ -98,32 +104,47 @@ def token_batch(
         device: of the model.
         among: reports that they shall be as wide as, so that parts of a batch fit together; by
             default themselves.
+        packed: their tokens come in one row; None = where the device is no CPU, which is faster
+            with pieces by length.
     """
     if table is None:
         empty = torch.empty(0, dtype=torch.long, device=device)
         return TokenBatch(empty, empty, (), *(empty,) * 5)
     every = rows if among is None else among
     length = table.length[rows]
+    packed = device.type != "cpu" if packed is None else packed
     # Parts of a contrastive batch are joined along their rows, so all are as wide as its longest.
-    wide = int(table.length[every].max())
+    longest = int(table.length[every].max())
+    wide = padded_width(longest) if packed else longest
     counts = (table.word_ids[rows] >= 0).sum(1)
     words = max(int((table.word_ids[every] >= 0).sum(1).max()), 1)
     pieces = table.sentence_pieces[rows]
     sentences = max(int((table.sentence_pieces[every] > 0).sum(1).max()), 1)
 
-    def moved(part: NDArray[np.int32]) -> Tensor:
-        # The table of a whole corpus is int32, for half of the memory; a batch is small.
-        return torch.from_numpy(np.ascontiguousarray(part)).long().to(device)
+    def sent(part: NDArray[np.integer]) -> Tensor:
+        # The table of a whole corpus has small numbers, for less memory; a batch is small.
+        return moved(part.astype(np.int64), device)
+
+    def of_tokens(cut: NDArray[np.integer], filling: int) -> Tensor:
+        return sent(np.pad(cut, ((0, 0), (0, wide - cut.shape[1])), constant_values=filling))
 
     # Dropped pieces point at the last slot, whatever the width of this batch.
     return TokenBatch(
-        ids=moved(table.ids[rows, :wide]),
-        length=moved(length),
-        chunks=length_chunks(length),
-        slot=moved(np.minimum(table.slot[rows, :wide], words)),
-        word_ids=moved(table.word_ids[rows, :words]),
+        ids=of_tokens(table.ids[rows, :wide], 0),
+        length=sent(length),
+        chunks=_together(length, wide, device, packed),
+        slot=of_tokens(np.minimum(table.slot[rows, :wide], words), words),
+        word_ids=sent(table.word_ids[rows, :words]),
         # Objectives read these as numbers; from the device each would be a wait.
         word_count=torch.from_numpy(counts),
-        sentence=moved(np.minimum(table.sentence[rows, :wide], sentences)),
-        sentence_pieces=moved(pieces[:, :sentences]),
+        sentence=of_tokens(np.minimum(table.sentence[rows, :wide], sentences), sentences),
+        sentence_pieces=sent(pieces[:, :sentences]),
     )
+
+
+def _together(
+    length: NDArray[np.integer], wide: int, device: torch.device, packed: bool
+) -> tuple[ReportChunk, ...] | Packed:
+    if packed:
+        return pack(length, wide, lambda part: moved(part, device))
+    return length_chunks(length)

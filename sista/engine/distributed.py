@@ -6,7 +6,7 @@ So any objective sees all negatives, and needs no distributed form of its own.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -53,25 +53,17 @@ class Ranks:
         each = pairs // self.count
         return slice(self.rank * each, (self.rank + 1) * each)
 
-    def gather(self, part: Tensor) -> Tensor:
+    def gather(self, parts: Sequence[Tensor | None]) -> list[Tensor | None]:
         """Return the rows of all processes, `[count * B, ...]`, with the gradient of the own ones.
 
-        All processes give tensors of one shape. Values on the host stay there.
+        All processes give tensors of the same shapes, which are sent together. Values on the host
+        stay there.
         """
         if self.count == 1:
-            return part
-        rows: Tensor = _Gather.apply(part, self)  # type: ignore[no-untyped-call]
-        return rows
-
-    def sum_gradients(self, *modules: nn.Module) -> None:
-        """Add up the gradients of all processes, in place."""
-        if self.count == 1:
-            return
-        # In one order everywhere: reductions are paired by their order, not by name. All are under
-        # way before the first is waited for.
-        gradients = [p.grad for m in modules for p in m.parameters() if p.grad is not None]
-        for work in [dist.all_reduce(g, async_op=True) for g in gradients]:
-            work.wait()
+            return list(parts)
+        given = [part for part in parts if part is not None]
+        rows = iter(_Gather.apply(self, *given))  # type: ignore[no-untyped-call]
+        return [None if part is None else next(rows) for part in parts]
 
     def any(self, flag: bool) -> bool:
         """Return whether the flag is set in any process."""
@@ -190,21 +182,46 @@ class _Gather(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, part: Tensor, ranks: Ranks) -> Tensor:
+    def forward(ctx: Any, ranks: Ranks, *parts: Tensor) -> tuple[Tensor, ...]:
         ctx.ranks = ranks
-        on_host = part.device.type == "cpu"
-        plain = part.to(torch.uint8) if part.dtype == torch.bool else part
-        plain = plain.contiguous()
-        parts = [torch.empty_like(plain) for _ in range(ranks.count)]
+        rows: dict[int, Tensor] = {}
         # What lies on the host goes by gloo: NCCL knows only the GPU.
-        dist.all_gather(parts, plain, group=ranks.host if on_host else None)
-        return torch.cat(parts).to(part.dtype)
+        for on_host in (False, True):
+            # Wide numbers first: in the bytes of all parts each then begins where it may.
+            chosen = sorted(
+                (n for n, part in enumerate(parts) if part.is_cpu == on_host),
+                key=lambda n: -parts[n].element_size(),
+            )
+            if chosen:
+                group = ranks.host if on_host else None
+                sent = [parts[n] for n in chosen]
+                rows |= dict(zip(chosen, _gathered(sent, ranks.count, group), strict=True))
+        whole = tuple(rows[n] for n in range(len(parts)))
+        ctx.mark_non_differentiable(*(each for each in whole if not each.is_floating_point()))
+        return whole
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         ranks = ctx.ranks
-        own = gradients[0].tensor_split(ranks.count)[ranks.rank]
-        return own * ranks.count, None
+        own = (
+            None if each is None else each.tensor_split(ranks.count)[ranks.rank] * ranks.count
+            for each in gradients
+        )
+        return None, *own
+
+
+def _gathered(parts: Sequence[Tensor], count: int, group: Any) -> list[Tensor]:
+    """Return the rows of all processes for each part, sent in one message."""
+    flat = [part.contiguous().flatten().view(torch.uint8) for part in parts]
+    message = torch.cat(flat)
+    messages = [torch.empty_like(message) for _ in range(count)]
+    dist.all_gather(messages, message, group=group)
+    sizes = [len(each) for each in flat]
+    found = zip(*(torch.split(each, sizes) for each in messages), strict=True)
+    return [
+        torch.cat([each.view(part.dtype).view(part.shape) for each in own])
+        for part, own in zip(parts, found, strict=True)
+    ]
 
 
 class _Sum(torch.autograd.Function):

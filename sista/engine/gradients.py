@@ -9,13 +9,14 @@ sees is a chunk; the projections' batch norm, outside the chunks, sees the whole
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sista.engine.batches import Batch, part
+from sista.engine.buckets import Buckets
 from sista.engine.distributed import Ranks
 from sista.engine.interface import PAIRWISE, Embedded, Objective
 from sista.engine.model import PretrainModel
@@ -36,6 +37,7 @@ class Differentiator:
         ranks: processes that share the batch.
         device: of the model.
         precision: of the encoders.
+        buckets: add up the gradients of all processes.
     """
 
     model: PretrainModel
@@ -43,6 +45,7 @@ class Differentiator:
     ranks: Ranks
     device: torch.device
     precision: Precision
+    buckets: Buckets = field(default_factory=lambda: Buckets(Ranks()))
 
     def __call__(
         self, chunks: Sequence[Batch], alike: Tensor, scaler: torch.amp.GradScaler, seed: int
@@ -68,16 +71,17 @@ class Differentiator:
                 passes = [self._encode(c, s) for c, s in zip(chunks, seeds, strict=True)]
             # The backward pass of the loss ends here; `_again` carries it on.
             embedded = leaves = Embedded(*map(_leaf, join(passes)))
-        whole = Embedded(*(None if v is None else self.ranks.gather(v) for v in embedded))
+        whole = Embedded(*self.ranks.gather(embedded))
         # What the objective draws is the same in all processes.
         torch.manual_seed(_mixed(seed, PLACES - 1))
         parts: dict[str, Tensor] = self.objective(self._projected(whole, alike))
+        self.buckets.expect(last=len(chunks) == 1)
         # Every process has the whole gradient of the objective's own parameters: a share of it
         # each, summed below. For embeddings `Ranks.gather` takes the division back.
         torch.autograd.backward(scaler.scale(parts["loss"] / self.ranks.count))
         if len(chunks) > 1:
             self._again(chunks, seeds, leaves)
-        self.ranks.sum_gradients(self.model, self.objective)
+        self.buckets.finish()
         return {name: value.detach() for name, value in parts.items()}
 
     def embed(self, batch: Batch, chunk: int = 0) -> Embedded:
@@ -124,6 +128,8 @@ class Differentiator:
                 if value.requires_grad:
                     values.append(value)
                     gradients.append(leaf.grad[start:stop])
+            # The gradients of projections and objective are whole since the pass of the loss.
+            self.buckets.expect(last=chunk is chunks[-1])
             torch.autograd.backward(values, gradients)
             start = stop
 

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sista.engine.batches import Batch
+from sista.engine.buckets import Buckets
+from sista.engine.compiled import as_compiled, begin_step, compile_encoders, told_once
 from sista.engine.distributed import Ranks, synchronised
 from sista.engine.gradients import Differentiator
 from sista.engine.health import check_finite
 from sista.engine.interface import Objective, Temperature
+from sista.engine.machine import Mode
 from sista.engine.model import PretrainModel
+from sista.engine.parameters import parameter_groups
 from sista.engine.randomness import permutation
 from sista.engine.sources import Source, known_labels
 from sista.engine.state import Interrupted, Progress, Saving, StateFile, StopSignals, means
 from sista.engine.validation import validate
 from sista.engine.views import Views, augment, centre, two_views
 from sista.grid.budgets import Budget
+from sista.runs.feeding import fed
 from sista.runs.progress import track
 
 SAVE_EVERY = 500
@@ -38,7 +44,7 @@ class Trainer:
         seed: decides order, augmentation and dropout.
         device: where it runs.
         ranks: the processes that share each contrastive batch.
-        compiled: let torch.compile fuse the encoders.
+        mode: how the device is used; None = as suits it, nothing compiled.
     """
 
     def __init__(
@@ -49,8 +55,9 @@ class Trainer:
         seed: int,
         device: torch.device,
         ranks: Ranks | None = None,
-        compiled: bool = False,
+        mode: Mode | None = None,
     ) -> None:
+        self.mode = mode or Mode.of(device.type)
         self.budget = budget
         self.seed = seed
         self.device = device
@@ -60,21 +67,19 @@ class Trainer:
                 synchronised(encoder, self.ranks, device)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective = objective.to(device)
-        if compiled:
-            model.image.compile()
-            if model.text is not None:
-                # Every batch of reports is of another length.
-                model.text.body.compile(dynamic=True)
+        if self.mode.compiled:
+            compile_encoders(model, self.mode)
         # Fused: one call for all parameters, and no read of the step counters on the host.
-        self.optimiser = torch.optim.AdamW(
-            _groups(model, objective, budget.weight_decay), lr=budget.learning_rate, fused=True
-        )
+        groups = parameter_groups(model, objective, budget.weight_decay)
+        self.optimiser = torch.optim.AdamW(groups, lr=budget.learning_rate, fused=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=budget.precision == "fp16")
+        buckets = Buckets(self.ranks, self.model, self.objective)
         self.differentiate = Differentiator(
-            self.model, self.objective, self.ranks, device, budget.precision
+            self.model, self.objective, self.ranks, device, budget.precision, buckets
         )
         self.temperatures = [m for m in objective.modules() if isinstance(m, Temperature)]
         self.progress = Progress()
+        self._fresh = True
 
     def fit(
         self,
@@ -145,23 +150,30 @@ class Trainer:
         # By seed and epoch alone: a resumed run meets the same batches.
         order = permutation(self.seed, epoch, len(train))
         started = time.perf_counter() - progress.seconds
-        for step in range(progress.step, steps):
+
+        def made(step: int) -> tuple[list[Batch], Tensor]:
             rows = order[step * self.budget.batch : (step + 1) * self.budget.batch]
-            number = epoch * steps + step
-            # By the number of the step alone, so that a schedule has no state to resume.
-            for group in self.optimiser.param_groups:
-                factor = self.budget.temperature_rate if group["role"] == "temperature" else 1.0
-                group["lr"] = factor * self._rate(number, steps)
-            chunks = self.chunks(train, rows, epoch, labels)
-            parts = self.step(chunks, train.alike(rows, self.device), number)
-            self.objective.after_step(self.model, (number + 1) / (steps * self.budget.epochs))
-            progress.history.append(parts)
-            progress.step, progress.seconds = step + 1, time.perf_counter() - started
-            if step + 1 < steps:
-                if progress.step % saving.every == 0 and self.ranks.first:
-                    check_finite(progress.history, epoch, steps, self.budget)
-                    saving.state.save(progress)
-                self._stop_where_asked(saving.state, saving.signals)
+            return self.chunks(train, rows, epoch, labels), train.alike(rows, self.device)
+
+        numbers = range(progress.step, steps)
+        with closing(fed(made, numbers, self.device, self.mode.ahead)) as batches:
+            for step, (chunks, alike) in zip(numbers, batches, strict=True):
+                number = epoch * steps + step
+                # By the number of the step alone, so that a schedule has no state to resume.
+                for group in self.optimiser.param_groups:
+                    factor = self.budget.temperature_rate if group["role"] == "temperature" else 1.0
+                    group["lr"] = factor * self._rate(number, steps)
+                with told_once(self.mode, self._fresh and self.ranks.first):
+                    parts = self.step(chunks, alike, number)
+                self._fresh = False
+                self.objective.after_step(self.model, (number + 1) / (steps * self.budget.epochs))
+                progress.history.append(parts)
+                progress.step, progress.seconds = step + 1, time.perf_counter() - started
+                if step + 1 < steps:
+                    if progress.step % saving.every == 0 and self.ranks.first:
+                        check_finite(progress.history, epoch, steps, self.budget)
+                        saving.state.save(progress)
+                    self._stop_where_asked(saving.state, saving.signals)
 
     def chunks(
         self, source: Source, rows: NDArray[np.int64], epoch: int, labels: Tensor
@@ -170,8 +182,9 @@ class Trainer:
         own = rows[self.ranks.share(len(rows))]
         size = self.budget.chunk or len(own)
         parts = (own[start : start + size] for start in range(0, len(own), size))
+        form: dict[str, Any] = {"among": rows, "packed": self.mode.packed}
         return [
-            source.batch(part, self._views(source, part, epoch), self.device, labels, among=rows)
+            source.batch(part, self._views(source, part, epoch), self.device, labels, **form)
             for part in parts
         ]
 
@@ -183,6 +196,7 @@ class Trainer:
             alike: `[B, B]` inter-report similarity of the whole contrastive batch, or empty.
             number: of the step in the whole run.
         """
+        begin_step(self.mode)
         # A prime apart: two runs share a seed of dropout only after a million steps.
         seed = self.seed * 1_000_003 + number
         parts = self.differentiate(chunks, alike, self.scaler, seed)
@@ -229,6 +243,7 @@ class Trainer:
     def _views(self, source: Source, rows: NDArray[np.int64], epoch: int) -> Views:
         side, policy = self.model.image.size, self.objective.needs.views
         form: dict[str, Any] = {"side": side, "seed": self.seed, "epoch": epoch}
+        form["device"] = self.device
         if policy is not None:
             return two_views(source.pairs.images, rows, policy=policy, **form)
         return Views(augment(source.pairs.images, rows, flip=self.budget.flip, **form))
@@ -245,7 +260,8 @@ class Trainer:
         losses: dict[str, float] = {}
         # Whole batches, so one process can do it; the others take over its numbers.
         if self.ranks.first:
-            losses = validate(self.differentiate, self.batches(val, labels), self.budget.chunk)
+            with as_compiled(self.mode):
+                losses = validate(self.differentiate, self.batches(val, labels), self.budget.chunk)
         return self.ranks.from_first(losses)
 
     def batches(self, source: Source, labels: Tensor) -> Iterator[Batch]:
@@ -259,10 +275,11 @@ class Trainer:
         # Without a last batch of less than half the size: with few negatives it is another loss.
         for start in range(0, max(len(source) - size // 2, 1), size):
             rows = np.arange(start, min(start + size, len(source)))
-            views = Views(centre(source.pairs.images, rows, self.model.image.size))
+            side = self.model.image.size
+            views = Views(centre(source.pairs.images, rows, side, self.device))
             if self.objective.needs.views is not None:
                 views = self._views(source, rows, 0)
-            yield source.batch(rows, views, self.device, labels)
+            yield source.batch(rows, views, self.device, labels, packed=self.mode.packed)
 
     @torch.no_grad()
     def embed(self, source: Source) -> Tensor:
@@ -270,16 +287,7 @@ class Trainer:
         self.model.eval()
         parts = []
         for rows in np.array_split(np.arange(len(source)), -(-len(source) // self.budget.batch)):
-            images = centre(source.pairs.images, rows, self.model.image.size)
-            parts.append(self.model.embed_images(images.to(self.device)))
+            images = centre(source.pairs.images, rows, self.model.image.size, self.device)
+            with as_compiled(self.mode):
+                parts.append(self.model.embed_images(images))
         return torch.cat(parts)
-
-
-def _groups(model: nn.Module, objective: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Return parameter groups: matrices are decayed, biases and norms not, temperatures apart."""
-    every = [p for m in (model, objective) for p in m.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in every if p.ndim > 1], "weight_decay": decay, "role": "matrix"},
-        {"params": [p for p in every if p.ndim == 1], "weight_decay": 0.0, "role": "vector"},
-        {"params": [p for p in every if p.ndim == 0], "weight_decay": 0.0, "role": "temperature"},
-    ]

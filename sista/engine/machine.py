@@ -10,6 +10,46 @@ if TYPE_CHECKING:
     import torch
 
 Device = Literal["auto", "cpu", "cuda"]
+Compiled = Literal["auto", "on", "off"]
+# Steps that earn back what the first ones cost: one to two minutes for two large encoders, against
+# some hundredths of a second a step.
+PAYS = 5000
+# Batches made ahead: one that is ready, and one under way.
+AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What suits the device of a run; the values do not depend on it.
+
+    Attributes:
+        packed: reports come in one row (`sista.encoders.packing`), not in pieces by length.
+        ahead: batches made while the device computes; 0 = none.
+        compiled: torch.compile fuses the encoders.
+        graphs: what is compiled is recorded as well and started as one (CUDA graphs).
+    """
+
+    packed: bool = False
+    ahead: int = 0
+    compiled: bool = False
+    graphs: bool = False
+
+    @classmethod
+    def of(
+        cls, device: str, compiled: Compiled = "auto", steps: int = 0, whole: bool = True
+    ) -> "Mode":
+        """Return what suits a kind of device.
+
+        Args:
+            device: `cpu` or `cuda`.
+            compiled: `auto` compiles on a GPU where the run is long enough to pay for it.
+            steps: of the whole run.
+            whole: one process embeds a batch in one piece. Only then are graphs recorded: what
+                they return lives until they are started again, and they wait for nobody.
+        """
+        gpu = device == "cuda"
+        on = compiled == "on" or (compiled == "auto" and gpu and steps >= PAYS)
+        return cls(packed=gpu, ahead=AHEAD if gpu else 0, compiled=on, graphs=on and gpu and whole)
 
 
 @dataclass(frozen=True)
@@ -19,13 +59,13 @@ class Machine:
     Attributes:
         device: `auto` takes a GPU where torch sees one.
         threads: on the CPU; part of the bits of the result.
-        compiled: fuse the encoders with torch.compile.
+        compiled: see `Mode.of`.
         save_every: steps after which the state is saved, besides each epoch's end.
     """
 
     device: Device
     threads: int
-    compiled: bool
+    compiled: Compiled
     save_every: int
 
     def __post_init__(self) -> None:
@@ -35,6 +75,9 @@ class Machine:
             UserError: names the option.
         """
         check_machine(self.device, self.threads)
+        if self.compiled not in get_args(Compiled):
+            valid = ", ".join(get_args(Compiled))
+            raise UserError(f"--compiled: unknown word {self.compiled!r}; valid: {valid}")
         check_range("--save-every", self.save_every, 1)
 
     def start(self, seed: int) -> "torch.device":

@@ -1,24 +1,35 @@
-"""The studies of one subset of a corpus in memory: manifest rows, images and labels."""
+"""The studies of one subset of a corpus: manifest rows, labels, and where their images lie."""
 
+import hashlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.compute as pc
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 
 from sista import tables
 from sista.engine.corpus import Corpus
-from sista.errors import UserError
+from sista.engine.films import Films
+from sista.errors import UserError, check_limit
+from sista.files import atomic, digest
+from sista.metadata import AGAIN, Meta, check_types, opened, table_metadata
 from sista.runs.container import check_container, read_container
 from sista.runs.progress import track
 
+Images = TypeVar("Images", bound=NDArray[np.uint8])
+# Of a manifest, besides its labels.
+READ = ("image_id", "study_id", "row", "report")
+# Reduced images of more bytes are kept in a file that all processes share.
+IN_MEMORY = 512 << 20
 NO_FINDING = "No Finding"
 NO_DISEASE = ("Support Devices",)
 
@@ -29,13 +40,13 @@ class Pairs:
 
     Attributes:
         frame: manifest rows, with reports where text is needed.
-        images: uint8 `[N, S, S]`, one for each row of the frame.
+        images: one for each row of the frame.
         labels: `[N, C]` as in the manifest (-1 = uncertain).
         label_names: of the columns.
     """
 
     frame: pd.DataFrame
-    images: NDArray[np.uint8]
+    images: Films
     labels: NDArray[np.float64]
     label_names: tuple[str, ...]
 
@@ -50,7 +61,30 @@ class Pairs:
         return absent
 
 
-def load_pairs(corpus: Corpus, *, subset: str, size: int, text: bool, limit: int = 0) -> Pairs:
+def load_subsets(corpus: Corpus, *, size: int, text: bool, limit: int = 0) -> tuple[Pairs, Pairs]:
+    """Read the training and the validation studies of a corpus; see `load_pairs`.
+
+    Args:
+        corpus: prepared.
+        size: see `load_pairs`.
+        text: see `load_pairs`.
+        limit: of training studies.
+    """
+    manifest = _manifest(corpus)
+    form: dict[str, Any] = {"size": size, "text": text, "manifest": manifest}
+    train = load_pairs(corpus, subset="train", limit=limit, **form)
+    return train, load_pairs(corpus, subset="val", **form)
+
+
+def load_pairs(
+    corpus: Corpus,
+    *,
+    subset: str,
+    size: int,
+    text: bool,
+    limit: int = 0,
+    manifest: tuple[pd.DataFrame, Meta] | None = None,
+) -> Pairs:
     """Read the training or validation studies of a corpus.
 
     Args:
@@ -59,22 +93,13 @@ def load_pairs(corpus: Corpus, *, subset: str, size: int, text: bool, limit: int
         size: side in pixels that the images are reduced to.
         text: leave out studies without a report.
         limit: at most this many (0 = all).
+        manifest: where it was read already.
 
     Raises:
         UserError: no study is left.
     """
-    frame, meta = tables.read(corpus.manifest, "manifest")
-    chosen, of_split = tables.read(corpus.split, "split")
-    if of_split.get("dataset", meta.get("dataset")) != meta.get("dataset"):
-        raise UserError(
-            f"{corpus.split}: is of data set {of_split['dataset']}, the manifest of "
-            f"{meta.get('dataset')}; give the split of that data set"
-        )
-    check_container(corpus.images, len(frame), int(meta["prepared_size"]))
-    # 100 = all labels of the training studies; -1 = a subset that has no fractions.
-    full = chosen["subset"].eq(subset) & chosen["fraction"].isin((-1, 100))
-    wanted = set(chosen.loc[full, "image_id"])
-    frame = frame[frame["image_id"].isin(wanted)]
+    frame, meta = manifest or _manifest(corpus)
+    frame = frame[frame["image_id"].isin(_chosen(corpus, subset, meta))]
     if text:
         without = int(frame["report"].isna().sum())
         if without:
@@ -92,6 +117,46 @@ def load_pairs(corpus: Corpus, *, subset: str, size: int, text: bool, limit: int
     return pairs_of(frame, meta, corpus.images, size)
 
 
+def _manifest(corpus: Corpus) -> tuple[pd.DataFrame, Meta]:
+    """Return what training reads of a manifest, and its metadata."""
+    meta = tables.read_meta(corpus.manifest, "manifest")
+    # Paths, boxes and masks of millions of films are as large as their reports.
+    columns = [*READ, *(f"label.{name}" for name in meta["labels"])]
+    frame, meta = tables.read(corpus.manifest, "manifest", columns)
+    check_container(corpus.images, len(frame), int(meta["prepared_size"]))
+    return tables.validate(frame, "manifest", str(corpus.manifest), columns), meta
+
+
+def _chosen(corpus: Corpus, subset: str, meta: Meta) -> NDArray[np.object_]:
+    """Return the ids of the images of a subset.
+
+    A split names each training image once for each of its draws and fractions, so it is read piece
+    by piece.
+    """
+    columns = ["subset", "fraction", "image_id"]
+    found: list[pyarrow.Array] = []
+    with opened(corpus.split) as file:
+        of_split = table_metadata(corpus.split, "split", file.metadata)
+        if of_split.get("dataset", meta.get("dataset")) != meta.get("dataset"):
+            raise UserError(
+                f"{corpus.split}: is of data set {of_split['dataset']}, the manifest of "
+                f"{meta.get('dataset')}; give the split of that data set"
+            )
+        check_limit("SISTA_MAX_ROWS", file.metadata.num_rows, f"{corpus.split}")
+        missing = set(columns) - set(file.schema_arrow.names)
+        if missing:
+            raise UserError(f"{corpus.split}: has no column {min(missing)!r}; {AGAIN}")
+        types = {"subset": "object", "fraction": "int64", "image_id": "object"}
+        check_types(corpus.split, types, file.schema_arrow)
+        for part in file.iter_batches(columns=columns):
+            # 100 = all labels of the training studies; -1 = a subset that has no fractions.
+            full = pc.is_in(part["fraction"], pyarrow.array([-1, 100], part["fraction"].type))
+            wanted = pc.and_(pc.equal(part["subset"], subset), full)
+            found.append(part["image_id"].filter(wanted))
+    ids: NDArray[np.object_] = pyarrow.chunked_array(found).unique().to_numpy(zero_copy_only=False)
+    return ids
+
+
 def pairs_of(frame: pd.DataFrame, meta: Mapping[str, Any], container: Path, size: int) -> Pairs:
     """Return chosen rows of a manifest with their images and labels.
 
@@ -106,8 +171,17 @@ def pairs_of(frame: pd.DataFrame, meta: Mapping[str, Any], container: Path, size
     return Pairs(frame, read_images(container, frame["row"].to_numpy(), size), labels, names)
 
 
-def read_images(container: Path, rows: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
-    """Return images `[N, size, size]` of a container, reduced once with antialiasing."""
+def read_images(container: Path, rows: NDArray[np.int64], size: int) -> Films:
+    """Return images of a container, reduced once with antialiasing where they are larger.
+
+    Args:
+        container: of prepared images.
+        rows: of the container.
+        size: side in pixels.
+
+    Raises:
+        UserError: they are smaller; or the reduced ones neither fit into memory nor on disk.
+    """
     stored = read_container(container, int(rows.max(initial=-1)))
     if stored.shape[1] < size:
         raise UserError(
@@ -115,11 +189,25 @@ def read_images(container: Path, rows: NDArray[np.int64], size: int) -> NDArray[
             f"run `prepare` with --size {size}"
         )
     if stored.shape[1] == size:
-        return np.asarray(stored[rows])
-    reduced = np.empty((len(rows), size, size), np.uint8)
+        return Films(stored, rows)
+    if len(rows) * size**2 <= IN_MEMORY:
+        return Films(_reduced(stored, rows, np.empty((len(rows), size, size), np.uint8)))
+    facts = container.stat()
+    asked = [size, hashlib.sha256(rows.tobytes()).hexdigest(), facts.st_size, facts.st_mtime_ns]
+    path = container.with_name("reduced") / f"{container.stem}.{digest(asked)}.npy"
+    if not path.is_file():
+        with atomic(path) as temporary:
+            room = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(rows), size, size))
+            _reduced(stored, rows, room).flush()
+    return Films(read_container(path, len(rows) - 1))
+
+
+def _reduced(stored: NDArray[np.uint8], rows: NDArray[np.int64], out: Images) -> Images:
+    """Write the images of these rows, made smaller, into `out` and return it."""
+    size = out.shape[1:]
     for start in track(range(0, len(rows), 64), "reducing images"):
         part = torch.from_numpy(np.asarray(stored[rows[start : start + 64]])).unsqueeze(1)
         # Once here, not in each epoch; antialiased, since a shrunk film has fine lines.
-        small = F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True)
-        reduced[start : start + 64] = small.squeeze(1).round_().clamp_(0, 255).to(torch.uint8)
-    return reduced
+        small = F.interpolate(part.float(), size, mode="bilinear", antialias=True)
+        out[start : start + 64] = small.squeeze(1).round_().clamp_(0, 255).to(torch.uint8)
+    return out

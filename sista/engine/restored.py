@@ -76,7 +76,7 @@ class Restored:
 
     def _batch(self, pairs: Pairs, table: TokenTable, rows: np.ndarray[Any, Any]) -> Batch:
         device = self._device
-        images = centre(pairs.images, rows, self.model.image.size).to(device)
+        images = centre(pairs.images, rows, self.model.image.size, device)
         labels = torch.from_numpy(pairs.labels[rows]).float().to(device)
         return Batch(images, *token_batch(table, rows, device), labels, torch.empty(0))
 

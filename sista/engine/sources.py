@@ -16,14 +16,15 @@ from sista.encoders.text import SMALL, TextEncoder, load_pretrained, small_bert
 from sista.engine.batches import Batch, token_batch
 from sista.engine.corpus import Corpus
 from sista.engine.interface import Needs
-from sista.engine.pairs import Pairs, load_pairs
+from sista.engine.pairs import Pairs, load_subsets
 from sista.engine.views import CROP, Views
 from sista.errors import UserError
 from sista.grid.budgets import Budget
-from sista.text.findings import stated_spans
+from sista.runs.feeding import moved
 from sista.text.similarity import Matrix, ReportText, similarity
+from sista.text.stored_tokens import stored_tokens
 from sista.text.stored_vectors import stored_vectors
-from sista.text.vocabulary import TokenTable, load_vocabulary, tokenise
+from sista.text.vocabulary import TokenTable, load_vocabulary
 
 
 @dataclass(frozen=True)
@@ -45,35 +46,35 @@ class Source:
         device: torch.device,
         policy: Tensor,
         among: NDArray[np.int64] | None = None,
+        packed: bool | None = None,
     ) -> Batch:
         """Put the parts of a batch on the device.
 
         Args:
             rows: studies.
-            views: of their images.
+            views: of their images, on the device.
             device: of the model.
             policy: `[N, C]` labels after the policy for uncertain ones.
             among: the whole contrastive batch where `rows` are a part of it: then padded for it,
                 and without similarity.
+            packed: see `token_batch`.
         """
-        number = torch.from_numpy(rows)
-        second, boxes = (None if v is None else v.to(device, non_blocking=True) for v in views[1:])
         return Batch(
-            views.first.to(device, non_blocking=True),
-            *token_batch(self.tokens, rows, device, among),
-            labels=policy[number].to(device),
+            views.first,
+            *token_batch(self.tokens, rows, device, among, packed),
+            labels=moved(policy[torch.from_numpy(rows)].numpy(), device),
             similarity=self.alike(rows, device) if among is None else torch.empty(0, device=device),
-            rows=number.to(device),
-            second=second,
-            boxes=boxes,
-            normal=torch.from_numpy(self.pairs.normal[rows]).to(device),
+            rows=moved(rows, device),
+            second=views.second,
+            boxes=views.boxes,
+            normal=moved(self.pairs.normal[rows], device),
         )
 
     def alike(self, rows: NDArray[np.int64], device: torch.device) -> Tensor:
         """Return the similarity `[B, B]` of reports; empty where the method needs none."""
         if self.vectors is None:
             return torch.empty(0, device=device)
-        return torch.from_numpy(similarity(self.vectors, rows)).to(device)
+        return moved(similarity(self.vectors, rows), device)
 
 
 @dataclass(frozen=True)
@@ -108,13 +109,12 @@ def load_sources(corpus: Corpus, *, side: int, needs: Needs, budget: Budget, tex
     """
     # A seventh larger than the input, as 256 px for 224: room for the random crop.
     size = round(side / CROP)
-    train = load_pairs(corpus, subset="train", size=size, text=needs.text, limit=budget.pairs)
+    train, val = load_subsets(corpus, size=size, text=needs.text, limit=budget.pairs)
     if len(train.frame) < budget.batch:
         raise UserError(
             f"{corpus.manifest}: {len(train.frame)} studies to train on, fewer than the batch of "
             f"{budget.batch} pairs of budget {budget.word}; take a smaller budget or more studies"
         )
-    val = load_pairs(corpus, subset="val", size=size, text=needs.text)
     encoder: TextEncoder | None = None
     tokenizer: Tokenizer | None = None
     tokens: list[TokenTable | None] = [None, None]
@@ -127,10 +127,12 @@ def load_sources(corpus: Corpus, *, side: int, needs: Needs, budget: Budget, tex
         else:
             encoder, tokenizer = load_pretrained(text)
         form: dict[str, Any] = {"longest": budget.tokens, "stop_words": needs.stop_words}
-        form["spans"] = stated_spans if needs.relevant_words == "stated" else None
-        first = tokenise(list(train.frame["report"]), tokenizer, **form)
+        form["relevant_words"] = needs.relevant_words
+        folder = corpus.manifest.parent
+        first = stored_tokens(folder, list(train.frame["report"]), tokenizer, **form)
         # With the numbers of the training words: equal numbers mean equal words in both subsets.
-        second = tokenise(list(val.frame["report"]), tokenizer, words=first.words, **form)
+        form["words"] = first.words
+        second = stored_tokens(folder, list(val.frame["report"]), tokenizer, **form)
         tokens = [first, second]
     # Words are counted in the training reports, so that a cut means the same in both subsets.
     counted = list(train.frame["report"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sista.engine.compiled import as_compiled
 from sista.engine.loop import Trainer
 from sista.engine.sources import Source, known_labels
 from sista.files import atomic
@@ -16,7 +17,8 @@ MAPS_SHOWN = 6
 def write_word_maps(path: Path, trainer: Trainer, val: Source) -> None:
     """Write where the words of a few validation reports look, for the report's sheets."""
     batch = next(iter(trainer.batches(val, known_labels(val.pairs))))
-    e = trainer.model(batch)
+    with as_compiled(trainer.mode):
+        e = trainer.model(batch)
     weights = trainer.objective.word_patch_weights(e)
     if weights is None or e.word_ids is None or val.tokens is None:
         return

@@ -87,7 +87,8 @@ def clipped_shares(attention: Tensor, mask: Tensor, low: float = 0.1, high: floa
     # Torch has no quantiles in half precision.
     wide = attention.to(torch.promote_types(attention.dtype, torch.float32))
     known = wide.masked_fill(~mask, torch.nan)
-    ends = torch.tensor([low, high], dtype=wide.dtype, device=wide.device)
+    # Filled on the device: to bring numbers there from the host is a wait.
+    ends = torch.stack([wide.new_full((), low), wide.new_full((), high)])
     bottom, top = known.nanquantile(ends, dim=1, keepdim=True).nan_to_num()
     clipped = wide.clamp(bottom, top).masked_fill(~mask, 0.0)
     return clipped / clipped.sum(1, keepdim=True).clamp_min(torch.finfo(wide.dtype).tiny)

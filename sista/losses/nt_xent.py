@@ -37,4 +37,6 @@ def nt_xent(
         # The other view of the image itself stays, whatever is eliminated.
         left_out = left_out | (eliminate.repeat(2, 2) & ~positive)
     rest = torch.logsumexp(logits.masked_fill(left_out, -torch.inf), 1)
-    return (rest - logits[positive]).mean()
+    # Not by the mask: how many places it has would be read from the device.
+    own = torch.cat([logits.diagonal(count), logits.diagonal(-count)])
+    return (rest - own).mean()

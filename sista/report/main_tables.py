@@ -34,13 +34,18 @@ def main_tables(
     rows = shown_rows(scores, meta["main_metrics"])
     controls = control_rows(scores, meta)
     tests = pd.DataFrame(meta.get("comparisons", []))
-    study = pd.read_csv(stored) if stored.is_file() else pd.DataFrame()
+    study = power_study(stored)
     made = {}
     for task in dict.fromkeys(map(str, rows["task"])):
         table = task_table(rows, task, controls)
         table.caption += f" {visible(table, tests, study)}"
         made[task] = table
     return made
+
+
+def power_study(stored: Path = STORED) -> pd.DataFrame:
+    """Return the stored variance components; empty where there are none."""
+    return pd.read_csv(stored) if stored.is_file() else pd.DataFrame()
 
 
 def visible(table: TaskTable, tests: pd.DataFrame, study: pd.DataFrame) -> str:
@@ -57,7 +62,7 @@ def visible(table: TaskTable, tests: pd.DataFrame, study: pd.DataFrame) -> str:
     for column in table.columns:
         if find_metric(column.metric).control:
             continue
-        found = _smallest(table, column, tests, study)
+        found = smallest_difference(table, column, tests, study)
         if found is None:
             unknown[column.group] = None
             continue
@@ -86,13 +91,21 @@ def _and(values: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _smallest(
-    table: TaskTable, column: Column, tests: pd.DataFrame, study: pd.DataFrame
+def smallest_difference(
+    table: TaskTable, column: Column, tests: pd.DataFrame, study: pd.DataFrame | None = None
 ) -> tuple[float, str] | None:
     """Return the smallest visible difference of a column and where its variances come from.
 
     Pooled over encoders, heads and pairs of methods; None where nothing tells it.
+
+    Args:
+        table: a main table.
+        column: one of its columns.
+        tests: comparisons of the scores; empty = none.
+        study: stored variance components; empty = none; None = those of `STORED`.
     """
+    if study is None:
+        study = power_study()
     cells = [row[column] for block in table.blocks for row in block.rows.values()]
     counts = [(cell.seeds, cell.runs // cell.seeds) for cell in cells if cell.runs]
     if not counts:

@@ -15,9 +15,10 @@ def _readable(value: Any) -> Any:
 
 
 @cache
-def _environment() -> Environment:
+def environment(package: str, folder: str) -> Environment:
+    """Return the templates in a folder of a package."""
     return Environment(
-        loader=PackageLoader("sista.report", "html"),
+        loader=PackageLoader(package, folder),
         autoescape=True,
         finalize=_readable,
         # A misspelt name is an error, not a gap in the page.
@@ -29,4 +30,4 @@ def _environment() -> Environment:
 
 def render(template: str, **values: Any) -> str:
     """Return a template filled with `values`."""
-    return _environment().get_template(template).render(**values)
+    return environment("sista.report", "html").get_template(template).render(**values)

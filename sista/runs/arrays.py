@@ -3,6 +3,7 @@
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,20 @@ def read_array(path: Path, mmap_mode: Literal["r", "c"] | None = None) -> NDArra
         return array
     # Mapped first: the header alone cannot ask for memory, the file must have the bytes.
     return np.array(array) if mmap_mode is None else np.load(path, mmap_mode, allow_pickle=False)
+
+
+def read_folder(folder: Path, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays `NAME.npy` of a folder, mapped into memory: processes share them.
+
+    Args:
+        folder: written whole by `atomic`.
+        names: of the arrays.
+
+    Raises:
+        OSError: one cannot be read.
+        ValueError: one is no array, or promises more than it holds.
+    """
+    return {name: read_array(folder / f"{name}.npy", "r") for name in names}
 
 
 def read_arrays(path: Path, most_bytes: int | None = None) -> dict[str, NDArray[Any]]:

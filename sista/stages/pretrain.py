@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sista import registry
 from sista.encoders.specs import PACKAGED, EncoderSpec, encoder_spec
 from sista.engine.corpus import Corpus
-from sista.engine.machine import Device, Machine
+from sista.engine.machine import Compiled, Device, Machine, Mode
 from sista.errors import UserError, check_range
 from sista.files import atomic, digest, sha256
 from sista.grid.budgets import Budget, Precision, find_budget
@@ -70,7 +70,7 @@ def main(
     precision: Precision | None = None,
     chunk: Count | None = None,
     patience: Count | None = None,
-    compiled: bool = False,
+    compiled: Compiled = "auto",
     save_every: Some = 500,
 ) -> Made | None:
     """Pre-train one encoder and write it as safetensors, its log beside it; resumes when killed.
@@ -95,13 +95,14 @@ def main(
         precision: of the encoders, no, bf16 or fp16; by default the budget's.
         chunk: pairs that a process embeds at a time, to save memory; by default the budget's.
         patience: epochs without a lower validation loss before it stops; by default the budget's.
-        compiled: fuse the encoders with torch.compile.
+        compiled: let torch.compile fuse the encoders: on, off, or auto, where it pays: on a GPU in
+            long runs.
         save_every: steps after which the state is saved, besides each epoch's end.
     """
     machine = Machine(device, threads, compiled, save_every)
     facts: dict[str, Any] = {"word": encoder, "method": method, "variant": variant or method}
     facts |= {"corpus": corpus, "budget": budget, "seed": seed}
-    facts |= {"threads": threads, "compiled": compiled}
+    facts |= {"threads": threads, "compiled": False}
     changes = {"precision": precision, "chunk": chunk, "patience": patience}
     # What was not asked for stays the budget's own.
     named = {name: value for name, value in changes.items() if value is not None}
@@ -126,7 +127,7 @@ def _job(
     encoder_spec(facts["word"])
     check_range("--seed", facts["seed"], 0)
     budget = replace(find_budget(facts["budget"]), **changes)
-    changed = (*changes, *(["compiled"] if machine.compiled else []))
+    changed = (*changes, *(["compiled"] if machine.compiled == "on" else []))
     return _Job(facts, given, budget, changed, corpus, out, machine)
 
 
@@ -220,8 +221,12 @@ def _train(
     data = load_sources(job.corpus, side=image.size, needs=needs, budget=budget, text=spec.text)
     model = PretrainModel(image, data.text, needs, len(data.train.pairs.label_names))
     model.start_at(known_labels(data.train.pairs))
-    spread: dict[str, Any] = {"ranks": ranks, "compiled": job.machine.compiled}
-    trainer = Trainer(model, objective, budget, run["seed"], device, **spread)
+    steps = budget.epochs * max(len(data.train) // budget.batch, 1)
+    whole = ranks.count == 1 and not budget.chunk
+    mode = Mode.of(device.type, job.machine.compiled, steps, whole)
+    # Only now it is known: of a part of the identity, and of the record.
+    run["compiled"] = mode.compiled
+    trainer = Trainer(model, objective, budget, run["seed"], device, ranks, mode)
     identity = digest(run | {"resolved_budget": asdict(budget), "read": read})
     resume = job.out.with_name(STATE)
     log = trainer.fit(data.train, data.val, resume, identity, job.machine.save_every)

@@ -12,27 +12,6 @@ from sista.text.transformer import transformer_vectors
 TFIDF, LABELS, RULE_LABELS = "tfidf", "labels", "rule_labels"
 
 
-def looks_at(
-    encoder: str, reports: Sequence[str], labels: NDArray[np.float64], text: ReportText
-) -> list[str] | list[list[float]]:
-    """Return what decides the vectors besides the encoder: the texts, or the labels.
-
-    Args:
-        encoder: its word.
-        reports: N clean report texts.
-        labels: `[N, C]` finding labels of the data set.
-        text: form of the text.
-    """
-    known = not np.isnan(labels).all()
-    if encoder == LABELS and known:
-        # NaN has no equal, not even in a hash.
-        listed: list[list[float]] = np.nan_to_num(labels, nan=-9.0).tolist()
-        return listed
-    if text == "raw" and encoder not in (LABELS, RULE_LABELS):
-        return list(reports)
-    return [findings_text(report) for report in reports]
-
-
 def encode(
     encoder: str,
     reports: Sequence[str],

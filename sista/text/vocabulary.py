@@ -49,12 +49,12 @@ class TokenTable:
         words: the distinct words of the corpus.
     """
 
-    ids: NDArray[np.int32]
-    length: NDArray[np.int32]
-    slot: NDArray[np.int32]
-    word_ids: NDArray[np.int32]
-    sentence: NDArray[np.int32]
-    sentence_pieces: NDArray[np.int32]
+    ids: NDArray[np.integer]
+    length: NDArray[np.integer]
+    slot: NDArray[np.integer]
+    word_ids: NDArray[np.integer]
+    sentence: NDArray[np.integer]
+    sentence_pieces: NDArray[np.integer]
     words: tuple[str, ...]
 
 

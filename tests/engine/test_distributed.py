@@ -24,7 +24,8 @@ def both(tmp_path_factory):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     script = str(Path(__file__).with_name("two_processes.py"))
     subprocess.run([*TORCHRUN, script, str(folder)], cwd=ROOT, env=environment, check=True)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    names = [f"{word}{rank}" for word in ("", "calls") for rank in range(2)]
+    return [torch.load(folder / f"{name}.pt", weights_only=True) for name in names]
 
 
 @pytest.mark.slow
@@ -38,6 +39,15 @@ def test_two_processes_equal_one(both, case):
         assert_equal(one, (parts, found, None), tolerance)
         for name, value in one[2].model.state_dict().items():
             torch.testing.assert_close(state[name], value, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.slow
+def test_a_step_sends_few_messages(both):
+    _, found, _ = gradients("clip", "vit")
+    for calls in both[2:]:
+        # All embeddings together; gradients in some buckets, not one by one.
+        assert calls["all_gather"] == 1
+        assert 1 < calls["all_reduce"] < len(found) / 2
 
 
 def test_the_longest_report_lies_in_one_process_only():

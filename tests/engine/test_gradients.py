@@ -6,6 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sista import registry
 from sista.engine.gradients import join
 from sista.engine.interface import Embedded
+from sista.engine.machine import Mode
 from sista.engine.sources import known_labels
 from tests.made_up_pairs import ROWS, gradients, trainer
 
@@ -155,6 +156,6 @@ def test_the_counter_sees_a_wait():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_encoders_give_the_same_loss_and_the_same_names():
-    plain, made = gradients("sista", "vit"), gradients("sista", "vit", compiled=True)
+    plain, made = gradients("sista", "vit"), gradients("sista", "vit", mode=Mode(compiled=True))
     assert_equal(plain, made, 1e-4)
     assert list(plain[2].model.state_dict()) == list(made[2].model.state_dict())

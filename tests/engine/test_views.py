@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from sista.engine.films import Films
 from sista.engine.views import ViewPolicy, box_centres, crop, two_views
 
 PLAIN = ViewPolicy(smallest=0.2, flip=True, jitter=0.0, blur=0.0)
@@ -16,7 +17,7 @@ def ramp(count=4, side=32):
 
 def draw(rows=(0, 1, 2, 3), policy=PLAIN, **changes):
     form = {"side": 16, "seed": 3, "epoch": 1} | changes
-    return two_views(ramp(), np.array(rows), policy=policy, **form)
+    return two_views(Films(ramp()), np.array(rows), policy=policy, **form)
 
 
 def test_a_view_depends_on_seed_epoch_and_image_alone():

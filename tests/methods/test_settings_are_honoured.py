@@ -73,7 +73,7 @@ SLOW = [("theta_quantile", "recentre", "running")]
 def data(tmp_path_factory):
     """The corpus; its tables are read once, which costs twice as much as a step."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "load_pairs", cache(sources.load_pairs))
+        patch.setattr(sources, "load_subsets", cache(sources.load_subsets))
         yield Corpus(*corpus(tmp_path_factory.mktemp("corpus"), 24, varied_reports()))
 
 

@@ -257,7 +257,8 @@ def test_errors_name_the_remedy(tmp_path):
         ({"seed": -1}, "--seed: -1"),
         ({"device": "gpu"}, "unknown device 'gpu'; valid: auto, cpu, cuda"),
         ({"method": "random_init", "patience": 2}, "random_init is not trained: --patience"),
-        ({"method": "random_init", "compiled": True}, "random_init is not trained: --compiled"),
+        ({"method": "random_init", "compiled": "on"}, "random_init is not trained: --compiled"),
+        ({"compiled": "yes"}, "--compiled: unknown word .yes.; valid: auto, on, off"),
         ({}, "absent.parquet: no such file; run prepare first"),
     ],
 )

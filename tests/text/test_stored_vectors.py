@@ -1,5 +1,6 @@
 """Report vectors on disk."""
 
+import mmap
 from multiprocessing import get_context
 
 import numpy as np
@@ -44,11 +45,25 @@ def test_another_content_has_another_file(tmp_path, monkeypatch):
 
 def test_a_broken_file_is_made_again(tmp_path):
     expected = stored_vectors(tmp_path, REPORTS, LABELS, "tfidf")
-    (file,) = files(tmp_path)
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
+    expected = expected.copy()
+    (kept,) = files(tmp_path)
+    for name in stored.PARTS:
+        whole = (kept / f"{name}.npy").read_bytes()
+        (kept / f"{name}.npy").write_bytes(whole[: len(whole) // 2])
+        assert (stored_vectors(tmp_path, REPORTS, LABELS, "tfidf") != expected).nnz == 0
+        assert (kept / f"{name}.npy").read_bytes() == whole
+    np.save(kept / "indices.npy", np.full_like(expected.indices, 10**6))
     assert (stored_vectors(tmp_path, REPORTS, LABELS, "tfidf") != expected).nnz == 0
-    assert file.read_bytes() == whole
+
+
+def test_processes_share_what_is_kept(tmp_path):
+    stored_vectors(tmp_path, REPORTS, LABELS, "tfidf")
+    read = stored_vectors(tmp_path, REPORTS, LABELS, "tfidf")
+    for part in (read.data, read.indices, read.indptr):
+        owner = part
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        assert isinstance(owner.base, mmap.mmap)
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path):
@@ -67,7 +82,7 @@ def test_two_processes_make_the_same_file(tmp_path):
     for process in running:
         process.join()
         assert process.exitcode == 0
-    (file,) = files(tmp_path)
-    before = file.read_bytes()
+    (kept,) = files(tmp_path)
+    before = [file.read_bytes() for file in sorted(kept.iterdir())]
     assert (stored_vectors(*arguments) != tfidf_vectors(REPORTS)).nnz == 0
-    assert file.read_bytes() == before
+    assert [file.read_bytes() for file in sorted(kept.iterdir())] == before

@@ -19,7 +19,7 @@ rule adapt:
         "../../envs/sista.yaml"
     threads: grid.threads
     resources:
-        mem_mb=growing(8000),
+        mem_mb=corpus_memory(8000),
         runtime=growing(720),
         gpu=0,
         # Heads that are grouped into one job of a cluster run one after the other: profiles/slurm.

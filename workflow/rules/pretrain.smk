@@ -25,7 +25,7 @@ rule pretrain:
         "../../envs/sista.yaml"
     threads: grid.threads
     resources:
-        mem_mb=growing(8000),
+        mem_mb=corpus_memory(8000, lambda: gpus(rules.pretrain.rule)),
         runtime=growing(1440),
         # A fact of the machine: `--set-resources pretrain:gpu=4`. Above one, torchrun.
         gpu=0,

@@ -1,0 +1,252 @@
+"""The pages that are made: leaderboard, grids, runs and cards, as Markdown for the theme."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup, escape
+
+from sista.errors import UserError
+from sista.report.captions import count
+from sista.report.cells import share_of_labels
+from sista.report.curves import learning_curves
+from sista.report.figures import differences, efficiency, looks, save
+from sista.report.grid_report import DIFFERENCE, EFFICIENCY, LEARNING, UNTRAINED
+from sista.report.page import baseline_title, duration, fact_rows
+from sista.report.runs import RUN_COLUMNS, run_rows
+from sista.report.templates import environment
+from sista.runs.ancestry import result_path
+from sista.runs.record import read_record, record_of
+from sista.scoring.main_rows import control_rows, main_rows
+from sista.site.cards import KINDS, cards
+from sista.site.leaderboard import Grid, shown_number
+from sista.tasks._base import find_metric, find_task
+
+# Figures that `sista report` leaves beside released scores, with what they show.
+FIGURES = {"efficiency": EFFICIENCY, "untrained": UNTRAINED, "differences": DIFFERENCE}
+# More variants than these are no text to listen to.
+MOST_TOLD = 8
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a template of this folder filled with `values`, as Markdown."""
+    made = environment("sista.site", "templates")
+    made.filters["prose"] = prose
+    return made.get_template(template).render(**values).lstrip()
+
+
+def grid_page(grid: Grid, out: Path) -> str:
+    """Return the page of a grid, its figures copied or drawn beside it."""
+    shown = []
+    macros = environment("sista.report", "html").get_template("macros.html.j2").module
+    rows = main_rows(grid.scores, grid.meta["main_metrics"])
+    for task, table in grid.tables.items():
+        pictures = list(_figures(grid, task, rows[rows["task"] == task], out))
+        shown.append((find_task(task).title, macros.main_table(table), pictures))  # type: ignore[attr-defined]
+    others = list(_other_figures(grid, out))
+    text = grid.path.with_name("README.md")
+    return render(
+        "grid.md.j2",
+        grid=grid,
+        facts=[*fact_rows(grid.scores, grid.meta["bootstrap"]), *_hosts(grid)],
+        tasks=shown,
+        others=others,
+        variants=list(dict.fromkeys(map(str, grid.scores["variant"]))),
+        text=without_links(text.read_text(), 1) if text.is_file() else "",
+    )
+
+
+def _hosts(grid: Grid) -> Iterator[tuple[str, str]]:
+    for host in grid.meta.get("hosts", []):
+        names = ("cpu", "cores", "machine", "system", "python")
+        yield "Machine", ", ".join(f"{name} {host[name]}" for name in names if name in host)
+
+
+Figure = tuple[str, str, str]
+
+
+def _figures(grid: Grid, task: str, rows: pd.DataFrame, out: Path) -> Iterator[Figure]:
+    """Yield name, text alternative and caption of the figures of a task."""
+    folder = grid.path.with_name("figures")
+    for kind, caption in FIGURES.items():
+        name = f"{task}_{kind}.svg"
+        tests = pd.DataFrame(grid.meta.get("comparisons", []))
+        tests = tests[tests["task"] == task] if len(tests) else tests
+        baseline = str(tests["baseline"].iloc[0]) if len(tests) else ""
+        tests = tests[tests["baseline"] == baseline] if len(tests) else tests
+        if (folder / name).is_file():
+            _copy(folder / name, out / name)
+        elif kind != "untrained" and not _drawn(grid, kind, rows, tests, out / name):
+            continue
+        if (out / name).is_file():
+            told = _curves_told(rows) if kind != "differences" else _tests_told(tests)
+            yield name, told, caption.format(baseline=baseline_title(baseline))
+
+
+def _drawn(grid: Grid, kind: str, rows: pd.DataFrame, tests: pd.DataFrame, path: Path) -> bool:
+    """Draw a figure; return whether there is anything to draw."""
+    variants = list(map(str, dict.fromkeys(rows["variant"])))
+    styles = looks(variants, control_rows(grid.scores, grid.meta))
+    if kind == "differences":
+        if tests.empty:
+            return False
+        tests = tests.assign(off_plateau=tests.get("off_plateau", False))
+        figure = differences(tests, styles, baseline_title(str(tests["baseline"].iloc[0])))
+    else:
+        trained = rows[(rows["fraction"] > 0) & rows["value"].notna()]
+        if trained.empty:
+            return False
+        figure = efficiency(trained, styles)
+    save(figure, path.with_suffix(""), (".svg",))
+    return True
+
+
+def _other_figures(grid: Grid, out: Path) -> Iterator[Figure]:
+    """Yield the figures of a grid that belong to no task."""
+    folder = grid.path.with_name("figures")
+    for name, alternative, caption in (
+        ("learning_curves.svg", "Loss of each epoch, a panel for each variant.", LEARNING),
+        ("ranks.svg", "Mean ranks; the numbers are in ranks.csv beside the scores.", "Mean ranks."),
+    ):
+        if (folder / name).is_file():
+            _copy(folder / name, out / name)
+            yield name, alternative, caption
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(source.read_bytes())
+
+
+def _curves_told(rows: pd.DataFrame) -> str:
+    """Return the numbers of curves as text: means by share of labels, the highest last first."""
+    parts = []
+    keys = ["dataset", "metric", "encoder"]
+    for (dataset, metric, encoder), part in rows.groupby(keys, sort=False):  # type: ignore[misc]
+        means = part.pivot_table("value", "variant", "fraction", sort=False).sort_index(axis=1)
+        means = means.sort_values(means.columns[-1], ascending=False) if len(means) else means
+        told = [
+            f"{variant} {', '.join(shown_number(str(metric), v) or 'n/a' for v in values)}"
+            for variant, values in zip(means.index[:MOST_TOLD], means.to_numpy(), strict=False)
+        ]
+        shares = ", ".join(share_of_labels(int(fraction)) for fraction in means.columns)
+        title = find_metric(str(metric)).title
+        parts.append(f"{title} on {dataset}, {encoder}, at {shares}: {'; '.join(told)}.")
+    return " ".join(parts)
+
+
+def _tests_told(tests: pd.DataFrame) -> str:
+    """Return what the tests of a figure tell apart."""
+    sure = tests[tests["p_holm"] < 0.05]
+    start = f"{count(len(tests), 'paired difference')}, {len(sure)} of them told from 0"
+    named = [
+        f"{t['variant']} on {t['dataset']} at {share_of_labels(int(t['fraction']))} "
+        f"{shown_number(str(t['metric']), t['difference'], '+')}"
+        for t in sure.head(MOST_TOLD).to_dict("records")
+    ]
+    return f"{start}{': ' * bool(named)}{'; '.join(named)}."
+
+
+def run_page(grid: Grid, variant: str, results: Path, out: Path, crate: str) -> str:
+    """Return the page of a variant's runs: settings, curves, provenance.
+
+    Args:
+        grid: the grid.
+        variant: one of its variants.
+        results: folder of all results: records and logs that are there are read.
+        out: folder of the page, for its figures.
+        crate: place of the grid's RO-Crate from the page on; "" = there is none.
+    """
+    scores = grid.scores[grid.scores["variant"] == variant]
+    settings, logs = {}, {}
+    for row in scores.drop_duplicates(["encoder", "corpus", "seed"]).to_dict("records"):
+        words = ("budget", "variant", "encoder", "corpus")
+        key = "/".join(str(row[word]) for word in words) + f"/seed{row['seed']}"
+        try:
+            made = result_path(f"results/pretrain/{key}/encoder.safetensors", results)
+        # A name that leads elsewhere has no record here.
+        except UserError:
+            continue
+        record = record_of(made)
+        if record is not None:
+            settings[f"{row['encoder']}, seed {row['seed']}"] = read_record(record).run
+        log = made.with_name("log.csv")
+        if log.is_file() and log.stat().st_size > 1:
+            logs[variant, f"{row['encoder']}, seed {row['seed']}"] = pd.read_csv(log)
+    if logs:
+        save(learning_curves(logs, looks([variant])), out / f"{variant}_curves", (".svg",))
+    listed = [dict(zip(RUN_COLUMNS, row.values, strict=True)) for row in run_rows(scores, results)]
+    once = scores.drop_duplicates(["predictions", "fraction", "draw"])
+    facts = [
+        (name, ", ".join(dict.fromkeys(map(str, scores[column]))))
+        for name, column in (
+            ("Encoders", "encoder"),
+            ("Corpus", "corpus"),
+            ("Budget", "budget"),
+            ("Settings hash", "settings_hash"),
+            ("Code version", "code_version"),
+            ("Lock of the environment", "lock_hash"),
+            ("Device", "device"),
+        )
+    ]
+    facts += [*_hosts(grid), ("Adaptation, all runs", duration(float(once["wall_s"].sum())))]
+    return render(
+        "run.md.j2",
+        grid=grid,
+        variant=variant,
+        method=str(scores["method"].iloc[0]),
+        facts=facts,
+        settings=settings,
+        curves=bool(logs),
+        runs=listed,
+        crate=crate,
+    )
+
+
+def card_pages() -> Iterator[tuple[str, str]]:
+    """Yield the kind of each page of cards and the page."""
+    for kind in KINDS:
+        yield kind, render("cards.md.j2", kind=kind, cards=list(cards(kind)))
+
+
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://)[^)]*\)")
+
+
+def without_links(text: str, deeper: int = 0) -> str:
+    """Return a Markdown text of the project without links to its files and without pictures.
+
+    Args:
+        text: the Markdown.
+        deeper: headings move down by so many levels.
+    """
+    plain = _LINK.sub(lambda found: "" if found[1] else found[2], text)
+    # No tag of it becomes one of the page.
+    plain = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", plain)
+    return re.sub(r"^(#+ )", "#" * deeper + r"\1", plain, flags=re.MULTILINE)
+
+
+def filled(text: str, toys: Mapping[str, str], root: Path) -> str:
+    """Return a page of the documentation with its toy figures and the code that it shows.
+
+    Args:
+        text: with `<!-- toy NAME -->` and `<!-- code FILE -->`.
+        toys: text alternative of each toy figure.
+        root: of the project; a file that an installed package lacks is left out.
+    """
+
+    def found(place: "re.Match[str]") -> str:
+        kind, name = place.groups()
+        if kind == "toy":
+            return f'<figure><img src="toys/{name}.svg" alt="{escape(toys[name])}"></figure>'
+        file = root / name
+        return f"```python\n{file.read_text()}```" if file.is_file() else ""
+
+    return re.sub(r"<!-- (toy|code) (\S+) -->", found, text)
+
+
+def prose(text: str) -> Markup:
+    """Return a paragraph of a docstring as HTML, backticks as code."""
+    # Escaped before: the only tags are those that are put in here.
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
