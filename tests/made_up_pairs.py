@@ -69,6 +69,7 @@ def trainer(
     mode=None,
     double=False,
     settings=None,
+    device="cpu",
     **budget,
 ):
     """A trainer of a method and its training source."""
@@ -91,9 +92,8 @@ def trainer(
         for encoder in (model.image, model.target.image if objective.needs.momentum else None):
             if encoder is not None:
                 encoder.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
-    device = torch.device("cpu")
     changed = replace(BUDGET, **budget)
-    return Trainer(model, objective, changed, 0, device, ranks, mode), source
+    return Trainer(model, objective, changed, 0, torch.device(device), ranks, mode), source
 
 
 def gradients(method, encoder, **changes):

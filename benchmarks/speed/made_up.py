@@ -26,6 +26,7 @@ from sista.engine.sources import Source
 from sista.grid.budgets import BUDGETS, Precision
 from sista.text.vocabulary import TokenTable
 
+STUDIES = 1440
 LONGEST, VOCABULARY = 112, 30522
 # Tokens of Open-i's reports: mean 53 of 112.
 MEAN, SPREAD, SHORTEST = 53, 22, 12
@@ -103,7 +104,7 @@ def trainer(
     """Return a trainer with random weights, in training mode.
 
     Args:
-        variant: a key of `VARIANTS`.
+        variant: a key of `VARIANTS`, or a method as it ships.
         encoder: `vit_base` or `resnet50`.
         batch: pairs.
         precision: of the encoders.
@@ -112,13 +113,14 @@ def trainer(
         slim: narrow encoders of the same depth.
     """
     torch.manual_seed(0)
-    method, settings = VARIANTS[variant]
+    method, settings = VARIANTS.get(variant, (variant, {}))
     objective = registry.find("methods", method)(**settings)
     spec = SLIM[encoder] if slim else encoder_spec(encoder)
     body = BertModel(BertConfig(**(WIDTH if slim else {})), add_pooling_layer=False)
     needs = objective.needs
     model = PretrainModel(ImageEncoder(spec), TextEncoder(body, pool="cls"), needs, 14)
     budget = replace(BUDGETS["paper"], batch=batch, precision=precision)
+    objective.prepare(STUDIES)
     made = Trainer(model, objective, budget, 0, device, mode=mode)
     made.model.train()
     made.objective.train()

@@ -196,7 +196,7 @@ class Trainer:
             alike: `[B, B]` inter-report similarity of the whole contrastive batch, or empty.
             number: of the step in the whole run.
         """
-        begin_step(self.mode)
+        begin_step(self.model, self.mode)
         # A prime apart: two runs share a seed of dropout only after a million steps.
         seed = self.seed * 1_000_003 + number
         parts = self.differentiate(chunks, alike, self.scaler, seed)

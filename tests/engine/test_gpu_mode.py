@@ -8,7 +8,7 @@ from torch._subclasses.fake_tensor import (
     DynamicOutputShapeException,
     FakeTensorMode,
 )
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from benchmarks.speed import made_up
 from benchmarks.speed.measures import OperationCounter
@@ -39,6 +39,37 @@ def test_gradients_are_those_of_the_cpu(method, chunk):
     # In double precision, since single precision rounds as coarsely as an error might be.
     one = gradients(method, "vit", double=True)
     assert_equal(one, gradients(method, "vit", double=True, mode=GPU, chunk=chunk), 1e-9)
+
+
+@pytest.mark.parametrize("method", ["mgca", "simclr", "sista"])
+def test_what_is_recorded_is_given_at_the_same_place_in_every_step(method, monkeypatch):
+    seen = []
+
+    def recorded(function, **form):
+        def called(*args, **kwargs):
+            leaves = tree_leaves((args, kwargs))
+            seen.append([v.data_ptr() for v in leaves if torch.is_tensor(v)])
+            return function(*args, **kwargs)
+
+        return called
+
+    monkeypatch.setattr(torch, "compile", recorded)
+    mode = Mode(packed=True, compiled=True, graphs=True)
+    made, source = trainer(method, "vit", mode=mode)
+    plain, _ = trainer(method, "vit", mode=Mode(packed=True))
+    calls, losses = [], []
+    for number in range(3):
+        # Elsewhere in memory each time, as what another thread prepares.
+        chunks = made.chunks(source, ROWS, 0, known_labels(source.pairs))
+        alike = source.alike(ROWS, made.device)
+        steps = [one.step(chunks, alike, number)["loss"] for one in (made, plain)]
+        losses.append([float(loss) for loss in steps])
+        calls.append(seen.copy())
+        seen.clear()
+    assert len(calls[0]) == 2
+    assert calls[0] == calls[1] == calls[2]
+    # Also after the parameters have moved, by gradients of what was given.
+    assert [one for one, _ in losses] == [other for _, other in losses]
 
 
 def imagined(method):

@@ -155,7 +155,9 @@ def test_the_counter_sees_a_wait():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_compiled_encoders_give_the_same_loss_and_the_same_names():
-    plain, made = gradients("sista", "vit"), gradients("sista", "vit", mode=Mode(compiled=True))
-    assert_equal(plain, made, 1e-4)
+@pytest.mark.parametrize("method", ["mgca", "sista"])
+def test_compiled_encoders_give_the_same_loss_and_the_same_names(method):
+    plain, made = gradients(method, "vit"), gradients(method, "vit", mode=Mode(compiled=True))
+    # Fused products round otherwise.
+    assert_equal(plain, made, 5e-4)
     assert list(plain[2].model.state_dict()) == list(made[2].model.state_dict())
