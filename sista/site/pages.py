@@ -20,7 +20,7 @@ from sista.report.templates import environment
 from sista.runs.ancestry import result_path
 from sista.runs.record import read_record, record_of
 from sista.scoring.main_rows import control_rows, main_rows
-from sista.site.cards import KINDS, cards
+from sista.site.cards import KINDS, cards, datasets
 from sista.site.leaderboard import Grid, shown_number
 from sista.tasks._base import find_metric, find_task
 
@@ -228,10 +228,10 @@ def without_links(text: str, deeper: int = 0) -> str:
 
 
 def filled(text: str, toys: Mapping[str, str], root: Path) -> str:
-    """Return a page of the documentation with its toy figures and the code that it shows.
+    """Return a page of the documentation with its toy figures, lists of words and shown code.
 
     Args:
-        text: with `<!-- toy NAME -->` and `<!-- code FILE -->`.
+        text: with `<!-- toy NAME -->`, `<!-- cards datasets -->` and `<!-- code FILE -->`.
         toys: text alternative of each toy figure.
         root: of the project; a file that an installed package lacks is left out.
     """
@@ -240,10 +240,12 @@ def filled(text: str, toys: Mapping[str, str], root: Path) -> str:
         kind, name = place.groups()
         if kind == "toy":
             return f'<figure><img src="toys/{name}.svg" alt="{escape(toys[name])}"></figure>'
+        if kind == "cards":
+            return render("words.md.j2", kind=name, table=datasets())
         file = root / name
         return f"```python\n{file.read_text()}```" if file.is_file() else ""
 
-    return re.sub(r"<!-- (toy|code) (\S+) -->", found, text)
+    return re.sub(r"<!-- (toy|cards|code) (\S+) -->", found, text)
 
 
 def prose(text: str) -> Markup:
