@@ -90,20 +90,22 @@ def baseline_title(baseline: str) -> str:
 
 def other_tables(
     scores: pd.DataFrame, task: str, main: Iterable[str], controls: Collection[str] = ()
-) -> list[dict[str, Any]]:
-    """Return the tables of the metrics that are not the main one."""
+) -> dict[str, TaskTable]:
+    """Return the tables of the metrics that are not the main one, by metric."""
     rows = overall(scores)
     rows = rows[rows["task"] == task]
     shown = set(main)
-    return [
-        {
-            "title": find_metric(metric).title
-            + (" (lower is better)" if find_metric(metric).lower_is_better else ""),
-            "table": task_table(rows[rows["metric"] == metric], task, controls),
-        }
+    return {
+        metric: task_table(rows[rows["metric"] == metric], task, controls)
         for metric in dict.fromkeys(map(str, rows["metric"]))
         if metric not in shown
-    ]
+    }
+
+
+def other_title(metric: str) -> str:
+    """Return the heading over the table of a metric."""
+    found = find_metric(metric)
+    return found.title + (" (lower is better)" if found.lower_is_better else "")
 
 
 def variant_rows(

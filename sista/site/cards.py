@@ -221,7 +221,7 @@ def _dataset(word: str) -> Card:
 def datasets() -> Table:
     """Return all data sets in one table: access, licence and what their films carry."""
     known: list[Any] = [registry.find("datasets", word) for word in registry.names("datasets")]
-    head = ("Word", "What it is", "Access", "Licence", "Films read", "Annotated")
+    head = ("Data set", "Access", "Licence", "Films read", "Annotated")
     rows = [
         (
             card.word,

@@ -20,7 +20,7 @@ def _rows(values, **changes):
     plain = {"protocol": "quick_v1", "dataset": "d", "task": "classification", "head": "linear"}
     plain |= {"encoder": "resnet_tiny", "family": "resnet", "corpus": "c", "budget": "quick"}
     plain |= {"seed": 0, "subset": "test", "metric": "auroc", "label": "macro", "n": 7}
-    plain |= {"plateau": None}
+    plain |= {"plateau": None, "low": float("nan"), "high": float("nan")}
     plain |= {"predictions": "results/adapt/p.parquet"}
     return pd.DataFrame(
         [

@@ -243,7 +243,8 @@ def test_results_of_ones_own_have_a_site_with_all_tests(opened, project, tmp_pat
     (grid,) = read_grids([scores])
     rows = leaderboard([grid])
     words = {"main": True, "fraction": 10, "encoder": "vit_tiny", "task": "classification"}
-    own = rows.loc[(rows[list(words)] == pd.Series(words)).all(axis=1)].set_index("variant")["value"]
+    own = rows.loc[(rows[list(words)] == pd.Series(words)).all(axis=1)]
+    own = own.set_index("variant")["value"]
     difference = 100 * (own["clip"] - own["supervised"])
     assert f"{difference:+.1f}" in told or f"{-difference:+.1f}" in told
 
