@@ -8,7 +8,7 @@ import numpy as np
 
 from sista.report.cells import NOT_AVAILABLE, Cell, TaskTable
 from sista.report.escaping import csv_text, markdown_code, markdown_text
-from sista.report.runs import RUN_COLUMNS, RunRow
+from sista.report.runs import RunRow
 from sista.report.templates import render
 
 
@@ -70,5 +70,4 @@ def _markdown(table: TaskTable, cell: Cell) -> str:
 def to_html(table: TaskTable, runs: Sequence[RunRow] = ()) -> str:
     """Return a page of its own, without any external resource; each number leads to its run."""
     title = f"{table.title} table"
-    rows = {"runs": list(runs), "run_columns": RUN_COLUMNS}
-    return render("table.html.j2", title=title, table=table, **rows)
+    return render("table.html.j2", title=title, table=table, runs=list(runs))

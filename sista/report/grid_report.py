@@ -9,15 +9,17 @@ import pandas as pd
 from sista.files import atomic
 from sista.grid.runs import AdaptRun
 from sista.report import figures, formats, page, sheets
+from sista.report.alternatives import LOSSES, curves_told, ranks_told, tests_told
 from sista.report.cells import TaskTable, run_anchor
 from sista.report.citations import bibliography
 from sista.report.curves import learning_curves
 from sista.report.escaping import csv_frame
 from sista.report.latex import to_latex, to_latex_intervals, to_latex_preview
 from sista.report.main_tables import main_tables
+from sista.report.paper_figures import for_paper
 from sista.report.published import printed_elsewhere
 from sista.report.ranks import rank_figure, ranking
-from sista.report.runs import RUN_COLUMNS, run_rows
+from sista.report.runs import run_rows
 from sista.report.templates import render
 from sista.report.told import told_apart
 from sista.runs.progress import track
@@ -154,10 +156,13 @@ class Report:
             words=list(self.words()),
             bootstrap=self.meta["bootstrap"],
             variants=page.variant_rows(self.scores, settings),
-            facts=page.fact_rows(self.scores, self.meta["bootstrap"]),
+            facts=[
+                *page.fact_rows(self.scores, self.meta["bootstrap"]),
+                *page.host_rows(self.meta),
+                *page.date_rows(self.listed),
+            ],
             datasets=page.dataset_rows(self.scores),
             runs=self.listed,
-            run_columns=RUN_COLUMNS,
         )
 
     def section(self, task: str) -> page.TaskSection:
@@ -171,11 +176,15 @@ class Report:
         free = shown[~control & shown["value"].notna()]
         if len(trained):
             figure = figures.efficiency(trained, self.looks)
-            section.figures.append(self.picture(figure, f"{task}_efficiency", EFFICIENCY))
+            section.figures.append(
+                self.picture(figure, f"{task}_efficiency", EFFICIENCY, curves_told(trained))
+            )
         if len(free):
             # What is shown and is not the main metric is a control of it.
             figure = figures.untrained(free, shown[control], self.looks)
-            section.figures.append(self.picture(figure, f"{task}_untrained", UNTRAINED))
+            section.figures.append(
+                self.picture(figure, f"{task}_untrained", UNTRAINED, curves_told(free))
+            )
         tests = self.comparisons
         tests = tests[tests["task"] == task] if len(tests) else tests
         if len(tests):
@@ -185,7 +194,9 @@ class Report:
             title = page.baseline_title(baseline)
             figure = figures.differences(own, self.looks, title)
             caption = DIFFERENCE.format(baseline=title)
-            section.figures.append(self.picture(figure, f"{task}_differences", caption))
+            section.figures.append(
+                self.picture(figure, f"{task}_differences", caption, tests_told(own))
+            )
         section.tests = page.test_rows(tests.to_dict("records"))
         section.others = [
             {"title": page.other_title(metric), "table": table}
@@ -194,16 +205,19 @@ class Report:
         section.sheets = list(self.overlays(task))
         return section
 
-    def picture(self, figure: Any, name: str, caption: str, marked: bool = True) -> page.Picture:
-        """Save a figure as PNG and SVG and return it for the page; `marked` ones have daggers."""
+    def picture(
+        self, figure: Any, name: str, caption: str, told: str, marked: bool = True
+    ) -> page.Picture:
+        """Save a figure and return it for the page; `marked` ones have daggers."""
         figures.save(figure, self.out / "figures" / name)
+        for_paper(figure, self.out / "figures" / name)
         caption += LATE if self.late and marked else ""
-        return page.picture(self.out / "figures" / f"{name}.svg", name, caption)
+        return page.picture(self.out / "figures" / f"{name}.svg", told, caption)
 
     def sheet(self, figure: Any, name: str, caption: str) -> page.Picture:
         """Save a sheet of films as PNG and return it for the page."""
         figures.save(figure, self.out / "figures" / name, (".png",))
-        return page.picture(self.out / "figures" / f"{name}.png", name, caption)
+        return page.picture(self.out / "figures" / f"{name}.png", f"Films. {caption}", caption)
 
     def overlays(self, task: str) -> Iterator[page.Picture]:
         """Yield a sheet of masks or boxes for each data set, head and encoder it may show."""
@@ -239,7 +253,9 @@ class Report:
         with atomic(self.out / "figures" / "ranks.csv") as temporary:
             found.table().to_csv(temporary, index=False, lineterminator="\n")
         figure = rank_figure(found, self.looks)
-        return self.picture(figure, "ranks", found.caption, marked=False), ""
+        return self.picture(
+            figure, "ranks", found.caption, ranks_told(found.ranks), marked=False
+        ), ""
 
     def curves(self) -> Iterator[page.Picture]:
         """Yield the learning curves of the runs whose logs are there, first seeds only."""
@@ -251,7 +267,7 @@ class Report:
                 logs.setdefault((run.variant, run.encoder), pd.read_csv(path))
         if logs:
             figure = learning_curves(logs, self.looks, self.late)
-            yield self.picture(figure, "learning_curves", LEARNING)
+            yield self.picture(figure, "learning_curves", LEARNING, LOSSES)
 
     def words(self) -> Iterator[page.Picture]:
         """Yield a sheet of word-to-patch maps for every run that wrote some."""
