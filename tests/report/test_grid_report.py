@@ -52,10 +52,10 @@ class _Page(HTMLParser):
 
 def test_files(folder):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"index.html", "comparisons.csv", "figures", "run.json"} | {
+    assert names == {"index.html", "comparisons.csv", "references.bib", "figures", "run.json"} | {
         f"{task}{suffix}"
         for task in ("classification", "segmentation", "detection")
-        for suffix in (".csv", ".md", ".tex", "_preview.tex", ".html")
+        for suffix in (".csv", ".md", ".tex", "_intervals.tex", "_preview.tex", ".html")
     }
     figures = {path.name for path in (folder / "figures").iterdir()}
     assert {"detection_efficiency.png", "detection_differences.svg"} <= figures

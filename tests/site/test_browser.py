@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from sista.site import board
+from sista.site.build import site
 from sista.site.leaderboard import leaderboard, read_grids
 from tests.conftest import ROOT
 
@@ -223,6 +224,29 @@ def test_every_number_on_the_screen_is_that_of_the_scores(opened):
                 place = (grid, variant.split()[0], encoder, data, head, fraction, metric)
                 found.append((*place, text.partition("\n")[0], interval))
     assert sorted(found) == expected
+
+
+def test_results_of_ones_own_have_a_site_with_all_tests(opened, project, tmp_path):
+    """`project` is the made-up suite of the report's tests: scores with their predictions."""
+    scores, out = project / "results/score/suite.parquet", tmp_path / "own"
+    site(out=out, scores=(scores,), results=project / "results")
+    for place in ("index.html", "grids/suite.html", "runs/suite/clip.html"):
+        page = opened(place, out)
+        assert violations(page) == [], place
+    page = opened("index.html#fraction=10+%25&encoder=vit_tiny", out)
+    assert set(column(page, "Grid")) == {"suite"}
+    for word in ("clip", "supervised"):
+        page.get_by_label(re.compile(f"^Compare {word}, ")).check()
+    told = page.locator("#comparison").inner_text()
+    # Neither is a baseline of the grid: only the predictions tell this pair.
+    assert "Paired" in told
+    (grid,) = read_grids([scores])
+    rows = leaderboard([grid])
+    words = {"main": True, "fraction": 10, "encoder": "vit_tiny", "task": "classification"}
+    own = rows.loc[(rows[list(words)] == pd.Series(words)).all(axis=1)]
+    own = own.set_index("variant")["value"]
+    difference = 100 * (own["clip"] - own["supervised"])
+    assert f"{difference:+.1f}" in told or f"{-difference:+.1f}" in told
 
 
 def test_two_rows_are_compared_with_the_test_of_the_scores(opened):
