@@ -1,6 +1,7 @@
 """The metadata of tables and checkpoints, JSON objects with known types; the types of columns."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -219,22 +220,51 @@ def table_metadata(path: Path | str, kind: str, file: Any) -> Meta:
     return meta
 
 
-def check_types(path: Path | str, expected: Mapping[str, str], found: pyarrow.Schema) -> None:
-    """Refuse columns of another type, which a conversion would change in silence.
+def check_columns(
+    path: Path | str, kind: str, columns: Mapping[str, Any], file: Any, *, some: bool
+) -> None:
+    """Refuse columns that are not those of a contract, before any value is read.
 
     Args:
         path: of the table.
-        expected: `object` (text), `int64` or `float64` by column.
-        found: schema of the file.
+        kind: of contract.
+        columns: of the contract, of pandera.
+        file: opened Parquet file.
+        some: only some columns will be read and validated: here all must be there, no others, and
+            none without its values as far as the file's own counts tell.
 
     Raises:
-        UserError: names file and column.
+        UserError: names file and column: twice, of another type (which a conversion would change in
+            silence), missing, unknown, or with null.
     """
+    found = file.schema_arrow
+    if len(set(found.names)) < len(found.names):
+        raise UserError(f"{path}: a column stands twice; {AGAIN}")
     fits = {"object": _is_text, "int64": pyarrow.types.is_integer, "float64": _is_number}
-    for name, kind in expected.items():
-        if name in found.names and not fits[kind](found.field(name).type):
-            told = f"column {name!r} holds {found.field(name).type} in place of {kind}"
+    for name, column in columns.items():
+        if name in found.names and not fits[str(column.dtype)](found.field(name).type):
+            told = f"column {name!r} holds {found.field(name).type} in place of {column.dtype}"
             raise UserError(f"{path}: {told}; {AGAIN}")
+    for name, fault in _faults(columns, file) if some else ():
+        raise UserError(f"{path}: not a valid {kind} table: column {name!r} {fault}; {AGAIN}")
+
+
+def _faults(columns: Mapping[str, Any], file: Any) -> Iterator[tuple[str, str]]:
+    """Yield the columns that are missing, unknown, or null where they may not be."""
+    names = file.schema_arrow.names
+    patterns = [name for name, column in columns.items() if column.regex]
+    for name, column in columns.items():
+        if column.required and not column.regex and name not in names:
+            yield name, "is missing"
+    for name in names:
+        if name not in columns and not any(re.match(pattern, name) for pattern in patterns):
+            yield name, "is unknown"
+    groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
+    for part in (group.column(n) for group in groups for n in range(group.num_columns)):
+        known, counts = columns.get(part.path_in_schema), part.statistics
+        null = counts.null_count if counts and counts.has_null_count else 0
+        if known and not known.nullable and null:
+            yield part.path_in_schema, "has null in place of values"
 
 
 def _is_text(kind: pyarrow.DataType) -> bool:

@@ -19,7 +19,7 @@ import pyarrow.parquet
 from sista import registry
 from sista.errors import WORD, UserError, check_limit
 from sista.files import atomic
-from sista.metadata import AGAIN, Meta, check_types, opened, stored_metadata, table_metadata
+from sista.metadata import AGAIN, Meta, check_columns, opened, stored_metadata, table_metadata
 
 SUBSETS = ("train", "val", "test")
 
@@ -262,7 +262,7 @@ def read(
     Args:
         path: the Parquet file.
         kind: a key of `SCHEMAS`, or `predictions_TASK`.
-        columns: read only these columns (the table is then not validated).
+        columns: read only these columns (their values are then not validated).
 
     Raises:
         UserError: the file is missing, damaged, too large, made by a newer version, or not of this
@@ -271,11 +271,8 @@ def read(
     with opened(path) as file:
         meta = table_metadata(path, kind, file.metadata)
         check_limit("SISTA_MAX_ROWS", file.metadata.num_rows, f"{path}")
+        check_columns(path, kind, schema(kind).columns, file, some=bool(columns))
         table = file.read(columns=columns)
-        if len(set(table.column_names)) < len(table.column_names):
-            raise UserError(f"{path}: a column stands twice; {AGAIN}")
-        types = {name: str(each.dtype) for name, each in schema(kind).columns.items()}
-        check_types(path, types, table.schema)
         columns_read = zip(table.column_names, table.columns, strict=True)
         # Text stays Python objects with None for null, whatever pandas' default string type is.
         frame = pd.DataFrame({n: c.to_numpy(zero_copy_only=False) for n, c in columns_read})

@@ -71,7 +71,7 @@ def test_predictions_of_wrong_values_or_types_are_refused(predictions, tmp_path,
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda f: pd.concat([f, f.tail(1)]), "has a label twice"),
+        (lambda f: pd.concat([f, f.tail(1)]), "two rows of .* and "),
         (lambda f: f.head(len(f) - 1), "label"),
         (lambda f: f.assign(patient_id=[str(n) for n in range(len(f))]), "two patients"),
         (lambda f: f[f["label"] != "Edema"], "label 'Edema': 0 rows"),

@@ -1,6 +1,7 @@
 """CheXpert, small and full (Irvin et al., AAAI 2019): frontal films, 14 findings with -1."""
 
 from collections.abc import Iterator
+from os.path import isfile
 from pathlib import Path
 
 from sista.datasets._card import Dataset
@@ -85,7 +86,7 @@ def _path(folder: Path, base: str, batches: list[str], row: Row) -> str:
     # A batch holds the patients at its top, or in train/ and valid/ as in one piece.
     patient = inner.partition("/")[2]
     places = [usual, *(f"{batch}/{part}" for batch in batches for part in (inner, patient))]
-    return next((place for place in places if (folder / place).is_file()), usual)
+    return next((place for place in places if isfile(folder / place)), usual)
 
 
 def _record(folder: Path, path: str, subset: str, row: Row) -> ImageRecord:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from os.path import isfile
 from pathlib import Path
 
 from sista.datasets._card import Dataset
@@ -115,7 +116,8 @@ def findings(text: str) -> dict[str, float]:
 def _mask(folder: Path, name: str) -> MaskFile | None:
     for start in MASKS:
         path = f"{start}/{Path(name).stem}_mask.png"
-        if (folder / path).is_file() and inside(folder, folder / path):
+        # Not of `Path`, which raises for a name that is too long.
+        if isfile(folder / path) and inside(folder, folder / path):
             return MaskFile(path)
     return None
 

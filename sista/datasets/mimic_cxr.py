@@ -204,7 +204,7 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
                 raise UserError(f"{archive}: damaged at {path}; download it again") from error
         for start in REPORT_FOLDERS:
             file = folder / f"{start}{path}"
-            if file.is_file() and inside(folder, file):
+            if isfile(file) and inside(folder, file):
                 if file.stat().st_size > MOST_BYTES:
                     raise UserError(
                         f"{file}: more than {MOST_BYTES >> 20} MiB; get the reports again"

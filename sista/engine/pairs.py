@@ -21,7 +21,7 @@ from sista.engine.corpus import Corpus
 from sista.engine.films import Films
 from sista.errors import UserError, check_limit
 from sista.files import atomic, digest
-from sista.metadata import AGAIN, Meta, check_types, opened, table_metadata
+from sista.metadata import Meta, check_columns, opened, table_metadata
 from sista.runs.container import check_container, read_container
 from sista.runs.progress import track
 
@@ -143,11 +143,7 @@ def _chosen(corpus: Corpus, subset: str, meta: Meta) -> NDArray[np.object_]:
                 f"{meta.get('dataset')}; give the split of that data set"
             )
         check_limit("SISTA_MAX_ROWS", file.metadata.num_rows, f"{corpus.split}")
-        missing = set(columns) - set(file.schema_arrow.names)
-        if missing:
-            raise UserError(f"{corpus.split}: has no column {min(missing)!r}; {AGAIN}")
-        types = {"subset": "object", "fraction": "int64", "image_id": "object"}
-        check_types(corpus.split, types, file.schema_arrow)
+        check_columns(corpus.split, "split", tables.schema("split").columns, file, some=True)
         for part in file.iter_batches(columns=columns):
             # 100 = all labels of the training studies; -1 = a subset that has no fractions.
             full = pc.is_in(part["fraction"], pyarrow.array([-1, 100], part["fraction"].type))

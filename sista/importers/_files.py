@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sista.errors import UserError
+from sista.files import reading
 from sista.importers._inert import stand_ins
 
 MAX_BYTES, LONGEST_KEY = 16 << 30, 500
@@ -42,15 +43,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: {size >> 30} GiB, more than the {MAX_BYTES >> 30} allowed")
     with path.open("rb") as stream:
         start = stream.read(64)
-    # safetensors: eight bytes of length, then a JSON header.
-    if start[8:9] == b"{":
-        return _checked(path, _read_safetensors(path))
-    # torch.save writes a zip; before version 1.6 it wrote the bare pickle, which opens with 0x80.
-    if start.startswith(b"PK\x03\x04"):
-        _check_archive(path)
-    elif not start.startswith(b"\x80"):
-        raise UserError(f"{path}: {_wrong_format(start)}; download it again")
-    return _checked(path, _unwrapped(path, _read_pickle(path)))
+    with reading(path, "download it again"):
+        # safetensors: eight bytes of length, then a JSON header.
+        if start[8:9] == b"{":
+            return _checked(path, _read_safetensors(path))
+        # torch.save writes a zip; before version 1.6 it wrote the bare pickle: 0x80 at its start.
+        if start.startswith(b"PK\x03\x04"):
+            _check_archive(path)
+        elif not start.startswith(b"\x80"):
+            raise UserError(f"{path}: {_wrong_format(start)}; download it again")
+        return _checked(path, _unwrapped(path, _read_pickle(path)))
 
 
 def _wrong_format(start: bytes) -> str:
@@ -77,7 +79,7 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: damaged archive ({error}); download it again") from error
     for entry in entries:
         parts = entry.filename.replace("\\", "/").split("/")
@@ -118,8 +120,6 @@ def _read_pickle(path: Path) -> Any:
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise UserError(f"{path}: {NOT_TORCH} ({reason}); download it again") from error
-    except (IndexError, OSError, UnicodeDecodeError, AssertionError) as error:
-        raise UserError(f"{path}: {NOT_TORCH} ({error}); download it again") from error
 
 
 def _wanted(path: Path) -> str:

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from sista.errors import UserError
 from sista.metadata import data_word
 from sista.metrics.intervals import patient_weights
 from sista.metrics.values import Value
+from sista.tasks._arrays import AGAIN
 from sista.tasks._base import Subset, find_task
 
 
@@ -33,7 +35,14 @@ def evaluate(
         bootstrap: replicates over patients for the intervals; 0 = values only.
         fraction: percent of the labels; 0 = none was used.
         only: restrict to this metric.
+
+    Raises:
+        UserError: an image stands twice, or the task finds a fault.
     """
+    row_key = ["image_id", *(["label"] if "label" in part else [])]
+    twice = part[part.duplicated(row_key)]
+    if not twice.empty:
+        raise UserError(f"two rows of {' and '.join(map(str, twice[row_key].iloc[0]))}; {AGAIN}")
     # Equal images in equal order give equal weights, so methods are compared on the same samples.
     part = part.sort_values("image_id", kind="stable")
     patients = part.drop_duplicates("image_id")["patient_id"].tolist()

@@ -11,6 +11,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from sista import registry, tables
+from sista.errors import UserError
 from tests.hostile import mutate
 from tests.hostile.mutate import seeds_of
 from tests.hostile.reader import Reader
@@ -32,7 +33,7 @@ def films(world: Path) -> Iterator[Reader]:
     Image.fromarray(film(1).astype(np.uint16) * 200).save(stream, "PNG")
     pictures.append(stream.getvalue())
     yield Reader("picture", load, pictures, (), ".png", share=18)
-    yield Reader("DICOM", load, list(dicoms(world)), (), ".dcm", share=24)
+    yield Reader("DICOM", prepared, list(dicoms(world)), (), ".dcm", share=24)
     mask = BytesIO()
     Image.fromarray(np.eye(20, 16, dtype=np.uint8) * 255).save(mask, "PNG")
     yield Reader(
@@ -69,6 +70,20 @@ def films(world: Path) -> Iterator[Reader]:
         (mutate.array,),
         ".npy",
     )
+
+
+def prepared(path: Path) -> None:
+    """Read a film as `prepare` does, in a process of its own: decoders of DICOM may die."""
+    from sista.preparation.films import FilmJob, Unreadable, read_films
+    from sista.preparation.image_record import ImageRecord
+
+    container = path.with_name("container")
+    container.touch()
+    record = ImageRecord("a", "a", path.name, path.name, {})
+    with read_films([FilmJob(0, path.parent, container, 0, 16, 0.0, record)], threads=1) as films:
+        (film,) = films
+    if isinstance(film, Unreadable):
+        raise UserError(film.reason)
 
 
 def dicoms(world: Path) -> Iterator[bytes]:
