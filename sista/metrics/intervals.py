@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
 
 Floats = NDArray[np.float64]
+# `scipy.stats` is imported where it is first used: it costs half a second.
 # p values are not told apart below this.
 # Draws from which on their variance is told from the rest.
 MANY_DRAWS = 5
@@ -107,9 +108,9 @@ def crossed_interval(points: ArrayLike, replicates: ArrayLike) -> tuple[float, f
     by_draw = math.sqrt(max(squares.draws - twice, 0.0) / value.size)
 
     def half(p: float) -> float:
-        widths = [stats.norm.isf(p / 2) * patients]
-        widths += [stats.t.isf(p / 2, seeds - 1) * by_seed] if seeds > 1 else []
-        widths += [stats.t.isf(p / 2, draws - 1) * by_draw] if draws > 1 else []
+        widths = [scipy.stats.norm.isf(p / 2) * patients]
+        widths += [scipy.stats.t.isf(p / 2, seeds - 1) * by_seed] if seeds > 1 else []
+        widths += [scipy.stats.t.isf(p / 2, draws - 1) * by_draw] if draws > 1 else []
         return float(np.linalg.norm(widths))
 
     centre = float(value.mean())
@@ -118,7 +119,7 @@ def crossed_interval(points: ArrayLike, replicates: ArrayLike) -> tuple[float, f
     p = 1.0 if half(0.5) == 0 and centre == 0 else _SMALLEST
     if half(_SMALLEST) > abs(centre):
         # The half-width falls as p rises, so there is one root.
-        p = float(optimize.brentq(lambda p: half(p) - abs(centre), _SMALLEST, 1.0))
+        p = float(scipy.optimize.brentq(lambda p: half(p) - abs(centre), _SMALLEST, 1.0))
     return centre - half(0.05), centre + half(0.05), p
 
 
@@ -152,9 +153,9 @@ def delong(target: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats]:
     size = len(values)
     if m == 0 or n == 0:
         return np.full(size, np.nan), np.full((size, size), np.nan)
-    ranks = stats.rankdata(values, axis=1)
-    of_positives = stats.rankdata(values[:, positive], axis=1)
-    of_negatives = stats.rankdata(values[:, ~positive], axis=1)
+    ranks = scipy.stats.rankdata(values, axis=1)
+    of_positives = scipy.stats.rankdata(values[:, positive], axis=1)
+    of_negatives = scipy.stats.rankdata(values[:, ~positive], axis=1)
     # Rank among all minus rank among its own kind: how many negatives score lower (ties half).
     by_positive = (ranks[:, positive] - of_positives) / n
     by_negative = 1 - (ranks[:, ~positive] - of_negatives) / m
@@ -177,7 +178,7 @@ def delong_interval(
 ) -> tuple[float, float, float]:
     """Return the AUROC and its normal-theory interval, cut to [0, 1]."""
     area, covariance = delong(target, score)
-    half = float(stats.norm.ppf((1 + level) / 2)) * float(np.sqrt(covariance[0, 0]))
+    half = float(scipy.stats.norm.ppf((1 + level) / 2)) * float(np.sqrt(covariance[0, 0]))
     value = float(area[0])
     return value, max(0.0, value - half), min(1.0, value + half)
 
@@ -197,7 +198,7 @@ def delong_test(target: ArrayLike, first: ArrayLike, second: ArrayLike) -> tuple
     if variance <= 1e-15:
         return (0.0, 1.0) if difference == 0 else (float(np.copysign(np.inf, difference)), 0.0)
     z = difference / float(np.sqrt(variance))
-    return z, float(2 * stats.norm.sf(abs(z)))
+    return z, float(2 * scipy.stats.norm.sf(abs(z)))
 
 
 def holm(p_values: ArrayLike) -> Floats:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from sista.metrics.intervals import MANY_DRAWS, mean_squares
 
@@ -105,6 +105,8 @@ def smallest_visible(
     )
 
     def times(tail: float) -> float:
-        return math.sqrt(sum(v * float(stats.t.isf(tail, freedom)) ** 2 for v, freedom in sources))
+        return math.sqrt(
+            sum(v * float(scipy.stats.t.isf(tail, freedom)) ** 2 for v, freedom in sources)
+        )
 
     return times(level / 2) + times(1 - power)

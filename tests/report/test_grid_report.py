@@ -100,7 +100,7 @@ def test_ranks_of_three_methods_and_two_seeds(scores, tmp_path):
     assert "over 17 blocks" in picture.caption
     assert "supervised (control)" in picture.caption
     written = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert written == {"ranks.png", "ranks.svg", "ranks.csv"}
+    assert written == {f"ranks{end}" for end in (".png", ".svg", ".csv", "_3.3in.pdf", "_7in.pdf")}
     table = pd.read_csv(tmp_path / "figures" / "ranks.csv")
     assert table["variant"].tolist()[-1] == "gloria"
     assert table["mean_rank"].is_monotonic_increasing
