@@ -40,6 +40,7 @@ time.sleep(60)
 # Prints what sbatch is given for a pre-training beside memory, time and the like.
 ASKED = """
 import sys
+from types import SimpleNamespace
 from snakemake.api import SnakemakeApi
 from snakemake.cli import parse_args
 from snakemake.settings.types import ConfigSettings, OutputSettings, ResourceSettings
@@ -52,7 +53,7 @@ with SnakemakeApi(OutputSettings(dryrun=True)) as api:
         resource_settings=resources,
         config_settings=ConfigSettings(config={"grid": "benchmarks/phantom.yaml"}),
     )._workflow
-    found = workflow.get_rule("pretrain").expand_resources({}, [], 1)
+    found = workflow.get_rule("pretrain").expand_resources({}, SimpleNamespace(manifest="none"), 1)
 names = ("slurm_extra", "qos", "gres", "constraint")
 print({name: found.get(name) for name in names if found.get(name)})
 """

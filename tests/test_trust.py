@@ -223,8 +223,10 @@ def test_a_planted_state_of_a_head_runs_nothing_and_is_ignored(tmp_path, how, ca
 
 def test_no_class_is_allowed_by_training_a_head(tmp_path):
     """What is allowed once is allowed for every file that the process reads later."""
+    # Parts of torch allow classes of their own when they are imported; readers clear the list.
+    before = torch.serialization.get_safe_globals()
     train(BY_EPOCHS, tmp_path)
-    assert torch.serialization.get_safe_globals() == []
+    assert torch.serialization.get_safe_globals() == before
 
 
 @pytest.mark.parametrize("how", HOW)

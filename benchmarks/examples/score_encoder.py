@@ -19,11 +19,10 @@ def main(at: Path = Path("results/example"), data: str = "chexpert@phantom_tiny"
     save_checkpoint(at / "mine.safetensors", {"image": mine}, about)
     files = {"manifest": at / "data.parquet", "split": at / "data.split.parquet"}
     files |= {"encoder": at / "mine.safetensors", "out": at / "predictions.parquet"}
-    asked = {"protocol": "quick_v1", "dataset": data, "head": "linear", "budget": "mine"}
-    adapt.adapt(**asked, **files, draws=(0,), fractions=(100,))
+    asked = {"protocol": "quick_v1", "head": "linear", "budget": "mine", "fractions": (100,)}
+    adapt.adapt(dataset=data, draws=(0,), **asked, **files)
     made = score_file(files["out"], "classification", main="auroc", bootstrap=99, cache_folder=at)
-    test = ("test", "macro")
-    return float(next(v["value"] for v in made.values if (v["subset"], v["label"]) == test))
+    return {v["subset"]: float(v["value"]) for v in made.values if v["label"] == "macro"}["test"]
 
 
 if __name__ == "__main__":

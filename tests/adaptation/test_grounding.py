@@ -14,6 +14,7 @@ from sista.adaptation import grounding
 from sista.adaptation.grounding import Pointer
 from sista.encoders.image import ImageEncoder, ImageFeatures, normalise
 from sista.encoders.specs import encoder_spec
+from sista.engine.films import Films
 from sista.engine.restored import restore
 from sista.engine.views import CROP
 from sista.errors import UserError
@@ -62,7 +63,7 @@ def test_the_map_of_a_phrase_is_grad_cam_in_closed_form():
 
     model = SimpleNamespace(image=Analytic(), image_head=head)
     pointer = Pointer(SimpleNamespace(model=model, embed_texts=embed), PHRASES, 4, 1)
-    pairs = SimpleNamespace(frame=pd.DataFrame(index=range(70)), images=films)
+    pairs = SimpleNamespace(frame=pd.DataFrame(index=range(70)), images=Films(films))
     found = pointer.phrase_maps(pairs, ["edema"])["edema"]
     assert asked == ["There is edema.", "Findings suggesting edema."]
     phrase = texts.double().mean(0).numpy()
@@ -89,7 +90,7 @@ def test_the_map_of_a_vit_is_grad_cam_at_the_tokens_that_its_last_block_takes():
     films = np.random.default_rng(0).integers(0, 256, (2, 64, 64)).astype(np.uint8)
     model = SimpleNamespace(image=image, image_head=head)
     run = SimpleNamespace(model=model, embed_texts=lambda texts: phrase.double()[None])
-    pairs = SimpleNamespace(frame=pd.DataFrame(index=range(2)), images=films)
+    pairs = SimpleNamespace(frame=pd.DataFrame(index=range(2)), images=Films(films))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grounding, "normalise", lambda films, image: normalise(films, image).double())
         found = Pointer(run, PHRASES, 8, 1).phrase_maps(pairs, ["edema"])["edema"]
@@ -147,7 +148,9 @@ def test_every_text_is_shown_films_of_other_patients(pointed, discs, checkpoint)
         images = np.load(discs.with_suffix(".images.npy"))[films["row"]]
         shown = torch.from_numpy(images).float()[:, None]
         small = functional.interpolate(shown, (73, 73), mode="bilinear", antialias=True)[:, 0]
-        pairs = SimpleNamespace(frame=films, images=small.round().clamp(0, 255).byte().numpy())
+        pairs = SimpleNamespace(
+            frame=films, images=Films(small.round().clamp(0, 255).byte().numpy())
+        )
         maps = Pointer(run, PHRASES, 8, 3).phrase_maps(pairs, ["effusion"])["effusion"]
         patients = films["patient_id"].to_numpy()
         others = other_patients(patients, 3)

@@ -76,7 +76,9 @@ def test_the_page_names_records_from_the_results_folder_on_wherever_it_is(tree):
     here = [row.values for row in run_rows(scores, tree.results)]
     assert [row.values for row in run_rows(scores, tree.results.absolute())] == here
     for values in here:
-        predictions, record = values[RUN_COLUMNS.index("Predictions")], values[-1]
+        predictions, record = (
+            values[RUN_COLUMNS.index(name)] for name in ("Predictions", "Record")
+        )
         assert record == predictions.replace("predictions.parquet", "run.json")
 
 
