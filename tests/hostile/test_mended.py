@@ -31,6 +31,13 @@ def changed(path, change):
     pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), path)
 
 
+def nothing(table):
+    """Return the table without the values of a column that pre-training does not read."""
+    name = next(name for name in table.column_names if name in ("patient_id", "dataset"))
+    empty = pa.array([None] * len(table), pa.string())
+    return table.set_column(table.column_names.index(name), name, empty)
+
+
 @pytest.mark.parametrize("file", ["manifest.parquet", "manifest.split.parquet"])
 @pytest.mark.parametrize(
     ("change", "told"),
@@ -39,10 +46,7 @@ def changed(path, change):
         (lambda t: t.append_column("more", pa.array([1] * len(t))), "'more' is unknown"),
         (lambda t: t.append_column(t.column_names[0], t.column(0)), "twice"),
         (lambda t: t.set_column(0, t.column_names[0], pa.array([[1]] * len(t))), "in place of"),
-        (
-            lambda t: t.set_column(0, t.column_names[0], pa.array([None] * len(t), pa.string())),
-            "has null",
-        ),
+        (nothing, "has null"),
     ],
 )
 def test_pre_training_believes_no_column_unread(corpus, tmp_path, file, change, told):
