@@ -1,9 +1,12 @@
 # Thin: each line is a command that you could type. Needs git, make and a Python (3.11 to 3.13) with venv.
 VENV ?= .venv
+# The Python and the extras that the environment has.
 MADE := $(shell cat $(VENV)/.installed 2>/dev/null)
-# The Python that the environment has, else the newest that there is.
-PYTHON ?= $(or $(MADE),$(shell for each in python3.13 python3.12 python3.11; do \
+# Its own, else the newest that there is.
+PYTHON ?= $(or $(firstword $(MADE)),$(shell for each in python3.13 python3.12 python3.11; do \
 	$$each -c "import ensurepip, venv" 2>/dev/null && echo $$each && break; done))
+# core: no torch, 1.2 GB. cpu: torch without the CUDA libraries, about 3 GB. all: 7.5 GB.
+EXTRAS ?= $(or $(word 2,$(MADE)),all)
 CORES ?= all
 GRID ?= benchmarks/phantom.yaml
 # Not `notdir`: a folder's name may hold a blank.
@@ -15,6 +18,8 @@ COLUMN ?= chexpert@phantom/10
 HEAD ?= linear
 SITE ?= site
 UV = .uv/bin/uv
+# Wheels without CUDA are on PyTorch's own index, so no hash of the lock fits them: the version does.
+TORCH = $(shell grep -oE '^torch(vision)?==[0-9.]+' envs/requirements.lock)
 # Not `abspath`: the checkout's name may hold a blank.
 export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
@@ -29,20 +34,22 @@ endif
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
-env: $(VENV)/.installed ## make .venv from the hash-pinned lock (PYTHON=python3.12, VENV=.venv312)
+env: $(VENV)/.installed ## make .venv from the hash-pinned lock (PYTHON=python3.12, VENV=.venv312, EXTRAS=core|cpu|all)
 
 # Made afresh when another Python is asked for. The checkout itself is installed without packages and
 # without a download: the lock stays their only source.
-$(VENV)/.installed: envs/requirements.lock envs/uv.lock.txt pyproject.toml $(if $(filter-out $(MADE),$(PYTHON)),again)
+$(VENV)/.installed: envs/requirements.lock envs/uv.lock.txt pyproject.toml envs/subset.py $(if $(filter-out $(MADE),$(PYTHON) $(EXTRAS)),again)
 	@$(or $(PYTHON),false) -c "import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" || \
 		{ echo "$(if $(PYTHON),'$(PYTHON)' is no,there is no) Python 3.13, 3.12 or 3.11 with venv: install one" \
 		"(Debian: python3-venv), or name it: make env PYTHON=/path/to/python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .uv
 	.uv/bin/pip install --quiet --require-hashes -r envs/uv.lock.txt
-	$(UV) venv --quiet $(if $(filter $(MADE),$(PYTHON)),--allow-existing,--clear) --no-python-downloads --python $(PYTHON) $(VENV)
-	$(UV) pip sync --python $(VENV)/bin/python --require-hashes --compile-bytecode envs/requirements.lock
+	$(UV) venv --quiet $(if $(filter $(firstword $(MADE)),$(PYTHON)),--allow-existing,--clear) --no-python-downloads --python $(PYTHON) $(VENV)
+	$(if $(filter all,$(EXTRAS)),cat envs/requirements.lock,$(PYTHON) envs/subset.py "$(EXTRAS)") > .uv/wanted.lock
+	$(UV) pip sync --python $(VENV)/bin/python --require-hashes --compile-bytecode .uv/wanted.lock
+	$(if $(filter cpu,$(EXTRAS)),$(UV) pip install --quiet --no-deps --torch-backend cpu --python $(VENV)/bin/python $(TORCH))
 	$(UV) pip install --python $(VENV)/bin/python --quiet --offline --no-deps --no-build-isolation -e .
-	echo $(PYTHON) > $@
+	echo $(PYTHON) $(EXTRAS) > $@
 
 .PHONY: again
 

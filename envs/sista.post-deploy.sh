@@ -3,7 +3,7 @@
 # Snakemake names the environment by this file, not by the lock: the checksum below makes a changed
 # lock a new environment (`make lock` writes it).
 set -euo pipefail
-lock_sha256=4dd6ce65ffce466234d92bea0b2dea9f36de882c0f432b0015f99681e48fc107
+lock_sha256=e795a8550bfe9626732ee8d15947264f4810f5d20029bbb8239d5bc69f0445df
 
 if ! echo "$lock_sha256  envs/requirements.lock" | sha256sum --check --status; then
     echo "envs/requirements.lock is not the lock of envs/sista.post-deploy.sh: run 'make lock'," \

@@ -223,6 +223,12 @@ def explained(error: Exception) -> tuple[str, int]:
     """Return the message and the exit code of an error that ends a verb."""
     if isinstance(error, UserError):
         return str(error), MENDABLE
+    # The command line wraps what a verb's own file lacks.
+    lost = error.__cause__ if type(error) is ImportError else error
+    if isinstance(lost, ModuleNotFoundError) and lost.name and lost.name[:6] != "sista.":
+        name = lost.name.partition(".")[0]
+        remedy = "run `make env EXTRAS=all`, or pip install 'sista-bench[train,site]'"
+        return f"this environment has no package {name}; {remedy}", MENDABLE
     if isinstance(error, MemoryError):
         return "out of memory; use a larger machine, or fewer --threads", MENDABLE
     reason = unwritable(error)

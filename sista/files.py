@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -118,8 +118,25 @@ def read_text(path: Path | str, remedy: str = "get it again") -> str:
         return Path(path).read_text(encoding="utf-8-sig")
 
 
+def looks_whole(end: str, before: Collection[str]) -> bool:
+    """Return whether a file that stops without a line end was hardly cut inside its last word.
+
+    Official lists do stop so (NIH's). A word that stood at the end of a line before is whole, and a
+    file name with the ending of one; of numbers only those that are all equally long.
+
+    Args:
+        end: last word of the file.
+        before: last words of other lines.
+    """
+    ending = PurePosixPath(end).suffix
+    if ending[1:].isalpha():
+        return any(word.endswith(ending) for word in before)
+    numbers = any(letter.isdigit() for letter in end)
+    return end in before and (not numbers or len({len(word) for word in before}) == 1)
+
+
 def read_lines(path: Path | str, remedy: str = "get it again") -> list[str]:
-    """Read the lines of a list; it must end with a line end, or its last line may be cut.
+    """Read the lines of a list; without a line end its last line must look whole.
 
     Raises:
         UserError: names the file, and the row that no list holds.
@@ -131,7 +148,8 @@ def read_lines(path: Path | str, remedy: str = "get it again") -> list[str]:
             raise UserError(f"{path} row {number}: {len(line)} letters, so it is no list; {remedy}")
         if not line.isprintable() and not line.replace("\t", "").isprintable():
             raise UserError(f"{path} row {number}: holds control characters; {remedy}")
-    if lines and not text.endswith(("\n", "\r")):
+    ends = [(line.split() or [""])[-1] for line in lines]
+    if lines and not text.endswith(("\n", "\r")) and not looks_whole(ends[-1], ends[:-1]):
         raise UserError(
             f"{path} row {len(lines)}: the file stops without a line end, so it may be cut; "
             f"{remedy}, or add the line end where it is whole"

@@ -17,7 +17,7 @@ from sista import __main__, tables
 from sista.datasets._source import rows
 from sista.encoders.checkpoint import read_metadata
 from sista.errors import LIMITS, UserError, check_limit
-from sista.files import read_json, read_text, reading
+from sista.files import read_json, read_lines, read_text, reading
 from sista.grid.grid import Grid
 from sista.runs.record import read_record
 from tests import raw_trees
@@ -224,11 +224,43 @@ def test_any_grid_is_read_or_refused(tmp_path_factory, content):
 
 
 @pytest.mark.parametrize(
+    "content",
+    ["a,b\n1,x.png\n3,y.png", "a,b,,\n1,2,,\n3,4,,", "a,b\n1,yes\n3,yes", "a,b\n1,0\n2,1\n3,0"],
+)
+def test_a_table_whose_last_row_is_whole_needs_no_line_end(tmp_path, content):
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    assert len(list(rows(path, ("a", "b")))) == content.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("a_1.png\nb_2.png", True),
+        ("a_1.png\nb_2.pn", False),
+        ("1 a.png COVID\n2 b.png COVID", True),
+        ("1 a.png COVID\n2 b.png COV", False),
+        ("p1\np12\np1", False),
+    ],
+)
+def test_a_list_whose_last_line_is_whole_needs_no_line_end(tmp_path, text, whole):
+    path = tmp_path / "list.txt"
+    path.write_text(text)
+    if whole:
+        assert read_lines(path) == text.split("\n")
+        return
+    with pytest.raises(UserError, match="stops without a line end"):
+        read_lines(path)
+
+
+@pytest.mark.parametrize(
     ("content", "told"),
     [
         ("a,b\n", "has a header and no rows"),
         ("a,b\n1,2\n3\n", "row 3: 1 cells, fewer than the 2 columns"),
         ("a,b\n1,2\n3,4", "row 3: the file stops without a line end"),
+        ("a,b\n1,10\n2,105\n3,10", "row 4: the file stops without a line end"),
+        ("a,b\n1,x.png\n3,y.pn", "row 3: the file stops without a line end"),
         ('a,b\n"1,2\n3,4\n', "not a readable CSV"),
         ('a,b\n"1,2\n"3,4\n', "not a readable CSV"),
         ('a,b\n"1,2\n3,4\n5",6\n', "row 2: column 'a' holds a line break"),

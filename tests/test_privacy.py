@@ -41,6 +41,8 @@ adapt:
 # What holds patients by its nature: it stays on the machine, see dvc.yaml and CONTRIBUTING.
 PRIVATE = (
     "data/**",
+    # The code: an example in a docstring may be an id that the phantom drew too.
+    "sista/**",
     ".git/**",
     ".dvc/cache/**",
     ".dvc/tmp/**",

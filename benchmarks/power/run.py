@@ -47,8 +47,9 @@ def of_pairs(
         for variant, table in variants.items():
             if base is not None and variant != baseline and table.seeds == base.seeds:
                 difference = table.minus(base)
-                parts = pooled([components(difference.values, difference.replicates)])
-                if parts is not None:
+                # As they are, also below 0: cut off one by one, chance alone would add up.
+                parts = components(difference.values, difference.replicates)
+                if np.isfinite(parts).all():
                     yield place, variant, parts
 
 
@@ -80,7 +81,7 @@ def design(all_components: pd.DataFrame, times: int = 2000) -> Iterator[dict[str
     keys = [*Place._fields, "kind"]
     for group, part in all_components.groupby(keys, sort=False):
         known = dict(zip(keys, group, strict=True))
-        c = Components(*(float(part[f"{n}_var"].mean()) for n in Components._fields))
+        c = Components(*(max(float(part[f"{n}_var"].mean()), 0.0) for n in Components._fields))
         for seeds in SEEDS:
             for draws in DRAWS:
                 smallest = smallest_visible(seeds, draws, c)

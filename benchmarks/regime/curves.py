@@ -25,7 +25,7 @@ from sista.grid.runs import PretrainRun
 # What of the loss contrasts whole images with whole reports or views, by its own logged name.
 PARTS = ("val_sia", "val_global", "val_ita", "val_loss")
 # Of these no part is a cross-entropy over the batch, whose chance value would be ln B.
-OTHER_SCALE = {"siglip", "sparc", "fane", "mflag", "pixpro", "supervised", "medclip", "sat"}
+OTHER_SCALE = frozenset("siglip sparc fane mflag pixpro supervised medclip sat simclr ifnd".split())
 BELOW = 0.25
 COLOURS = {"resnet": "#0072b2", "vit": "#d55e00"}
 

@@ -176,14 +176,13 @@ def on_the_gpu(batch: int, until: float) -> Iterator[Fact]:
             else:
                 work = IMAGE_GIGA[encoder] * batch + TOKEN_GIGA * facts["tokens"]
                 facts["busy_share"] = facts["busy_ms"] / facts["ms"]
-                if peak:
+                if peak and precision != "no":
                     facts["peak_share"] = 3 * work / facts["ms"] / peak
             with suppress(NameError):
                 del made
             torch._dynamo.reset()
             torch.cuda.empty_cache()
-            # What one encoder's compiling has cached helps the next.
-            slowest[compiled] = (0.6 if compiled else 1.2) * (time.monotonic() - begun)
+            slowest[compiled] = 1.2 * (time.monotonic() - begun)
             yield line | {"batch": batch, "card": name} | facts
 
 

@@ -30,7 +30,7 @@ STUDIES = 1440
 LONGEST, VOCABULARY = 112, 30522
 # Tokens of Open-i's reports: mean 53 of 112.
 MEAN, SPREAD, SHORTEST = 53, 22, 12
-LITERAL = {"sparsify": "minmax", "image_negatives": 0, "w_report": 1.0, "patch_stride": 16}
+LITERAL = {"sparsify": "minmax", "image_negatives": 0, "w_report_end": None, "patch_stride": 16}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "clip": ("clip", {}),
     "sista": ("sista", {}),

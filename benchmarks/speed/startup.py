@@ -1,6 +1,7 @@
 """Share of a run's wall time that goes into imports and scheduling; runs a whole grid.
 
     python benchmarks/speed/startup.py --grid benchmarks/phantom.yaml --out startup.csv
+    python benchmarks/speed/startup.py --verbs --out verbs.csv     # first output of each verb
 
 The grid runs in a copy of the project, or in a fresh clone (`--folder .`), with Python's own import
 timer on (PYTHONPROFILEIMPORTTIME), whose lines the jobs' logs collect. Scheduling is the time in
@@ -15,6 +16,7 @@ import json
 import os
 import platform
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -26,6 +28,33 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 BIN = Path(sys.executable).parent
 LIMIT = 0.35
+# Seconds until a verb says something.
+FIRST = 1.5
+# Name, measured, limit (0 = none), unit.
+Figure = tuple[str, float, float, str]
+SCORES = "results/released/phantom/scores.parquet"
+CALLS = (
+    "--help",
+    "list",
+    "list encoders",
+    "doctor",
+    "check benchmarks/phantom.yaml",
+    "status --grid benchmarks/phantom.yaml",
+    f"show {SCORES}",
+    f"compare {SCORES} {SCORES}",
+    "schema",
+    "verify",
+    *(f"{verb} --help" for verb in "fetch prepare pretrain adapt score report".split()),
+    *(
+        f"{verb} --help"
+        for verb in "import new watch similarity trace reproduce crate site".split()
+    ),
+    "audit --help",
+    "audit split --help",
+    "submit check --help",
+    "score --grid absent.yaml --out x.parquet",
+    "report --grid absent.yaml --scores x.parquet --out x",
+)
 # self [us] | cumulative | imported package; modules imported by others are indented.
 TOP_LEVEL = re.compile(r"^import time:\s+\d+ \|\s+(\d+) \| (\S+)$", re.M)
 
@@ -86,14 +115,57 @@ def busy_seconds(spans: list[tuple[float, float, float]]) -> float:
     return total
 
 
+def verbs() -> list[Figure]:
+    """Return the time to the first output of each verb, and its CPU time, which is no others'.
+
+    A verb that looks is called as a user does; of one that works its help is timed, and what it
+    says of a file that is not there, which is as far as its first line.
+    """
+    figures: list[Figure] = []
+    for words in CALLS:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        started = time.perf_counter()
+        command = [str(BIN / "sista"), *words.split()]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.read(1), words
+            first = time.perf_counter() - started
+            process.stdout.read()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        figures.append((f"sista {words}, first output", first, FIRST, "s"))
+        figures.append((f"sista {words}, CPU", spent, 0, "s"))
+    return figures
+
+
+def write(figures: list[Figure], out: Path | None) -> None:
+    """Print the figures and write them as CSV."""
+    for name, measured, limit, unit in figures:
+        print(f"{measured:9.3f} {unit:6} {name}{f' (limit {limit})' if limit else ''}")
+    if out:
+        machine = f"{platform.machine()}, {os.cpu_count()} cores"
+        with out.open("w", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(["name", "measured", "limit", "unit", "machine", "date"])
+            for name, measured, limit, unit in figures:
+                writer.writerow([name, f"{measured:.4g}", limit or "", unit, machine, date.today()])
+
+
 def main() -> None:
     """Measure and print; exit with 1 over the limit."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--verbs", action="store_true", help="time each verb instead of a grid")
     parser.add_argument("--grid", default="benchmarks/phantom.yaml")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     parser.add_argument("--folder", type=Path, help="a clone without results; default: a copy")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    if given.verbs:
+        figures = verbs()
+        write(figures, given.out)
+        sys.exit(any(limit and measured > limit for _, measured, limit, _ in figures))
     with tempfile.TemporaryDirectory() as name:
         folder = given.folder or copy(Path(name))
         if spans := jobs(folder / "results"):
@@ -107,22 +179,14 @@ def main() -> None:
     share = scheduling + (1 - scheduling) * imports
     label = f"{given.grid}, {given.cores} cores"
     figures = [
-        (f"wall, {label}", wall, "", "s"),
-        (f"jobs, {label}", len(spans), "", "jobs"),
-        (f"imports of job time, {label}", imports, "", "share"),
-        (f"scheduling of wall time, {label}", scheduling, "", "share"),
+        (f"wall, {label}", wall, 0, "s"),
+        (f"jobs, {label}", len(spans), 0, "jobs"),
+        (f"imports of job time, {label}", imports, 0, "share"),
+        (f"scheduling of wall time, {label}", scheduling, 0, "share"),
         (f"start-up of wall time, {label}", share, LIMIT, "share"),
-        (f"cores without a job, {label}", 1 - work / (given.cores * wall), "", "share"),
+        (f"cores without a job, {label}", 1 - work / (given.cores * wall), 0, "share"),
     ]
-    for name, measured, limit, unit in figures:
-        print(f"{measured:9.3f} {unit:6} {name}{f' (limit {limit})' if limit else ''}")
-    if given.out:
-        machine = f"{platform.machine()}, {os.cpu_count()} cores"
-        with given.out.open("w", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["name", "measured", "limit", "unit", "machine", "date"])
-            for name, measured, limit, unit in figures:
-                writer.writerow([name, f"{measured:.4g}", limit, unit, machine, date.today()])
+    write(figures, given.out)
     sys.exit(share > LIMIT)
 
 

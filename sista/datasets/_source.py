@@ -15,8 +15,10 @@ from typing import Protocol
 
 from sista.datasets._inside import inside, stays
 from sista.errors import UserError, check_limit, limit, shown
-from sista.files import reading
+from sista.files import looks_whole, reading
 
+# Ends of rows that are remembered, to judge that of a file without a last line end.
+_ENDS = 1000
 # Our name of a column: its names in other releases and packings of the same download.
 RENAMED = {
     "Lung Opacity": ("Airspace Opacity",),
@@ -120,6 +122,7 @@ def _rows(
     optional: list[str],
 ) -> Iterator[Row]:
     most, empty, ended = limit("SISTA_MAX_ROWS"), True, True
+    seen: set[str] = set()
     words = [name for name in needed if name not in prose]
     with _open(file) as stream:
 
@@ -155,8 +158,11 @@ def _rows(
             row = Row(file, number, values)
             empty = False
             _check_cells(row, words)
-            if len(cells) < named or not ended:
+            last = cells[-1].strip()
+            if len(cells) < named or not (ended or looks_whole(last, seen)):
                 _check_end(row, len(cells), named, ended)
+            if len(seen) < _ENDS:
+                seen.add(last)
             yield row
     if empty:
         raise UserError(f"{file}: has a header and no rows; download it again")

@@ -26,17 +26,19 @@ MOST = 512
 
 
 def at_once(device: torch.device, size: int, on_cpu: int) -> int:
-    """Return how many images are encoded at a time; on a GPU as many as its memory holds.
+    """Return how many images are encoded at a time; on a GPU as many as half its memory holds.
+
+    Whatever else is in that memory: the number decides the last bits of what is computed.
 
     Args:
         device: to compute on.
         size: side of an image in pixels.
-        on_cpu: there the number decides the last bits of what is computed.
+        on_cpu: images there.
     """
     if device.type != "cuda":
         return on_cpu
-    free, _ = torch.cuda.mem_get_info(device)
-    return max(on_cpu, min(MOST, free // (BYTES_A_PIXEL * size**2)))
+    _, memory = torch.cuda.mem_get_info(device)
+    return max(on_cpu, min(MOST, memory // 2 // (BYTES_A_PIXEL * size**2)))
 
 
 def half_on_gpu(device: torch.device) -> torch.autocast:

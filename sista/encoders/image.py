@@ -76,7 +76,9 @@ class ImageEncoder(nn.Module):
         if self.family == "resnet":
             # Of a ResNet the last map itself; an EfficientNet has one more convolution on it.
             last, maps = self.body.forward_intermediates(images)
-            return ImageFeatures(last.mean((2, 3)), tuple(maps[-4:]))
+            # Transformers with a pyramid (Swin) have the channels of their last map at its end.
+            places = (2, 3) if last.shape[1] == self.dim else (1, 2)
+            return ImageFeatures(last.mean(places), tuple(maps[-4:]))
         seen: list[Tensor] = []
         if attention and self.body.has_class_token:
             last = self.body.blocks[-1].attn
@@ -174,8 +176,9 @@ def _create(spec: EncoderSpec, arguments: dict[str, Any], pretrained: bool) -> A
         return timm.create_model(name, num_classes=0, **arguments)
     if not spec.initial_weights:
         raise UserError(
-            f"encoder {spec.word}: no released weights exist for this small architecture; "
-            "leave the variant `imagenet` out of the grid or use resnet50 or vit_base"
+            f"encoder {spec.word}: names no released weights; "
+            "leave the variant `imagenet` out of the grid or use resnet50 or vit_base; a model of "
+            "timm has them under its name with a tag, e.g. resnet18.a1_in1k"
         )
     try:
         return timm.create_model(

@@ -1,8 +1,12 @@
-"""The image encoders by word: architecture, family, input size and normalisation. No torch here."""
+"""The image encoders by word: architecture, family, input size and normalisation. No torch here.
+
+Any other model of timm is an encoder under its own name (`sista.encoders.timm_names`).
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sista.encoders.timm_names import timm_facts
 from sista.errors import UserError
 
 Family = Literal["resnet", "vit"]
@@ -17,7 +21,7 @@ class EncoderSpec:
 
     Attributes:
         word: its name in grids, paths and tables.
-        family: decides which heads fit.
+        family: decides which heads fit: `resnet` has maps at strides 4 to 32, whatever makes them.
         timm_name: the model's name in timm.
         size: side of the square input in pixels.
         arguments: further arguments of `timm.create_model`, and our own `conv_stem` and `stages`
@@ -127,7 +131,18 @@ ENCODERS: dict[str, EncoderSpec] = {spec.word: spec for spec in _SPECS}
 
 
 def encoder_spec(word: str) -> EncoderSpec:
-    """Return the encoder of this word; an unknown word is answered with the valid ones."""
-    if word not in ENCODERS:
-        raise UserError(f"unknown encoder {word!r}; valid: {', '.join(sorted(ENCODERS))}")
-    return ENCODERS[word]
+    """Return the encoder of this word, or that of a model of timm.
+
+    `resnet18` starts from random weights, `resnet18.a1_in1k` from those of this tag.
+
+    Raises:
+        UserError: the word is unknown (names the valid ones), or timm's model does not fit.
+    """
+    if word in ENCODERS:
+        return ENCODERS[word]
+    facts = timm_facts(word)
+    if facts is None:
+        valid = ", ".join(sorted(ENCODERS))
+        raise UserError(f"unknown encoder {word!r}; valid: {valid}, and names of timm's models")
+    channels = {name: _three(facts[name]) for name in ("mean", "std")}
+    return EncoderSpec(word, **(facts | channels))

@@ -55,7 +55,7 @@ def stored_features(
         "rows": digest(list(rows)),
         "size": [size, resize],
         # Device, threads and code decide the last bits.
-        "computed": [device.type, torch.get_num_threads(), provenance.lock_hash(), _code()],
+        "computed": [_device(device), torch.get_num_threads(), provenance.lock_hash(), _code()],
     }
     writable = os.access(checkpoint.parent, os.W_OK)
     return FeatureStore(
@@ -70,6 +70,11 @@ def stored_features(
         memory_bytes=memory_bytes,
         cache=FeatureCache(checkpoint.parent / FOLDER, key, also) if writable else None,
     )
+
+
+def _device(device: torch.device) -> str:
+    """Return the word of a CPU, or the name of a GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _code() -> str:

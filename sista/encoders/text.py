@@ -106,7 +106,8 @@ class TextEncoder(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         mask = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
         given: Tensor | None = mask.long()
-        if self.body.config._attn_implementation == "sdpa":  # type: ignore[union-attr]
+        config: Any = self.body.config
+        if config._attn_implementation in ("sdpa", NAME):
             # With four dimensions the model takes it as it is; of two it would ask the device
             # whether all are True, and wait.
             given = None if full else mask[:, None, None]

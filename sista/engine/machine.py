@@ -42,13 +42,15 @@ class Mode:
 
         Args:
             device: `cpu` or `cuda`.
-            compiled: `auto` compiles on a GPU where the run is long enough to pay for it.
+            compiled: `auto` compiles on a GPU a run that is whole and long enough to pay for it.
             steps: of the whole run.
             whole: one process embeds a batch in one piece. Only then are graphs recorded: what
                 they return lives until they are started again, and they wait for nobody.
         """
         gpu = device == "cuda"
-        on = compiled == "on" or (compiled == "auto" and gpu and steps >= PAYS)
+        # What is not recorded was never seen to pay.
+        pays = gpu and whole and steps >= PAYS
+        on = compiled == "on" or (compiled == "auto" and pays)
         return cls(packed=gpu, ahead=AHEAD if gpu else 0, compiled=on, graphs=on and gpu and whole)
 
 

@@ -24,7 +24,7 @@ def paired(a: Path, b: Path, row: str, against: str) -> pd.DataFrame:
     """Return the paired tests of a row of one scores table against a row of another one.
 
     As in a grid's own comparisons: on the same samples of test patients, for the seeds and draws
-    that both have, Holm-corrected over what is returned of one task.
+    that both have, Holm-corrected within a data set, head and encoder.
 
     Args:
         a: scores table; its predictions lie in the results that it is part of.

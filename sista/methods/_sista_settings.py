@@ -42,9 +42,9 @@ class Settings:
         w_intra: weight of SIA among the images alone: those whose reports differ are pushed apart,
             SIA's mode decides about those whose reports say the same.
         image_negatives: other images (whose report lacks it) that each word is compared with;
-            0 (with `w_report` 1) is the literal form, which can be solved without looking at the
-            image; -1 compares all images with all reports of the batch (GLoRIA's contrast on
-            sparse attention).
+            0 (with `w_report` 1 to the end) is the literal form, which can be solved without
+            looking at the image; -1 compares all images with all reports of the batch (GLoRIA's
+            contrast on sparse attention).
         eliminate_images: leave reports that say the same out of the contrast -1, as SIA does.
         w_report: weight of the contrast inside one report.
         w_report_end: the weight goes to this one in a straight line over training; None = constant.
@@ -86,8 +86,8 @@ class Settings:
     word_weights: Literal["uniform", "cls"] = "uniform"
     image_negatives: int = 8
     eliminate_images: bool = True
-    w_report: float = 0.0
-    w_report_end: float | None = None
+    w_report: float = 1.0
+    w_report_end: float | None = 0.0
     w_images: float = 1.0
     w_absent: float = 0.0
     stop_gradient: bool = False

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
-from sista.metrics.intervals import mean_squares
+from sista.metrics.intervals import MANY_DRAWS, mean_squares
 
 
 class Components(NamedTuple):
@@ -95,14 +95,18 @@ def smallest_visible(
     if seeds < 1 or draws < 1:
         raise ValueError(f"{seeds} seeds and {draws} draws: at least 1 of each is needed")
     seed, draw, rest, patient = (max(0.0, part) for part in parts)
+    # So does that of few draws.
+    also = rest / (seeds * draws) if 1 < draws < MANY_DRAWS else 0.0
     sources = (
         (patient, math.inf),
         # As in the interval, the mean square of seeds holds the rest too.
         (seed / seeds + rest / (seeds * draws), seeds - 1 or math.inf),
-        (draw / draws, draws - 1 or math.inf),
+        (draw / draws + also, draws - 1 or math.inf),
     )
 
     def times(tail: float) -> float:
-        return math.sqrt(sum(v * float(stats.t.isf(tail, freedom)) ** 2 for v, freedom in sources))
+        return math.sqrt(
+            sum(v * float(scipy.stats.t.isf(tail, freedom)) ** 2 for v, freedom in sources)
+        )
 
     return times(level / 2) + times(1 - power)

@@ -1,7 +1,5 @@
 """Captions of the main tables: what stands in them, how it was made, how it may be read."""
 
-from typing import Any
-
 import pandas as pd
 
 from sista import registry
@@ -9,14 +7,14 @@ from sista.scoring.main_rows import off_plateau
 from sista.tasks._base import find_metric, find_task
 
 BOLD = "best of each block in bold, controls aside"
+# The method of weights that others have trained.
+IMPORTED = "released"
 ONE_SEED = "one seed ranks no rows, so none is in bold and none is tested against another"
 
 
 def caption(rows: pd.DataFrame, task: str) -> str:
     """Return what the table shows: protocol, metric, sizes, draws and seeds."""
-    listed: dict[str, Any] = {
-        name: ", ".join(map(str, dict.fromkeys(rows[name]))) for name in ("protocol", "corpus")
-    }
+    protocols = ", ".join(map(str, dict.fromkeys(rows["protocol"])))
     # Titles of metrics may hold commas.
     metrics = "; ".join(find_metric(m).title for m in dict.fromkeys(rows["metric"]))
     sizes = rows[rows["n"] > 0].groupby("dataset", sort=False)["n"].max()
@@ -28,11 +26,11 @@ def caption(rows: pd.DataFrame, task: str) -> str:
     left = f" Of {len(encoders)} encoders {kinds.get('late', 0)} left the plateau of pre-training "
     left += f"late and {kinds.get('stuck', 0)} never: their rows are marked and not ranked."
     return (
-        f"{find_task(task).title}, protocol {listed['protocol']}, in percent: {metrics} on test "
+        f"{find_task(task).title}, protocol {protocols}, in percent: {metrics} on test "
         f"(images: {tested}){fractions}. Mean ± standard "
         f"deviation over {count(draws, 'draw')} of the label subset and "
-        f"{count(seeds, 'pre-training seed')}; {BOLD if seeds > 1 else ONE_SEED}. Pre-trained on "
-        f"{listed['corpus']}, budget {_budgets(rows)}.{left if len(kinds) else ''}"
+        f"{count(seeds, 'pre-training seed')}; {BOLD if seeds > 1 else ONE_SEED}."
+        f"{_pretrained(rows)}{left if len(kinds) else ''}"
         f"{_differences(rows, task)}"
     )
 
@@ -55,6 +53,19 @@ def _differences(rows: pd.DataFrame, task: str) -> str:
         differs = registry.find("protocols", word).differs.get(task, ()) if word in known else ()
         texts += [f" {word} differs from its source: {'; '.join(differs)}."] if differs else []
     return "".join(texts)
+
+
+def _pretrained(rows: pd.DataFrame) -> str:
+    """Return what rows were pre-trained on; imported ones were not on the grid's corpus."""
+    imported = rows["method"] == IMPORTED
+    parts = []
+    if not imported.all():
+        corpora = ", ".join(map(str, dict.fromkeys(rows.loc[~imported, "corpus"])))
+        parts.append(f" Pre-trained on {corpora}, budget {_budgets(rows[~imported])}.")
+    if imported.any():
+        names = ", ".join(map(str, dict.fromkeys(rows.loc[imported, "variant"])))
+        parts.append(f" Pre-trained by others, on data and for a time of their own: {names}.")
+    return "".join(parts)
 
 
 def _budgets(rows: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from sista.files import digest
 from sista.report.captions import caption, count
 from sista.scoring.main_rows import off_plateau
-from sista.tasks._base import find_metric
+from sista.tasks._base import find_metric, find_task
 
 FAMILIES = {"resnet": "ResNet", "vit": "ViT"}
 NOT_AVAILABLE = "n/a"
@@ -58,6 +58,9 @@ class Cell:
         off_plateau: pre-training of one of its seeds left its plateau late or never: not ranked.
         predictions: files behind it.
         percent: shown in percent; else as it is.
+        low: mean of the lower ends of the 95 % intervals of its runs over test patients.
+        high: of the upper ends.
+        told: `best` or `second` where tests tell it from all below (see `told_apart`).
     """
 
     mean: float
@@ -69,6 +72,9 @@ class Cell:
     percent: bool = True
     seeds: int = 1
     off_plateau: bool = False
+    low: float = float("nan")
+    high: float = float("nan")
+    told: str = ""
 
     @property
     def ranked(self) -> bool:
@@ -85,9 +91,12 @@ class Cell:
         """Percent with one decimal, e.g. `81.2 ± 0.4`."""
         if np.isnan(self.mean):
             return NOT_AVAILABLE
-        scale, digits = (100, 1) if self.percent else (1, 3)
-        spread = "" if np.isnan(self.std) else f" ± {scale * self.std:.{digits}f}"
-        return f"{scale * self.mean:.{digits}f}{spread}"
+        spread = "" if np.isnan(self.std) else f" ± {self.shown(self.std)}"
+        return f"{self.shown(self.mean)}{spread}"
+
+    def shown(self, value: float) -> str:
+        """Return a number as it is printed: percent with one decimal, or three decimals."""
+        return f"{100 * value:.1f}" if self.percent else f"{value:.3f}"
 
 
 @dataclass
@@ -115,6 +124,11 @@ class TaskTable:
     columns: tuple[Column, ...]
     blocks: tuple[Block, ...]
     footnotes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Title of its task."""
+        return find_task(self.task).title
 
     def mark(self, cell: Cell) -> str:
         """Return the letter of the cell's footnote, or nothing."""
@@ -246,7 +260,8 @@ def _cell(rows: pd.DataFrame, column: Column) -> Cell:
     mean = float(np.mean(values))
     seeds = int(chosen.loc[chosen["value"].notna(), "seed"].nunique())
     whole = Cell(mean, std, len(values), note, predictions=predictions, percent=percent)
-    return replace(whole, seeds=seeds, off_plateau=bool(plateau))
+    low, high = (float(chosen[name].mean()) for name in ("low", "high"))
+    return replace(whole, seeds=seeds, off_plateau=bool(plateau), low=low, high=high)
 
 
 def _plateau(rows: pd.DataFrame) -> list[str]:

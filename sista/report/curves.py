@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -44,6 +43,9 @@ def learning_curves(
 
 
 def _panel(axis: Axes, log: pd.DataFrame, colour: str) -> None:
+    # Costs a second to import, and help and errors draw nothing.
+    import seaborn as sns
+
     for (column, name), dash in zip(CURVES.items(), ("-", (0, (4, 2))), strict=True):
         if column in log:
             sns.lineplot(

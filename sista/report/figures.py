@@ -8,7 +8,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -182,6 +181,9 @@ def _short(metric: str) -> str:
 
 def _curves(axis: Axes, rows: pd.DataFrame, styles: Mapping[str, Look]) -> None:
     """Draw the curves of one panel."""
+    # Costs a second to import, and help and errors draw nothing.
+    import seaborn as sns
+
     fractions = sorted(int(f) for f in rows["fraction"].unique())
     names = [name for name in styles if name in set(rows["variant"])]
     for position, name in enumerate(names):

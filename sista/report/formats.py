@@ -1,4 +1,4 @@
-"""A table of one task as CSV, Markdown, LaTeX and HTML."""
+"""A table of one task as CSV, Markdown and HTML; as LaTeX: `sista.report.latex`."""
 
 import csv
 import io
@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from sista.report.cells import NOT_AVAILABLE, Cell, TaskTable
-from sista.report.escaping import csv_text, latex_text, markdown_code, markdown_text
-from sista.report.runs import RUN_COLUMNS, RunRow
+from sista.report.escaping import csv_text, markdown_code, markdown_text
+from sista.report.runs import RunRow
 from sista.report.templates import render
-from sista.tasks._base import find_task
 
 
 def to_csv(table: TaskTable) -> str:
@@ -36,8 +35,7 @@ def to_csv(table: TaskTable) -> str:
 
 
 def _number(cell: Cell, value: float) -> str:
-    scaled = f"{100 * value:.1f}" if cell.percent else f"{value:.3f}"
-    return "" if np.isnan(value) else scaled
+    return "" if np.isnan(value) else cell.shown(value)
 
 
 def to_markdown(table: TaskTable) -> str:
@@ -69,74 +67,7 @@ def _markdown(table: TaskTable, cell: Cell) -> str:
     return f"{text} ({table.mark(cell)})" if cell.note else text
 
 
-def to_latex(table: TaskTable) -> str:
-    """Return the bare tabular in booktabs style, to be taken into a paper by `input`."""
-    groups = table.groups()
-    width = len(table.columns)
-    head = " & ".join(rf"\multicolumn{{{n}}}{{c}}{{{latex_text(g)}}}" for g, n in groups)
-    # The first column is the method's.
-    rules, start = [], 2
-    for _, n in groups:
-        rules.append(rf"\cmidrule(lr){{{start}-{start + n - 1}}}")
-        start += n
-    fractions = " & ".join(latex_text(c.share).replace(" ", r"\,") for c in table.columns)
-    lines = [rf"& {head} \\", " ".join(rules), rf"Method & {fractions} \\"]
-    for block in table.blocks:
-        title = latex_text(block.title)
-        lines += [r"\midrule", rf"\multicolumn{{{width + 1}}}{{l}}{{\emph{{{title}}}}} \\"]
-        for name, cells in block.rows.items():
-            values = " & ".join(_latex(table, cells[column]) for column in table.columns)
-            lines.append(rf"\texttt{{{latex_text(name)}}} & {values} \\")
-    return "\n".join(
-        [
-            r"% Needs \usepackage{booktabs}. Caption and notes: see the preview beside this file.",
-            rf"\begin{{tabular}}{{l{'r' * width}}}",
-            r"\toprule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}%",
-            "",
-        ]
-    )
-
-
-def to_latex_preview(table: TaskTable) -> str:
-    """Return a document of two columns that shows how a paper takes the table in; it compiles."""
-    word = find_task(table.task).word
-    notes = [
-        rf"\textsuperscript{{{table.mark_of(note)}}} {latex_text(note)}."
-        for note in table.footnotes
-    ]
-    return "\n".join(
-        [
-            r"\documentclass[twocolumn]{article}",
-            r"\usepackage[a4paper,margin=18mm]{geometry}",
-            r"\usepackage{booktabs,graphicx}",
-            r"\begin{document}",
-            r"\begin{table*}",
-            r"\centering",
-            rf"\caption{{{latex_text(table.caption)}}}",
-            rf"\label{{tab:{word}}}",
-            r"\smallskip",
-            # Shrinks what is too wide and leaves the rest.
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\input{{{word}.tex}}}}",
-            *([r"\par\smallskip\footnotesize\raggedright " + r" \\ ".join(notes)] if notes else []),
-            r"\end{table*}",
-            r"\end{document}",
-            "",
-        ]
-    )
-
-
-def _latex(table: TaskTable, cell: Cell) -> str:
-    text = latex_text(cell.text)
-    text = rf"\textbf{{{text}}}" if cell.best else text
-    return rf"{text}\textsuperscript{{{table.mark(cell)}}}" if cell.note else text
-
-
 def to_html(table: TaskTable, runs: Sequence[RunRow] = ()) -> str:
     """Return a page of its own, without any external resource; each number leads to its run."""
-    title = f"{find_task(table.task).title} table"
-    rows = {"runs": list(runs), "run_columns": RUN_COLUMNS}
-    return render("table.html.j2", title=title, table=table, **rows)
+    title = f"{table.title} table"
+    return render("table.html.j2", title=title, table=table, runs=list(runs))

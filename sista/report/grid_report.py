@@ -1,6 +1,6 @@
 """Report: scores → tables, figures, sheets and one self-contained HTML page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +9,26 @@ import pandas as pd
 from sista.files import atomic
 from sista.grid.runs import AdaptRun
 from sista.report import figures, formats, page, sheets
-from sista.report.cells import run_anchor
+from sista.report.alternatives import LOSSES, curves_told, ranks_told, tests_told
+from sista.report.cells import TaskTable, run_anchor
+from sista.report.citations import bibliography
 from sista.report.curves import learning_curves
 from sista.report.escaping import csv_frame
+from sista.report.latex import to_latex, to_latex_intervals, to_latex_preview
 from sista.report.main_tables import main_tables
+from sista.report.paper_figures import for_paper
+from sista.report.published import printed_elsewhere
 from sista.report.ranks import rank_figure, ranking
-from sista.report.runs import RUN_COLUMNS, run_rows
+from sista.report.runs import run_rows
 from sista.report.templates import render
+from sista.report.told import told_apart
 from sista.runs.progress import track
-from sista.scoring.main_rows import control_rows, main_rows, off_plateau, shown_rows
+from sista.scoring.main_rows import control_rows, main_rows, off_plateau, overall, shown_rows
 from sista.tasks._base import find_metric, find_task
 
 FORMATS = {
     "csv": formats.to_csv,
     "md": formats.to_markdown,
-    "tex": formats.to_latex,
 }
 EFFICIENCY = (
     "Label efficiency: mean over draws and seeds; bars are the means of the 95 % bootstrap "
@@ -98,13 +103,37 @@ class Report:
             texts = {suffix: convert(table) for suffix, convert in FORMATS.items()}
             own = {run_anchor(path) for path in self.rows["predictions"][self.rows["task"] == task]}
             texts["html"] = formats.to_html(table, [r for r in self.listed if r.anchor in own])
-            named = {f"{task}.{suffix}": text for suffix, text in texts.items()}
-            named[f"{task}_preview.tex"] = formats.to_latex_preview(table)
-            for name, text in named.items():
-                with atomic(self.out / name) as temporary:
-                    temporary.write_text(text)
+            self.write({f"{task}.{suffix}": text for suffix, text in texts.items()})
+            self.write_latex(task, table)
+        self.write({"references.bib": bibliography(self.scores)})
         with atomic(self.out / "comparisons.csv") as temporary:
             csv_frame(self.comparisons).to_csv(temporary, index=False, lineterminator="\n")
+
+    def write(self, texts: Mapping[str, str]) -> None:
+        """Write files by name."""
+        for name, text in texts.items():
+            with atomic(self.out / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+
+    def write_latex(self, task: str, table: TaskTable) -> None:
+        """Write the tables for a paper: the main one, and those with numbers printed elsewhere."""
+        others = self.others(task)
+        tables = {task: table} | {
+            f"{task}_{metric}": other
+            for metric, other in others.items()
+            if printed_elsewhere(other)
+        }
+        for name, each in tables.items():
+            marked = told_apart(each, overall(self.scores), self.comparisons, self.controls)
+            texts = {name: to_latex(marked, printed_elsewhere(each))}
+            texts[f"{name}_intervals"] = to_latex_intervals(each)
+            texts[f"{name}_preview"] = to_latex_preview(each, name)
+            self.write({f"{word}.tex": text for word, text in texts.items()})
+
+    def others(self, task: str) -> dict[str, TaskTable]:
+        """Return the tables of a task by metric, beside the main one."""
+        main = self.shown["metric"][self.shown["task"] == task]
+        return page.other_tables(self.scores, task, main, self.controls)
 
     def whole_page(self, title: str, grid: Path, settings: dict[str, Any]) -> str:
         """Draw the figures and return the page."""
@@ -127,10 +156,13 @@ class Report:
             words=list(self.words()),
             bootstrap=self.meta["bootstrap"],
             variants=page.variant_rows(self.scores, settings),
-            facts=page.fact_rows(self.scores, self.meta["bootstrap"]),
+            facts=[
+                *page.fact_rows(self.scores, self.meta["bootstrap"]),
+                *page.host_rows(self.meta),
+                *page.date_rows(self.listed),
+            ],
             datasets=page.dataset_rows(self.scores),
             runs=self.listed,
-            run_columns=RUN_COLUMNS,
         )
 
     def section(self, task: str) -> page.TaskSection:
@@ -144,11 +176,15 @@ class Report:
         free = shown[~control & shown["value"].notna()]
         if len(trained):
             figure = figures.efficiency(trained, self.looks)
-            section.figures.append(self.picture(figure, f"{task}_efficiency", EFFICIENCY))
+            section.figures.append(
+                self.picture(figure, f"{task}_efficiency", EFFICIENCY, curves_told(trained))
+            )
         if len(free):
             # What is shown and is not the main metric is a control of it.
             figure = figures.untrained(free, shown[control], self.looks)
-            section.figures.append(self.picture(figure, f"{task}_untrained", UNTRAINED))
+            section.figures.append(
+                self.picture(figure, f"{task}_untrained", UNTRAINED, curves_told(free))
+            )
         tests = self.comparisons
         tests = tests[tests["task"] == task] if len(tests) else tests
         if len(tests):
@@ -158,24 +194,30 @@ class Report:
             title = page.baseline_title(baseline)
             figure = figures.differences(own, self.looks, title)
             caption = DIFFERENCE.format(baseline=title)
-            section.figures.append(self.picture(figure, f"{task}_differences", caption))
+            section.figures.append(
+                self.picture(figure, f"{task}_differences", caption, tests_told(own))
+            )
         section.tests = page.test_rows(tests.to_dict("records"))
-        section.others = page.other_tables(
-            self.scores, task, self.shown["metric"][self.shown["task"] == task], self.controls
-        )
+        section.others = [
+            {"title": page.other_title(metric), "table": table}
+            for metric, table in self.others(task).items()
+        ]
         section.sheets = list(self.overlays(task))
         return section
 
-    def picture(self, figure: Any, name: str, caption: str, marked: bool = True) -> page.Picture:
-        """Save a figure as PNG and SVG and return it for the page; `marked` ones have daggers."""
+    def picture(
+        self, figure: Any, name: str, caption: str, told: str, marked: bool = True
+    ) -> page.Picture:
+        """Save a figure and return it for the page; `marked` ones have daggers."""
         figures.save(figure, self.out / "figures" / name)
+        for_paper(figure, self.out / "figures" / name)
         caption += LATE if self.late and marked else ""
-        return page.picture(self.out / "figures" / f"{name}.svg", name, caption)
+        return page.picture(self.out / "figures" / f"{name}.svg", told, caption)
 
     def sheet(self, figure: Any, name: str, caption: str) -> page.Picture:
         """Save a sheet of films as PNG and return it for the page."""
         figures.save(figure, self.out / "figures" / name, (".png",))
-        return page.picture(self.out / "figures" / f"{name}.png", name, caption)
+        return page.picture(self.out / "figures" / f"{name}.png", f"Films. {caption}", caption)
 
     def overlays(self, task: str) -> Iterator[page.Picture]:
         """Yield a sheet of masks or boxes for each data set, head and encoder it may show."""
@@ -211,7 +253,9 @@ class Report:
         with atomic(self.out / "figures" / "ranks.csv") as temporary:
             found.table().to_csv(temporary, index=False, lineterminator="\n")
         figure = rank_figure(found, self.looks)
-        return self.picture(figure, "ranks", found.caption, marked=False), ""
+        return self.picture(
+            figure, "ranks", found.caption, ranks_told(found.ranks), marked=False
+        ), ""
 
     def curves(self) -> Iterator[page.Picture]:
         """Yield the learning curves of the runs whose logs are there, first seeds only."""
@@ -223,7 +267,7 @@ class Report:
                 logs.setdefault((run.variant, run.encoder), pd.read_csv(path))
         if logs:
             figure = learning_curves(logs, self.looks, self.late)
-            yield self.picture(figure, "learning_curves", LEARNING)
+            yield self.picture(figure, "learning_curves", LEARNING, LOSSES)
 
     def words(self) -> Iterator[page.Picture]:
         """Yield a sheet of word-to-patch maps for every run that wrote some."""

@@ -71,7 +71,10 @@ def visible(table: TaskTable, tests: pd.DataFrame, study: pd.DataFrame) -> str:
         sources[found[1]] = None
     parts = []
     if groups:
-        how = f"are not told from chance with this design (80 % power; {' or '.join(sources)})"
+        how = (
+            "are not told from chance with this design (one comparison chosen beforehand, some "
+            f"80 % power; {' or '.join(sources)})"
+        )
         listed = {group: _and(values) for group, values in groups.items()}
         first, *others = listed.values()
         each = "; ".join(f"{group}: {values}" for group, values in listed.items())

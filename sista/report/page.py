@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from sista.report.cells import TaskTable, share_of_labels, task_table
+from sista.report.runs import RunRow
 from sista.scoring.main_rows import overall
 from sista.tasks._base import find_metric, find_task
 
@@ -28,9 +29,9 @@ TEST_COLUMNS = (
 
 @dataclass(frozen=True)
 class Picture:
-    """An image inside the page."""
+    """An image inside the page: what it says in words, its caption, its data."""
 
-    title: str
+    told: str
     caption: str
     uri: str
 
@@ -53,10 +54,10 @@ class TaskSection:
         self.title = find_task(self.word).title
 
 
-def picture(path: Path, title: str, caption: str) -> Picture:
+def picture(path: Path, told: str, caption: str) -> Picture:
     """Return an SVG or PNG file as a picture that needs no other file."""
     text = base64.b64encode(path.read_bytes()).decode()
-    return Picture(title, caption, f"data:{_TYPES[path.suffix]};base64,{text}")
+    return Picture(told, caption, f"data:{_TYPES[path.suffix]};base64,{text}")
 
 
 def test_rows(comparisons: Iterable[Mapping[Any, Any]]) -> list[tuple[str, ...]]:
@@ -90,20 +91,22 @@ def baseline_title(baseline: str) -> str:
 
 def other_tables(
     scores: pd.DataFrame, task: str, main: Iterable[str], controls: Collection[str] = ()
-) -> list[dict[str, Any]]:
-    """Return the tables of the metrics that are not the main one."""
+) -> dict[str, TaskTable]:
+    """Return the tables of the metrics that are not the main one, by metric."""
     rows = overall(scores)
     rows = rows[rows["task"] == task]
     shown = set(main)
-    return [
-        {
-            "title": find_metric(metric).title
-            + (" (lower is better)" if find_metric(metric).lower_is_better else ""),
-            "table": task_table(rows[rows["metric"] == metric], task, controls),
-        }
+    return {
+        metric: task_table(rows[rows["metric"] == metric], task, controls)
         for metric in dict.fromkeys(map(str, rows["metric"]))
         if metric not in shown
-    ]
+    }
+
+
+def other_title(metric: str) -> str:
+    """Return the heading over the table of a metric."""
+    found = find_metric(metric)
+    return found.title + (" (lower is better)" if found.lower_is_better else "")
 
 
 def variant_rows(
@@ -133,6 +136,30 @@ def fact_rows(scores: pd.DataFrame, bootstrap: int) -> list[tuple[str, str]]:
         ("Adaptation, all runs", duration(float(once["wall_s"].sum()))),
         ("Peak memory of a run", "unknown" if pd.isna(peak) else f"{peak:.0f} MB"),
     ]
+
+
+def host_rows(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the machines of the runs; scores of an older version name none."""
+    names = {
+        "cpu": "CPU",
+        "cores": "cores",
+        "system": "system",
+        "python": "Python",
+        "torch": "torch",
+    }
+    hosts = [
+        ", ".join(f"{title} {host[name]}" for name, title in names.items() if name in host)
+        for host in meta.get("hosts") or []
+    ]
+    return [("Machine", host) for host in dict.fromkeys(hosts)]
+
+
+def date_rows(runs: Iterable[RunRow]) -> list[tuple[str, str]]:
+    """Return when the runs were made, by their records."""
+    days = sorted({day for run in runs if (day := run.facts["Date"])})
+    return (
+        [("Runs", days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}")] if days else []
+    )
 
 
 def duration(seconds: float) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import scipy
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy import stats
 
 from sista.report.figures import STYLE
 from sista.scoring.main_rows import off_plateau
@@ -121,10 +121,10 @@ def _ranked(means: pd.DataFrame, seeds: tuple[int, int], left_out: Mapping[str, 
     costs.columns = pd.Index(list(map(str, means.columns)))
     ranks = costs.rank(axis=1).mean().sort_values(kind="stable")
     blocks, methods = costs.shape
-    friedman = float(stats.friedmanchisquare(*costs.to_numpy().T).pvalue)
+    friedman = float(scipy.stats.friedmanchisquare(*costs.to_numpy().T).pvalue)
     p = posthoc_nemenyi_friedman(costs).loc[ranks.index, ranks.index]
     # Demšar (2006): q of Nemenyi is that of the studentised range over the root of 2.
-    q = float(stats.studentized_range.ppf(1 - LEVEL, methods, np.inf)) / np.sqrt(2)
+    q = float(scipy.stats.studentized_range.ppf(1 - LEVEL, methods, np.inf)) / np.sqrt(2)
     difference = q * float(np.sqrt(methods * (methods + 1) / (6 * blocks)))
     return Ranking(ranks, p, friedman, difference, blocks, seeds, left_out)
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from sista.report.cells import run_anchor
 from sista.runs.ancestry import below_of, raw_data, result_path
+from sista.runs.record import read_record
 
 RUN_COLUMNS = (
     "Variant",
@@ -25,6 +26,7 @@ RUN_COLUMNS = (
     "Encoder SHA-256",
     "Raw data SHA-256",
     "Record",
+    "Date",
 )
 
 
@@ -34,6 +36,11 @@ class RunRow:
 
     anchor: str
     values: tuple[str, ...]
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The columns by name."""
+        return dict(zip(RUN_COLUMNS, self.values, strict=True))
 
 
 def run_rows(scores: pd.DataFrame, results: Path = Path("results")) -> list[RunRow]:
@@ -54,13 +61,13 @@ def run_rows(scores: pd.DataFrame, results: Path = Path("results")) -> list[RunR
         values += [f"{seconds:.1f}", peak, str(first["code_version"]), str(path)]
         values += [str(first["predictions_sha256"])[:12]]
         sources = _made_from(results, result_path(str(path), results))
-        values += [sources.get(name, "") for name in ("encoder", "raw", "record")]
+        values += [sources.get(name, "") for name in ("encoder", "raw", "record", "date")]
         listed.append(RunRow(run_anchor(str(path)), tuple(values)))
     return listed
 
 
 def _made_from(results: Path, path: Path) -> Mapping[str, str]:
-    """Return hashes of the encoder and of the raw data, and the place of the record.
+    """Return hashes of the encoder and of the raw data, place and day of the record.
 
     The place is told from `results` on, wherever that folder is: a page may be passed on.
     """
@@ -73,4 +80,5 @@ def _made_from(results: Path, path: Path) -> Mapping[str, str]:
         "encoder": ", ".join(value[:12] for value in encoders),
         "raw": ", ".join(raw),
         "record": (Path("results") / link.record_path.relative_to(results)).as_posix(),
+        "date": read_record(link.record_path).started.date().isoformat(),
     }

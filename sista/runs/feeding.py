@@ -47,7 +47,9 @@ def fed(
             return value, stream.record_event() if stream else None
 
     waiting: deque[Future[tuple[T, Any]]] = deque()
-    pool = ThreadPoolExecutor(1, "feeding")
+    # A thread begins on the first GPU, where it would take memory from another process.
+    own: dict[str, Any] = {"initializer": torch.cuda.set_device, "initargs": (device,)}
+    pool = ThreadPoolExecutor(1, "feeding", **(own if stream else {}))
     try:
         for number in numbers:
             waiting.append(pool.submit(ready, number))

@@ -5,6 +5,7 @@ import platform
 import resource
 import subprocess
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,16 @@ def host() -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": os.cpu_count() or 1,
         "bits": bits(),
+        "torch": _torch(),
     }
+
+
+def _torch() -> str:
+    """Return the version of torch without importing it."""
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return "none"
 
 
 def _cpu() -> str:

@@ -65,6 +65,7 @@ class Host(_Strict):
     cpu: str = Field(description="model of the processor")
     cores: int
     bits: Bits = Field("native", description="portable: instruction sets pinned, any maker")
+    torch: str = Field("unknown", description="its version; none: not installed")
 
 
 class Record(_Strict):

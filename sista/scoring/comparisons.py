@@ -13,7 +13,9 @@ from sista.scoring.cached import FileScores
 from sista.tasks._base import find_metric, find_task
 
 # Value and replicates [B] by (fraction, draw, seed).
-Cells = dict[tuple[int, int, int], tuple[float, Floats]]
+Replicated = dict[tuple[int, int, int], tuple[float, Floats]]
+# Value and standard deviation over patients by (seed, draw).
+Cells = dict[tuple[int, int], tuple[float, float]]
 GROUP = ("protocol", "dataset", "task", "head", "encoder", "corpus", "metric")
 
 
@@ -31,7 +33,7 @@ def comparisons(
     chance; its word stands in the place of the baseline. p values are Holm-corrected within one
     baseline, data set, head and encoder.
     """
-    groups: dict[tuple[str, ...], dict[str, dict[str, Cells]]] = {}
+    groups: dict[tuple[str, ...], dict[str, dict[str, Replicated]]] = {}
     for run, scores in scored:
         group: tuple[str, ...] = (
             run.protocol,
@@ -61,7 +63,7 @@ def comparisons(
     return rows
 
 
-def _collect(metrics: dict[str, Cells], run: AdaptRun, scores: FileScores) -> None:
+def _collect(metrics: dict[str, Replicated], run: AdaptRun, scores: FileScores) -> None:
     """Add value and replicates of the main metric and its controls, by metric and cell."""
     point = {
         (v["metric"], v["fraction"], v["draw"]): v["value"]
@@ -76,7 +78,10 @@ def _collect(metrics: dict[str, Cells], run: AdaptRun, scores: FileScores) -> No
 
 
 def _against(
-    baseline: str, main: Mapping[str, Cells], base: Mapping[str, Cells], known: Mapping[str, str]
+    baseline: str,
+    main: Mapping[str, Replicated],
+    base: Mapping[str, Replicated],
+    known: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """Return the tests of the variants of one group against what `base` has for each of them."""
     rows: list[dict[str, Any]] = []
@@ -117,7 +122,7 @@ def _spread(points: Floats, replicates: Floats, fraction: int) -> dict[str, floa
 
 
 def _table(
-    cells: Cells, other: Cells, shared: Sequence[tuple[int, int, int]]
+    cells: Replicated, other: Replicated, shared: Sequence[tuple[int, int, int]]
 ) -> tuple[Floats, Floats]:
     """Return differences `[S, D]` and their replicates `[S, D, R]`, seeds by draws.
 
@@ -134,3 +139,26 @@ def _table(
     points = [[cells[c][0] - other[c][0] for c in row] for row in whole]
     replicates = [[cells[c][1] - other[c][1] for c in row] for row in whole]
     return np.array(points), np.array(replicates)
+
+
+def from_scores(first: Cells, second: Cells) -> tuple[float, float, float] | None:
+    """Return a difference and its 95 % interval from the scores alone; None: nothing in common.
+
+    Patients of both are taken as if they were other ones, so the interval is too wide rather than
+    too narrow.
+    """
+    seeds = sorted({seed for seed, _ in first} & {seed for seed, _ in second})
+    drawn = {draw for _, draw in first} & {draw for _, draw in second}
+    both = first.keys() & second.keys()
+    draws = sorted(draw for draw in drawn if all((seed, draw) in both for seed in seeds))
+    if not seeds or not draws:
+        return None
+    table = [[(seed, draw) for draw in draws] for seed in seeds]
+    points = np.array([[first[c][0] - second[c][0] for c in line] for line in table])
+    # Seeds and draws meet the same patients, so the mean varies as one of them does.
+    one, other = (np.mean([of[cell][1] for cell in both]) for of in (first, second))
+    patients = float(np.hypot(one, other))
+    # Two made-up replicates with this standard deviation stand for the bootstrap.
+    replicates = points[..., None] + patients / np.sqrt(2) * np.array([-1.0, 1.0])
+    low, high, _ = crossed_interval(points, replicates)
+    return float(points.mean()), low, high

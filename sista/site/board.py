@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sista.report.alternatives import shown_number
 from sista.report.captions import count
-from sista.site.leaderboard import KEYS, shown_number
+from sista.site.leaderboard import KEYS
 from sista.site.pairs import Pair
 from sista.tasks._base import find_metric
 

@@ -70,7 +70,7 @@ def write_pages(docs: Path, grids: Iterable[Grid], results: Path) -> None:
     """Write the sources of all pages: those of the documentation, and those that are made."""
     shutil.copytree(HERE / "pages", docs)
     toys = dict(draw(docs / "toys"))
-    for page in (docs / "pitfalls.md", docs / "examples.md"):
+    for page in docs.rglob("*.md"):
         page.write_text(pages.filled(page.read_text(), toys, ROOT), encoding="utf-8")
     assets = docs / "assets"
     shutil.copytree(HERE / "static", assets)

@@ -16,6 +16,7 @@ from sista.encoders.specs import ENCODERS
 from sista.grid.budgets import BUDGETS
 from sista.grid.grid import is_control
 from sista.protocols._base import Protocol, Settings
+from sista.report.captions import count
 from sista.tasks._base import find_task
 
 KINDS = ("methods", "heads", "tasks", "protocols", "datasets", "encoders", "budgets")
@@ -215,3 +216,29 @@ def _dataset(word: str) -> Card:
     counts = [(release, f"{n:,}") for release, n in card.counts.items()]
     tables = (Table(f"Images of {word}", ("Release", "Images"), counts),) if counts else ()
     return Card(word, card.title, text, facts, tables)
+
+
+def datasets() -> Table:
+    """Return all data sets in one table: access, licence and what their films carry."""
+    known: list[Any] = [registry.find("datasets", word) for word in registry.names("datasets")]
+    head = ("Data set", "Access", "Licence", "Films read", "Annotated")
+    rows = [
+        (
+            card.word,
+            card.title,
+            card.access,
+            card.licence,
+            " or ".join(dict.fromkeys(f"{n:,}" for n in card.counts.values())) or "not fixed",
+            _annotated(card),
+        )
+        for card in known
+    ]
+    return Table(f"All {len(known)} data sets", head, rows)
+
+
+def _annotated(card: Any) -> str:
+    """Return what the films of a data set carry, in words."""
+    parts = [count(len(card.labels), "finding")] if card.labels else []
+    parts += [f"boxes of {count(len(card.box_labels), 'kind')}"] if card.box_labels else []
+    parts += [f"masks ({card.mask_label})"] if card.mask_label else []
+    return ", ".join(parts) or "reports alone"

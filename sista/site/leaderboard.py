@@ -121,10 +121,3 @@ def _visible(grid: Grid) -> Iterator[tuple[tuple[Any, ...], tuple[float, str]]]:
             if found is not None and not find_metric(column.metric).control:
                 place = (column.protocol, column.dataset, column.metric, column.fraction)
                 yield (*place, column.head), found
-
-
-def shown_number(metric: str, value: float, sign: str = "") -> str:
-    """Return a number of a metric as the tables print it, with its sign where asked for (`+`)."""
-    if np.isnan(value):
-        return ""
-    return f"{100 * value:{sign}.1f}" if find_metric(metric).percent else f"{value:{sign}.3f}"

@@ -9,25 +9,22 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from sista.errors import UserError
-from sista.report.captions import count
-from sista.report.cells import share_of_labels
+from sista.report.alternatives import LOSSES, curves_told, tests_told
 from sista.report.curves import learning_curves
 from sista.report.figures import differences, efficiency, looks, save
 from sista.report.grid_report import DIFFERENCE, EFFICIENCY, LEARNING, UNTRAINED
-from sista.report.page import baseline_title, duration, fact_rows
-from sista.report.runs import RUN_COLUMNS, run_rows
+from sista.report.page import baseline_title, duration, fact_rows, host_rows
+from sista.report.runs import run_rows
 from sista.report.templates import environment
 from sista.runs.ancestry import result_path
 from sista.runs.record import read_record, record_of
 from sista.scoring.main_rows import control_rows, main_rows
-from sista.site.cards import KINDS, cards
-from sista.site.leaderboard import Grid, shown_number
-from sista.tasks._base import find_metric, find_task
+from sista.site.cards import KINDS, cards, datasets
+from sista.site.leaderboard import Grid
+from sista.tasks._base import find_task
 
 # Figures that `sista report` leaves beside released scores, with what they show.
 FIGURES = {"efficiency": EFFICIENCY, "untrained": UNTRAINED, "differences": DIFFERENCE}
-# More variants than these are no text to listen to.
-MOST_TOLD = 8
 
 
 def render(template: str, **values: Any) -> str:
@@ -50,18 +47,12 @@ def grid_page(grid: Grid, out: Path) -> str:
     return render(
         "grid.md.j2",
         grid=grid,
-        facts=[*fact_rows(grid.scores, grid.meta["bootstrap"]), *_hosts(grid)],
+        facts=[*fact_rows(grid.scores, grid.meta["bootstrap"]), *host_rows(grid.meta)],
         tasks=shown,
         others=others,
         variants=list(dict.fromkeys(map(str, grid.scores["variant"]))),
         text=without_links(text.read_text(), 1) if text.is_file() else "",
     )
-
-
-def _hosts(grid: Grid) -> Iterator[tuple[str, str]]:
-    for host in grid.meta.get("hosts", []):
-        names = ("cpu", "cores", "machine", "system", "python")
-        yield "Machine", ", ".join(f"{name} {host[name]}" for name in names if name in host)
 
 
 Figure = tuple[str, str, str]
@@ -81,7 +72,7 @@ def _figures(grid: Grid, task: str, rows: pd.DataFrame, out: Path) -> Iterator[F
         elif kind != "untrained" and not _drawn(grid, kind, rows, tests, out / name):
             continue
         if (out / name).is_file():
-            told = _curves_told(rows) if kind != "differences" else _tests_told(tests)
+            told = curves_told(rows) if kind != "differences" else tests_told(tests)
             yield name, told, caption.format(baseline=baseline_title(baseline))
 
 
@@ -107,7 +98,7 @@ def _other_figures(grid: Grid, out: Path) -> Iterator[Figure]:
     """Yield the figures of a grid that belong to no task."""
     folder = grid.path.with_name("figures")
     for name, alternative, caption in (
-        ("learning_curves.svg", "Loss of each epoch, a panel for each variant.", LEARNING),
+        ("learning_curves.svg", LOSSES, LEARNING),
         ("ranks.svg", "Mean ranks; the numbers are in ranks.csv beside the scores.", "Mean ranks."),
     ):
         if (folder / name).is_file():
@@ -118,35 +109,6 @@ def _other_figures(grid: Grid, out: Path) -> Iterator[Figure]:
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(source.read_bytes())
-
-
-def _curves_told(rows: pd.DataFrame) -> str:
-    """Return the numbers of curves as text: means by share of labels, the highest last first."""
-    parts = []
-    keys = ["dataset", "metric", "encoder"]
-    for (dataset, metric, encoder), part in rows.groupby(keys, sort=False):  # type: ignore[misc]
-        means = part.pivot_table("value", "variant", "fraction", sort=False).sort_index(axis=1)
-        means = means.sort_values(means.columns[-1], ascending=False) if len(means) else means
-        told = [
-            f"{variant} {', '.join(shown_number(str(metric), v) or 'n/a' for v in values)}"
-            for variant, values in zip(means.index[:MOST_TOLD], means.to_numpy(), strict=False)
-        ]
-        shares = ", ".join(share_of_labels(int(fraction)) for fraction in means.columns)
-        title = find_metric(str(metric)).title
-        parts.append(f"{title} on {dataset}, {encoder}, at {shares}: {'; '.join(told)}.")
-    return " ".join(parts)
-
-
-def _tests_told(tests: pd.DataFrame) -> str:
-    """Return what the tests of a figure tell apart."""
-    sure = tests[tests["p_holm"] < 0.05]
-    start = f"{count(len(tests), 'paired difference')}, {len(sure)} of them told from 0"
-    named = [
-        f"{t['variant']} on {t['dataset']} at {share_of_labels(int(t['fraction']))} "
-        f"{shown_number(str(t['metric']), t['difference'], '+')}"
-        for t in sure.head(MOST_TOLD).to_dict("records")
-    ]
-    return f"{start}{': ' * bool(named)}{'; '.join(named)}."
 
 
 def run_page(grid: Grid, variant: str, results: Path, out: Path, crate: str) -> str:
@@ -177,7 +139,7 @@ def run_page(grid: Grid, variant: str, results: Path, out: Path, crate: str) -> 
             logs[variant, f"{row['encoder']}, seed {row['seed']}"] = pd.read_csv(log)
     if logs:
         save(learning_curves(logs, looks([variant])), out / f"{variant}_curves", (".svg",))
-    listed = [dict(zip(RUN_COLUMNS, row.values, strict=True)) for row in run_rows(scores, results)]
+    listed = [row.facts for row in run_rows(scores, results)]
     once = scores.drop_duplicates(["predictions", "fraction", "draw"])
     facts = [
         (name, ", ".join(dict.fromkeys(map(str, scores[column]))))
@@ -191,7 +153,10 @@ def run_page(grid: Grid, variant: str, results: Path, out: Path, crate: str) -> 
             ("Device", "device"),
         )
     ]
-    facts += [*_hosts(grid), ("Adaptation, all runs", duration(float(once["wall_s"].sum())))]
+    facts += [
+        *host_rows(grid.meta),
+        ("Adaptation, all runs", duration(float(once["wall_s"].sum()))),
+    ]
     return render(
         "run.md.j2",
         grid=grid,
@@ -228,10 +193,10 @@ def without_links(text: str, deeper: int = 0) -> str:
 
 
 def filled(text: str, toys: Mapping[str, str], root: Path) -> str:
-    """Return a page of the documentation with its toy figures and the code that it shows.
+    """Return a page of the documentation with its toy figures, lists of words and shown code.
 
     Args:
-        text: with `<!-- toy NAME -->` and `<!-- code FILE -->`.
+        text: with `<!-- toy NAME -->`, `<!-- cards datasets -->` and `<!-- code FILE -->`.
         toys: text alternative of each toy figure.
         root: of the project; a file that an installed package lacks is left out.
     """
@@ -240,10 +205,12 @@ def filled(text: str, toys: Mapping[str, str], root: Path) -> str:
         kind, name = place.groups()
         if kind == "toy":
             return f'<figure><img src="toys/{name}.svg" alt="{escape(toys[name])}"></figure>'
+        if kind == "cards":
+            return render("words.md.j2", kind=name, table=datasets())
         file = root / name
         return f"```python\n{file.read_text()}```" if file.is_file() else ""
 
-    return re.sub(r"<!-- (toy|code) (\S+) -->", found, text)
+    return re.sub(r"<!-- (toy|cards|code) (\S+) -->", found, text)
 
 
 def prose(text: str) -> Markup:

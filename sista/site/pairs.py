@@ -11,16 +11,15 @@ import pandas as pd
 from sista.errors import UserError
 from sista.files import sha256
 from sista.grid.runs import AdaptRun, PretrainRun
-from sista.metrics.intervals import crossed_interval, holm
+from sista.metrics.intervals import holm
+from sista.report.told import cells_of
 from sista.runs.ancestry import result_path
 from sista.scoring.cached import FileScores, score_file
-from sista.scoring.comparisons import GROUP, comparisons
+from sista.scoring.comparisons import GROUP, Cells, comparisons, from_scores
 from sista.scoring.main_rows import shown_rows
 from sista.site.leaderboard import BLOCK, KEYS, Grid
 from sista.tasks._base import find_metric
 
-# A 95 % interval of a normal law is so many standard deviations wide.
-WIDTH = 2 * 1.959964
 PAIRED, ALONE = "paired", "alone"
 
 
@@ -69,7 +68,7 @@ def pairs(grid: Grid, rows: pd.DataFrame, results: Path) -> Iterator[Pair]:
             found = known.get(_name(first[1], second[1])) or _turned(
                 known.get(_name(second[1], first[1]))
             )
-            values = found or _from_scores(cells[_cell(first[1])], cells[_cell(second[1])])
+            values = found or _alone(cells[_cell(first[1])], cells[_cell(second[1])])
             if values is not None:
                 yield Pair(int(str(first[0])), int(str(second[0])), *values)
 
@@ -88,6 +87,12 @@ def _turned(values: Values | None) -> Values | None:
         return None
     difference, low, high, *rest = values
     return (-difference, -high, -low, *rest)  # type: ignore[return-value]
+
+
+def _alone(first: Cells, second: Cells) -> Values | None:
+    """Return the difference that the scores alone tell, without a test."""
+    told = from_scores(first, second)
+    return None if told is None else (*told, float("nan"), float("nan"), ALONE)
 
 
 def _tested(grid: Grid, results: Path) -> dict[tuple[Any, ...], Values]:
@@ -147,39 +152,11 @@ def _predictions(grid: Grid, results: Path) -> Iterator[tuple[AdaptRun, FileScor
         yield AdaptRun(protocol, dataset, task, head, pretrain, draws, fractions), scores
 
 
-# Value and standard deviation over patients, by (seed, draw).
-Cells = dict[tuple[int, int], tuple[float, float]]
-
-
 def _cell(row: Mapping[Any, Any]) -> tuple[Any, ...]:
     return tuple(row[key] for key in KEYS)
 
 
 def _cells(grid: Grid) -> dict[tuple[Any, ...], Cells]:
     """Return what the scores say of each row."""
-    found: dict[tuple[Any, ...], Cells] = {}
     shown = shown_rows(grid.scores, grid.meta["main_metrics"]).assign(grid=grid.name)
-    for row in shown[shown["value"].notna()].to_dict("records"):
-        spread = (row["high"] - row["low"]) / WIDTH
-        cells = found.setdefault(_cell(row), {})
-        cells[row["seed"], row["draw"]] = (row["value"], 0.0 if np.isnan(spread) else spread)
-    return found
-
-
-def _from_scores(first: Cells, second: Cells) -> Values | None:
-    """Return the difference over the seeds and draws that both have, without a test."""
-    seeds = sorted({seed for seed, _ in first} & {seed for seed, _ in second})
-    drawn = {draw for _, draw in first} & {draw for _, draw in second}
-    both = first.keys() & second.keys()
-    draws = sorted(draw for draw in drawn if all((seed, draw) in both for seed in seeds))
-    if not seeds or not draws:
-        return None
-    table = [[(seed, draw) for draw in draws] for seed in seeds]
-    points = np.array([[first[c][0] - second[c][0] for c in line] for line in table])
-    # Seeds and draws meet the same patients, so the mean varies as one of them does.
-    one, other = (np.mean([of[cell][1] for cell in both]) for of in (first, second))
-    patients = float(np.hypot(one, other))
-    # Two made-up replicates with this standard deviation stand for the bootstrap.
-    replicates = points[..., None] + patients / np.sqrt(2) * np.array([-1.0, 1.0])
-    low, high, _ = crossed_interval(points, replicates)
-    return float(points.mean()), low, high, float("nan"), float("nan"), ALONE
+    return {place: cells_of(part) for place, part in shown.groupby(list(KEYS), sort=False)}

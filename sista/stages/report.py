@@ -14,6 +14,7 @@ from sista.grid.grid import Grid
 from sista.report.grid_report import Report
 from sista.report.main_tables import STORED
 from sista.report.printing import print_tables
+from sista.report.published import PUBLISHED
 from sista.runs.options import Results
 from sista.runs.record import Made, recorded
 
@@ -36,7 +37,8 @@ def report(
     Args:
         grid: the grid file.
         scores: its scores, e.g. results/score/phantom.parquet.
-        out: folder to write to: index.html, {task}.csv .md .tex .html, comparisons.csv, figures.
+        out: folder to write to: index.html, {task}.csv .md .tex .html, comparisons.csv, figures,
+            references.bib.
         results: folder of all results; predictions and prepared images are read for the sheets.
         sheets: `phantom` draws films only of made-up data, `all` also real ones. Pages with real
             films must not be passed on.
@@ -57,7 +59,7 @@ def report(
         print_tables(grid_report.tables.values(), out / "index.html")
     # All that lies there, an older figure too: the record must name the whole page.
     files = [p for p in sorted(out.rglob("*")) if p.is_file() and p.name not in KEPT]
-    read = [*read_grid(grid)[1], scores, *([STORED] if STORED.is_file() else [])]
+    read = [*read_grid(grid)[1], scores, *(p for p in (STORED, PUBLISHED) if p.is_file())]
     return Made(files, read, {"grid": grid.stem, "sheets": sheets})
 
 

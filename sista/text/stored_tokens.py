@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from sista import registry
 from sista.errors import UserError
 from sista.files import atomic, sha256
+from sista.runs.alone import alone
 from sista.runs.arrays import read_folder
 from sista.runs.progress import track
 from sista.text.findings import stated_spans
@@ -61,10 +62,14 @@ def stored_tokens(
     kept = folder / FOLDER / hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
     table = _read(kept)
     if table is None:
-        with atomic(kept) as temporary:
-            temporary.mkdir()
-            _write(temporary, reports, tokenizer, longest, stop_words, stated, words)
-        table = _read(kept)
+        # All processes of a run come here at the same moment.
+        with alone(kept):
+            table = _read(kept)
+            if table is None:
+                with atomic(kept) as temporary:
+                    temporary.mkdir()
+                    _write(temporary, reports, tokenizer, longest, stop_words, stated, words)
+                table = _read(kept)
     if table is None:
         raise UserError(f"{kept}: cannot be read again; delete it")
     return table

@@ -22,6 +22,7 @@ from scipy import sparse
 from sista import registry
 from sista.errors import UserError
 from sista.files import atomic, sha256
+from sista.runs.alone import alone
 from sista.runs.arrays import read_folder
 from sista.text.report_encoders import LABELS, RULE_LABELS, TFIDF, encode
 from sista.text.similarity import Matrix, ReportText
@@ -59,7 +60,10 @@ def stored_vectors(
         return stored
     vectors = encode(encoder, reports, labels, text, corpus)
     try:
-        _write(kept, vectors)
+        with alone(kept):
+            # All processes of a run have encoded the same; one of them keeps it.
+            if _read(kept) is None:
+                _write(kept, vectors)
     # A full disk or a folder without write access costs time, not the run.
     except (OSError, UserError) as error:
         warnings.warn(f"{kept}: not kept, so each run makes it again ({error})", stacklevel=2)

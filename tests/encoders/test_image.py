@@ -7,6 +7,7 @@ from sista.encoders.features import prepare_images
 from sista.encoders.image import ImageEncoder, normalise
 from sista.encoders.specs import ENCODERS, EncoderSpec, encoder_spec
 from sista.errors import UserError
+from sista.grid.grid import Grid
 
 
 @pytest.mark.parametrize("word", ["resnet_tiny", "vit_tiny"])
@@ -106,6 +107,59 @@ def test_foreign_files_are_refused(tmp_path):
         load_image_encoder(path)
     with pytest.raises(UserError, match="no such file"):
         read_metadata(tmp_path / "missing.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "size", "dim"),
+    [
+        ("resnet18", "resnet", 224, 512),
+        ("convnext_atto", "resnet", 224, 320),
+        ("swin_tiny_patch4_window7_224", "resnet", 224, 768),
+        ("vit_tiny_patch16_224", "vit", 224, 192),
+        ("mobilenetv3_small_050.lamb_in1k", "resnet", 224, 288),
+    ],
+)
+def test_any_model_of_timm_is_an_encoder(name, family, size, dim, tmp_path):
+    """Family, strides and input are timm's; nothing is downloaded."""
+    spec = encoder_spec(name)
+    assert (spec.word, spec.family, spec.size) == (name, family, size)
+    assert spec.initial_weights == name.partition(".")[2]
+    encoder = ImageEncoder(spec).eval()
+    assert encoder.dim == dim
+    assert encoder.map_strides == ((4, 8, 16, 32) if family == "resnet" else (16,))
+    grey = torch.rand(2, size, size) * 255
+    with torch.no_grad():
+        images = normalise(grey, encoder)
+        features = encoder(images)
+        assert features.pooled.shape == (2, dim)
+        for found, channels, stride in zip(
+            features.maps, encoder.map_channels, encoder.map_strides, strict=True
+        ):
+            assert found.shape == (2, channels, size // stride, size // stride)
+        path = tmp_path / "encoder.safetensors"
+        facts = {"image_encoder": encoder.description(), "word": name}
+        save_checkpoint(path, {"image": encoder}, facts)
+        loaded, _ = load_image_encoder(path)
+        assert torch.equal(loaded(images).pooled, features.pooled)
+
+
+def test_models_of_timm_that_do_not_fit_are_refused_before_any_job(tmp_path):
+    grid = (
+        "corpus: mimic_cxr@phantom\nencoders: [{}]\nvariants: [clip]\nbudget: tiny\n"
+        "adapt: [{{protocol: quick_v1, dataset: chexpert@phantom, task: classification}}]\n"
+    )
+    for word, reason in (
+        ("xcit_nano_12_p16_224", "neither a plain ViT nor a pyramid"),
+        ("resnet18.nothing", "no such weights; valid: resnet18.a1_in1k"),
+        ("resnet51", "and names of timm's models"),
+    ):
+        (tmp_path / "g.yaml").write_text(grid.format(word))
+        with pytest.raises(UserError, match=reason):
+            Grid.load(tmp_path / "g.yaml")
+    (tmp_path / "g.yaml").write_text(grid.format("convnext_atto"))
+    (run,) = Grid.load(tmp_path / "g.yaml").adapt_runs()
+    assert run.head == "linear"
+    assert "/convnext_atto/" in run.predictions
 
 
 def test_unknown_words_are_answered_with_the_valid_ones():

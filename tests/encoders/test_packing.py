@@ -53,6 +53,8 @@ def test_values_in_single_precision_agree_to_a_hundred_thousandth():
     length = torch.from_numpy(LENGTH)
     padded, packed = made(ids, length), made(ids, length, places())
     torch.testing.assert_close(packed.tokens[real], padded.tokens[real], rtol=1e-5, atol=1e-5)
+    # An encoder that has seen a row leaves padding out all the same.
+    torch.testing.assert_close(made(ids, length).pooled, padded.pooled)
 
 
 def test_padding_is_computed_in_the_attention_alone():

@@ -232,7 +232,7 @@ def test_the_running_centre_moves_once_a_step():
 @pytest.mark.parametrize("settings", [{"image_negatives": 0}, {"w_images": 0.0}])
 def test_sista_refuses_a_token_level_without_contrast(settings):
     with pytest.raises(UserError, match="nothing to contrast"):
-        registry.find("methods", "sista")(**settings)
+        registry.find("methods", "sista")(w_report=0.0, **settings)
 
 
 def test_sista_without_both_parts_is_clip():

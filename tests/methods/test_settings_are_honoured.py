@@ -44,19 +44,16 @@ VALUES: dict[tuple[str, str], list[Any]] = {
     ("sista", "theta_quantile"): [0.5],
     ("sista", "w_absent"): [1.0],
     ("sista", "w_intra"): [1.0],
-    ("sista", "w_report"): [1.0],
-    ("sista", "w_report_end"): [0.0],
+    ("sista", "w_report"): [0.5],
+    ("sista", "w_report_end"): [0.5, None],
 }
 # What a setting needs to act; alone it is refused.
 NEEDS: dict[tuple[str, str], dict[str, Any]] = {
-    ("sista", "directions"): {"w_report": 1.0},
     ("sista", "eliminate_images"): {"image_negatives": -1},
-    ("sista", "same_word"): {"w_report": 1.0},
     ("sista", "sigma"): {"sparsify": "minmax"},
     ("sista", "soft_temperature"): {"sia_mode": "soft"},
     ("sista", "theta_neutral"): {"sia_mode": "attract"},
     ("sista", "top_k"): {"sparsify": "topk"},
-    ("sista", "w_report_end"): {"w_report": 1.0},
 }
 # Beside what these act on sixteen studies; alone they are allowed.
 SHOWN: dict[tuple[str, str], dict[str, Any]] = {
@@ -198,7 +195,7 @@ def test_the_same_settings_give_the_same_step(method, data, steps):
 
 
 SWITCHED_OFF = [
-    (method, {name: 0} | ({"w_report": 1.0} if name == "w_images" else {}))
+    (method, {name: 0})
     for method in registry.names("methods")
     for name, setting in registry.settings("methods", method).items()
     if name.startswith("w_") and setting.default

@@ -100,10 +100,10 @@ def test_mean_squares_agree_with_a_linear_model():
     assert intervals.mean_squares([[1.0, 2.0, 4.0]]).seeds == 0
 
 
-@pytest.mark.parametrize("shape", [(2, 1), (2, 2), (3, 5), (5, 5), (1, 5)])
+@pytest.mark.parametrize("shape", [(2, 1), (2, 2), (3, 5), (5, 2), (5, 5), (1, 5)])
 @pytest.mark.parametrize(
     ("seed_sd", "draw_sd", "rest_sd", "patient_sd"),
-    [(1, 0, 0, 0.3), (0.3, 1, 1, 0.5), (0, 0, 0.3, 1)],
+    [(1, 0, 0, 0.3), (0.3, 1, 1, 0.5), (0, 0, 0.3, 1), (0, 1, 0.55, 0.1)],
 )
 def test_an_interval_covers_other_seeds_draws_and_patients(
     shape, seed_sd, draw_sd, rest_sd, patient_sd

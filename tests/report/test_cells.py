@@ -20,7 +20,7 @@ def _rows(values, **changes):
     plain = {"protocol": "quick_v1", "dataset": "d", "task": "classification", "head": "linear"}
     plain |= {"encoder": "resnet_tiny", "family": "resnet", "corpus": "c", "budget": "quick"}
     plain |= {"seed": 0, "subset": "test", "metric": "auroc", "label": "macro", "n": 7}
-    plain |= {"plateau": None}
+    plain |= {"plateau": None, "method": "clip", "low": float("nan"), "high": float("nan")}
     plain |= {"predictions": "results/adapt/p.parquet"}
     return pd.DataFrame(
         [
@@ -59,6 +59,15 @@ def test_a_caption_says_how_the_protocol_differs_from_its_source():
         assert difference not in plain
     assert "mgca_v1 differs from its source: " in told
     assert mgca_v1.differs["detection"][-1] not in told
+
+
+def test_a_caption_names_no_corpus_for_rows_that_others_pre_trained():
+    own = _rows({("a", 0, 1): 0.5})
+    theirs = _rows({("theirs", 0, 1): 0.6}, method="released")
+    both = cells.task_table(pd.concat([own, theirs]), "classification").caption
+    assert "Pre-trained on c, budget quick. Pre-trained by others, on data" in both
+    assert both.endswith("of their own: theirs.")
+    assert "budget" not in cells.task_table(theirs, "classification").caption
 
 
 def test_values_that_print_alike_are_both_bold_and_a_single_row_is_not():

@@ -11,7 +11,7 @@ import pytest
 
 from sista import tables
 from sista.errors import UserError, printable
-from sista.report import cells, formats, printing
+from sista.report import cells, formats, latex, printing
 from sista.report.escaping import csv_frame, csv_text, latex_text, markdown_code, markdown_text
 from sista.scoring.main_rows import main_rows
 
@@ -84,7 +84,7 @@ def test_html_holds_only_the_templates_tags(table):
 
 
 def test_latex_holds_no_command_of_a_name(table):
-    text = formats.to_latex(table)
+    text = latex.to_latex(table)
     assert r"\input" not in text
     assert not re.search(r"(?<!\\)\$x", text)
     assert text.count("{") == text.count("}")

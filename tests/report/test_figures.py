@@ -1,11 +1,15 @@
 """Figures: one panel per data set and encoder, stable looks, the same bytes each time."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from sista.report import figures
+from sista.report.paper_figures import for_paper
 from sista.scoring.main_rows import main_rows
 
 
@@ -63,6 +67,28 @@ def test_a_figure_is_written_twice_with_the_same_bytes(rows, tmp_path):
     for suffix in (".svg", ".png"):
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
     assert b"<dc:date>" not in (tmp_path / "a.svg").read_bytes()
+
+
+def test_paper_figures_are_as_wide_as_a_column_and_can_be_read(rows, tmp_path):
+    part = rows[rows["task"] == "detection"]
+    styles = figures.looks(list(part["variant"].unique()))
+    figure = figures.efficiency(part, styles)
+    for_paper(figure, tmp_path / "curves")
+    for name, width in (("curves_3.3in.pdf", 3.3), ("curves_7in.pdf", 7.0)):
+        text = (tmp_path / name).read_bytes()
+        (box,) = re.findall(rb"/MediaBox \[ 0 0 ([0-9.]+) [0-9.]+ \]", text)
+        assert float(box) == pytest.approx(72 * width)
+    shown = [text for text in figure.findobj(Text) if text.get_text()]
+    assert min(text.get_fontsize() for text in shown) >= 6.5
+    # All of it lies on the page, the legend too.
+    (legend,) = figure.legends
+    figure.draw_without_rendering()
+    for part in (legend, *figure.axes):
+        box = part.get_tightbbox().transformed(figure.transFigure.inverted())
+        assert box.x0 > -0.01
+        assert box.x1 < 1.01
+        assert box.y0 > -0.01
+    assert [text.get_text() for text in legend.texts] == list(styles)
 
 
 def test_a_name_with_a_dot_is_kept_whole(tmp_path):

@@ -1,16 +1,13 @@
-"""The four formats of a table: same numbers, escaped words, marked footnotes."""
+"""The formats of a table: same numbers, escaped words, marked footnotes."""
 
 import csv
 import io
 import re
-import shutil
-import subprocess
 
 import pandas as pd
 import pytest
 
 from sista.report import cells, formats
-from sista.report.escaping import latex_text
 from sista.scoring.main_rows import main_rows
 
 
@@ -43,37 +40,6 @@ def test_markdown(table):
     assert "- a: 3 positives" in text
     assert text.count("**") == 2 * 5
     assert text.endswith("\n")
-
-
-def test_latex_words_are_escaped(table):
-    text = formats.to_latex(table)
-    assert r"\texttt{sista\_no\_sta}" in text
-    comment, body = text.split("\n", 1)
-    assert comment.startswith("% ")
-    assert not re.search(r"(?<!\\)[_%]", body.replace("%\n", "\n"))
-    assert r"n/a\textsuperscript{a}" in text
-    assert r"$\pm$" in text
-    assert text.count(r"\textbf{") == 5
-    assert text.count("{") == text.count("}")
-    assert "documentclass" not in text
-
-
-@pytest.mark.parametrize(
-    ("plain", "escaped"),
-    [("a_b", r"a\_b"), ("5 %", r"5 \%"), ("a\\b", r"a\textbackslash{}b"), ("{x}", r"\{x\}")],
-)
-def test_latex_escape(plain, escaped):
-    assert latex_text(plain) == escaped
-
-
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_the_preview_compiles_with_the_bare_table(table, tmp_path):
-    (tmp_path / "detection.tex").write_text(formats.to_latex(table))
-    (tmp_path / "preview.tex").write_text(formats.to_latex_preview(table))
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "preview.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert b"Overfull" not in done.stdout
 
 
 def test_html_is_a_page_of_its_own(table):

@@ -52,10 +52,10 @@ class _Page(HTMLParser):
 
 def test_files(folder):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"index.html", "comparisons.csv", "figures", "run.json"} | {
+    assert names == {"index.html", "comparisons.csv", "references.bib", "figures", "run.json"} | {
         f"{task}{suffix}"
         for task in ("classification", "segmentation", "detection")
-        for suffix in (".csv", ".md", ".tex", "_preview.tex", ".html")
+        for suffix in (".csv", ".md", ".tex", "_intervals.tex", "_preview.tex", ".html")
     }
     figures = {path.name for path in (folder / "figures").iterdir()}
     assert {"detection_efficiency.png", "detection_differences.svg"} <= figures
@@ -100,7 +100,7 @@ def test_ranks_of_three_methods_and_two_seeds(scores, tmp_path):
     assert "over 17 blocks" in picture.caption
     assert "supervised (control)" in picture.caption
     written = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert written == {"ranks.png", "ranks.svg", "ranks.csv"}
+    assert written == {f"ranks{end}" for end in (".png", ".svg", ".csv", "_3.3in.pdf", "_7in.pdf")}
     table = pd.read_csv(tmp_path / "figures" / "ranks.csv")
     assert table["variant"].tolist()[-1] == "gloria"
     assert table["mean_rank"].is_monotonic_increasing

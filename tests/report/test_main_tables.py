@@ -39,7 +39,9 @@ def test_one_seed_takes_the_stored_components(rows):
     table = task_table(rows, "segmentation")
     said = visible(table, NONE, study())
     assert said.startswith(f"Differences below {points(1, 2)} (1 %), {points(1, 2)} (10 %) and ")
-    assert said.endswith("with this design (80 % power; variances from the power study).")
+    assert said.endswith(
+        "(one comparison chosen beforehand, some 80 % power; variances from the power study)."
+    )
     # Of other encoders too where there are none of its own; of other data never.
     assert visible(table, NONE, study(encoder="other")) == said
     for name in ("encoder", "kind"):

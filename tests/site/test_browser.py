@@ -11,59 +11,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 from sista.site import board
+from sista.site.build import site
 from sista.site.leaderboard import leaderboard, read_grids
 from tests.conftest import ROOT
+from tests.site.conftest import DESKTOP
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
-DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+PHONE = {"width": 390, "height": 844}
 RELEASED = sorted((ROOT / "results/released").glob("*/scores.parquet"))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def opened(browser, built):
-    """Return a function that opens a page and fails on errors and on requests to a network."""
-    faults: list[str] = []
-    contexts = []
-
-    def start(place: str = "index.html", folder: Path = built, **settings):
-        context = browser.new_context(**{"viewport": DESKTOP, **settings})
-        contexts.append(context)
-        # Other work on the machine is no fault of the page.
-        context.set_default_timeout(120_000)
-        page = context.new_page()
-        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda r: faults.append(r.url) if not _own(r.url) else None)
-        file, _, view = place.partition("#")
-        page.goto(place if place == "about:blank" else f"{(folder / file).as_uri()}#{view}")
-        if place.startswith("index.html"):
-            page.wait_for_selector("html[data-board=ready]", state="attached")
-        return page
-
-    yield start
-    for context in contexts:
-        context.close()
-    assert faults == []
-
-
-def _own(url: str) -> bool:
-    return url.startswith(("file:", "data:", "blob:", "about:"))
 
 
 def pages(folder: Path) -> list[str]:
@@ -223,6 +182,29 @@ def test_every_number_on_the_screen_is_that_of_the_scores(opened):
                 place = (grid, variant.split()[0], encoder, data, head, fraction, metric)
                 found.append((*place, text.partition("\n")[0], interval))
     assert sorted(found) == expected
+
+
+def test_results_of_ones_own_have_a_site_with_all_tests(opened, project, tmp_path):
+    """`project` is the made-up suite of the report's tests: scores with their predictions."""
+    scores, out = project / "results/score/suite.parquet", tmp_path / "own"
+    site(out=out, scores=(scores,), results=project / "results")
+    for place in ("index.html", "grids/suite.html", "runs/suite/clip.html"):
+        page = opened(place, out)
+        assert violations(page) == [], place
+    page = opened("index.html#fraction=10+%25&encoder=vit_tiny", out)
+    assert set(column(page, "Grid")) == {"suite"}
+    for word in ("clip", "supervised"):
+        page.get_by_label(re.compile(f"^Compare {word}, ")).check()
+    told = page.locator("#comparison").inner_text()
+    # Neither is a baseline of the grid: only the predictions tell this pair.
+    assert "Paired" in told
+    (grid,) = read_grids([scores])
+    rows = leaderboard([grid])
+    words = {"main": True, "fraction": 10, "encoder": "vit_tiny", "task": "classification"}
+    own = rows.loc[(rows[list(words)] == pd.Series(words)).all(axis=1)]
+    own = own.set_index("variant")["value"]
+    difference = 100 * (own["clip"] - own["supervised"])
+    assert f"{difference:+.1f}" in told or f"{-difference:+.1f}" in told
 
 
 def test_two_rows_are_compared_with_the_test_of_the_scores(opened):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 
 from sista import registry, tables
 from sista.errors import UserError
@@ -152,6 +153,16 @@ def test_each_word_has_a_card_and_each_setting_a_meaning(kind):
         for table in card.tables:
             if table.head[-1] == "Meaning":
                 assert all(row[-1] for row in table.rows), card.word
+
+
+def test_the_page_of_real_data_lists_every_data_set(built):
+    """Also the licence of each, and a link to its card."""
+    text = (built / "how_to/real_data.html").read_text()
+    for word in registry.names("datasets"):
+        card = registry.find("datasets", word)
+        assert f'href="../words/datasets.html#{word}"' in text
+        assert str(escape(card.licence)) in text
+        assert f'id="{word}"' in (built / "words/datasets.html").read_text()
 
 
 def test_the_toys_show_what_the_text_says():

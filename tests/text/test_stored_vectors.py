@@ -15,7 +15,7 @@ LABELS = np.array([[1.0, 0.0], [0.0, 0.0], [np.nan, -1.0]])
 
 
 def files(folder):
-    return sorted((folder / stored.FOLDER).iterdir())
+    return sorted((folder / stored.FOLDER).glob("[!.]*"))
 
 
 def test_what_is_read_has_the_bits_of_what_was_made(tmp_path):

@@ -1,0 +1,109 @@
+r"""BibTeX of what the numbers of a grid rest on: methods, data sets, protocols, packages.
+
+Everything is read from docstrings, cards and the installed packages; nothing is made up for a field
+that these do not tell, so most entries are `@misc` with the source's own words as a note.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, metadata
+
+import pandas as pd
+
+from sista import registry
+from sista.grid.grid import is_control
+from sista.report.escaping import latex_text
+
+# What computes numbers. The versions are those installed here.
+PACKAGES = "torch torchvision timm transformers mmengine mmdet mmsegmentation scikit-learn scipy"
+PACKAGES += " numpy pandas pycocotools snakemake"
+_SOURCE = re.compile(r"\(((?:[^()]*\b(?:19|20)\d\d|arXiv)[^()]*)\)")
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+Entry = dict[str, str]
+
+
+def bibliography(scores: pd.DataFrame) -> str:
+    """Return the BibTeX entries of all that a scores table was made with."""
+    return "\n".join(_text(key, fields) for key, fields in _entries(scores))
+
+
+def _entries(scores: pd.DataFrame) -> Iterator[tuple[str, Entry]]:
+    yield "sista_bench", _package("sista-bench") or {"title": "SISTA-Bench"}
+    known = {kind: registry.names(kind) for kind in ("methods", "datasets", "protocols")}
+    for word in dict.fromkeys(map(str, scores["method"])):
+        # Scores may be of a word that this version does not have.
+        if word in known["methods"] and (entry := _method(word)):
+            yield f"method_{word}", entry
+    # Of the phantom only the layout is a data set's.
+    sets = [str(w) for name in ("corpus", "dataset") for w in scores[name] if "@" not in str(w)]
+    for word in dict.fromkeys(name.partition("+")[0] for name in sets):
+        if word in known["datasets"]:
+            card = registry.find("datasets", word)
+            yield f"data_{word}", _dated(card.citation) | {"title": card.title, "url": card.url}
+    for word in dict.fromkeys(map(str, scores["protocol"])):
+        if word in known["protocols"]:
+            yield f"protocol_{word}", _protocol(word)
+    for name in PACKAGES.split():
+        if entry := _package(name):
+            yield f"package_{name}", entry
+
+
+def _docstring(kind: str, word: str) -> tuple[str, list[str]]:
+    """Return the first line and the sentences of a word's docstring that name public code."""
+    text = ast.get_docstring(ast.parse(registry.path(kind, word).read_text())) or word
+    first, *rest = text.split("\n\n")
+    sentences = re.split(r"(?<=[.;])\s+", " ".join(" ".join(rest).split()))
+    return " ".join(first.split()), [s for s in sentences if re.search("public code|github", s)]
+
+
+def _method(word: str) -> Entry | None:
+    """Return the entry of a method; None of a control, which is nobody's."""
+    line, sources = _docstring("methods", word)
+    found = _SOURCE.search(line)
+    if found is None and (is_control(word) or not sources):
+        return None
+    title = re.split(r" \(|: ", line)[0]
+    entry = _dated(" ".join([line, *sources])) if found is None else _dated(found[1])
+    author = re.match(r"(.+?) et al\.", found[1]) if found else None
+    entry |= {"author": f"{author[1]} and others"} if author else {}
+    return entry | {"title": title, "note": f"As in SISTA-Bench: {' '.join([line, *sources])}"}
+
+
+def _protocol(word: str) -> Entry:
+    line, sources = _docstring("protocols", word)
+    address = re.search(r"github\.com/[\w./-]*\w", " ".join(sources))
+    entry = {"title": f"Protocol {word}", "note": " ".join([line, *sources])}
+    return entry | ({"url": f"https://{address[0]}"} if address else {})
+
+
+def _dated(source: str) -> Entry:
+    years = _YEAR.findall(source)
+    return {"note": source} | ({"year": years[-1]} if years else {})
+
+
+def _package(name: str) -> Entry | None:
+    """Return the entry of an installed package, None of another one."""
+    try:
+        told = metadata(name)
+    except PackageNotFoundError:
+        return None
+    addresses = [a.partition(",")[2].strip() for a in told.get_all("Project-URL") or []]
+    addresses += told.get_all("Home-page") or []
+    entry = {"title": told["Name"], "note": f"Version {told['Version']}. {told['Summary'] or ''}"}
+    url = next((a for a in addresses if a.startswith("http")), "")
+    return entry | ({"url": url} if url else {})
+
+
+def _text(key: str, entry: Entry) -> str:
+    """Return an entry; titles keep their capitals, and without an author the key sorts it."""
+    fields = {"key": key, "author": entry.get("author", ""), "title": f"{{{_tex(entry['title'])}}}"}
+    # The styles of BibTeX know no field for an address.
+    fields["howpublished"] = rf"\url{{{entry['url']}}}" if "url" in entry else ""
+    fields |= {"year": entry.get("year", ""), "note": _tex(entry.get("note", "").rstrip(". "))}
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+    return "\n".join([f"@misc{{{key},", *lines, "}", ""])
+
+
+def _tex(text: str) -> str:
+    return latex_text(text.replace("`", ""))
