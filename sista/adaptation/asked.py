@@ -149,7 +149,7 @@ class Asked:
                 why = " (it is not trained)" if untrained else f" of {self.split}"
                 raise UserError(
                     f"--{name}: {' '.join(map(str, wrong)) or 'none named'}: {self.head}{why} has "
-                    f"{name} {', '.join(map(str, there))}"
+                    f"{name} {', '.join(map(str, there))}; name some of these"
                 )
         if len(set(self.cells)) < len(self.cells):
-            raise UserError("--draws, --fractions: a value stands twice")
+            raise UserError("--draws, --fractions: a value stands twice; name it once")

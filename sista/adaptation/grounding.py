@@ -143,8 +143,8 @@ class GroundingTask(StudyTask):
         table, _ = tables.read(self.read[0], "regions")
         if not table["image_id"].isin(self.frame["image_id"]).any():
             raise UserError(
-                f"{self.read[0]}: no true region of a finding on these films; of the present data "
-                "sets only phantoms know them"
+                f"{self.read[0]}: no true region of a finding on these films; give others (of "
+                "the present data sets only phantoms know them)"
             )
         positions = {image: n for n, image in enumerate(pairs.frame["image_id"])}
         sizes = list(zip(pairs.frame["height"], pairs.frame["width"], strict=True))

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -77,9 +77,11 @@ class Node:
     def number(self) -> float:
         """Return a finite number."""
         kind = type(self.value)
-        if kind not in (int, float) or not math.isfinite(float(self.value)):
-            raise self.error(f"is no finite number; {AGAIN}")
-        return float(self.value)
+        # JSON has whole numbers that no float holds.
+        with suppress(OverflowError):
+            if kind in (int, float) and math.isfinite(float(self.value)):
+                return float(self.value)
+        raise self.error(f"is no finite number; {AGAIN}")
 
     def numbers(self, count: int) -> list[float]:
         """Return a list of `count` finite numbers."""

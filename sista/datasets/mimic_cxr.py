@@ -184,7 +184,7 @@ def _report_reader(folder: Path) -> Callable[[str, Row], str | None]:
     if archive.is_file():
         try:
             opened = zipfile.ZipFile(archive)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
             raise UserError(f"{archive}: not a readable zip file; download it again") from error
         # Archives differ in the folder above `files/`.
         entries = opened.infolist()

@@ -121,7 +121,7 @@ class Grid(_Strict):
                         "settings needs a mapping, e.g. variants: {clip: {}, sista: {theta: 0.8}}"
                     )
             if len(set(value)) < len(value):
-                raise UserError("variants: a word stands twice")
+                raise UserError("variants: a word stands twice; name it once")
             return {word: {} for word in value}
         if isinstance(value, dict):
             return {word: settings or {} for word, settings in value.items()}
@@ -141,7 +141,7 @@ class Grid(_Strict):
                 raise UserError(f"{name}: {wrong} not among {list(allowed)}")
         for name in ("encoders", "seeds", "draws", "fractions"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
-                raise UserError(f"{name}: a value stands twice")
+                raise UserError(f"{name}: a value stands twice; name it once")
         if "baselines" in self.model_fields_set:
             unknown = sorted(set(self.baselines) - set(self.variants))
             if unknown:

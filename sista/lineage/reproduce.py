@@ -148,7 +148,7 @@ def copy_project(folder: Path, files: Iterable[Path] = ()) -> None:
         UserError: the folder is not empty.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder}: is not empty")
+        raise UserError(f"{folder}: is not empty; give an empty folder")
     for name in NEEDED:
         source = provenance.ROOT / name
         if source.is_dir():

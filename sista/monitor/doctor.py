@@ -34,7 +34,7 @@ def doctor(*, grids: Path = Path("benchmarks")) -> None:
     """
     files = sorted(grids.glob("*.yaml")) if grids.is_dir() else [grids]
     if not files:
-        raise UserError(f"{grids}: holds no grid file (*.yaml)")
+        raise UserError(f"{grids}: holds no grid file (*.yaml); name another folder")
     if not files[0].is_file():
         raise UserError(f"{grids}: no such grid file or folder; name one with --grids")
     wide = Console(highlight=False, width=None if Console().is_terminal else 160)

@@ -1,22 +1,27 @@
 """NumPy's files, read without pickles: a container of images, a cache of features or vectors."""
 
-import struct
 import zipfile
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sista.errors import UserError
 from sista.files import regular
 
-# What a damaged archive raises besides OSError.
-_BROKEN = (
-    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, TypeError),
-    *(RuntimeError, MemoryError, ValueError),
-)
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Turn whatever NumPy raises of a damaged file, its tokenizer's own errors too, into one."""
+    try:
+        yield
+    except (OSError, UserError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def read_array(path: Path, mmap_mode: Literal["r", "c"] | None = None) -> NDArray[Any]:
@@ -30,7 +35,8 @@ def read_array(path: Path, mmap_mode: Literal["r", "c"] | None = None) -> NDArra
         OSError: it cannot be read.
         ValueError: it is no array, or promises more than it holds.
     """
-    array = np.load(regular(path), mmap_mode="r", allow_pickle=False)
+    with _damage(path):
+        array = np.load(regular(path), mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.memmap):
         raise ValueError(f"{path}: an archive, not an array")
     if mmap_mode == "r":
@@ -64,15 +70,12 @@ def read_arrays(path: Path, most_bytes: int | None = None) -> dict[str, NDArray[
         OSError: it cannot be read.
         ValueError: it is no archive of arrays, or unpacks to more.
     """
-    try:
-        with regular(path).open("rb") as stream:
-            with zipfile.ZipFile(stream) as archive:
-                _check_sizes(archive.infolist(), most_bytes)
-            stream.seek(0)
-            with np.load(stream, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-    except _BROKEN as error:
-        raise ValueError(f"{path}: {error}") from error
+    with _damage(path), regular(path).open("rb") as stream:
+        with zipfile.ZipFile(stream) as archive:
+            _check_sizes(archive.infolist(), most_bytes)
+        stream.seek(0)
+        with np.load(stream, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
     # NumPy gives entries that are no arrays as they are.
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise ValueError(f"{path}: holds something else than arrays")

@@ -21,7 +21,7 @@ def read_settings(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise UserError(f"--settings: not valid JSON ({error.msg}): {shown}") from error
     if not isinstance(given, dict):
-        raise UserError(f'--settings: a JSON object is needed, such as {{"width": 8}}, not {shown}')
+        raise UserError(f'--settings: must be a JSON object, such as {{"width": 8}}, not {shown}')
     return given
 
 
@@ -30,5 +30,5 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"--settings: {name!r} stands twice")
+            raise UserError(f"--settings: {name!r} stands twice; name it once")
     return dict(pairs)

@@ -1,10 +1,11 @@
 """Numbers and folders of the command line: each is checked before any work begins."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from sista.errors import MAX_SEED, MAX_THREADS, UserError, check_range
 
@@ -20,7 +21,16 @@ def within(low: float, high: float) -> Parameter:
                 raise ValueError(str(error).removeprefix("value: ")) from error
 
     found: Callable[[Any, Any], None] = check
-    return Parameter(validator=found)
+    return Parameter(validator=found, converter=_whole if isinstance(low, int) else None)
+
+
+def _whole(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Return whole numbers as they are written: the usual reading rounds 1.5 in silence."""
+    for token in tokens:
+        if not re.fullmatch(r"[+-]?[0-9]{1,50}", token.value):
+            raise ValueError(f"{token.value[:60]!r} is no whole number; give one such as 1")
+    numbers = [int(token.value) for token in tokens]
+    return numbers if "list" in str(kind) else numbers[0]
 
 
 def _folder(_type: Any, path: Path) -> None:

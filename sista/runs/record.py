@@ -32,6 +32,9 @@ HASHED_BYTES = 2**30
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
+# Room for what is added to the name of a result: states, parts, unfinished files.
+LONGEST_NAME = 200
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -129,6 +132,7 @@ def recorded(stage: Stage) -> Callable[[Callable[P, Made | None]], Callable[P, N
                 function(*args, **kwargs)
                 return
             out = Path(str(kwargs["out"]))
+            _check_place(out, stage)
             with _folder(out.parent), Running(stage, out) as process:
                 # Not before `Running` has waited: until then they may be those of a job under way.
                 _remove_leftovers(out, stage)
@@ -251,6 +255,18 @@ def _explained(out: Path) -> Iterator[None]:
         if reason is None:
             raise
         raise UserError(f"{error.filename or out}: {reason}") from error
+
+
+def _check_place(out: Path, stage: str) -> None:
+    """Refuse a place where nothing can be written, before any work begins."""
+    # Not of `Path`, whose questions raise for long names and closed folders.
+    above = next((p for p in out.parents if os.path.exists(p)), Path())
+    if not os.path.isdir(above):
+        raise UserError(f"--out {out}: {above} is a file; give a place in a folder")
+    if len(os.fsencode(out.name)) > LONGEST_NAME:
+        raise UserError(f"--out {out}: more than {LONGEST_NAME} letters; give a shorter name")
+    if stage != "report" and os.path.isdir(out):
+        raise UserError(f"--out {out}: is a folder; give the file to write")
 
 
 @contextmanager

@@ -67,13 +67,14 @@ def transformer_vectors(word: str, texts: Sequence[str]) -> NDArray[np.float32]:
         UserError: the model cannot be loaded.
     """
     import torch
+    from huggingface_hub.errors import HFValidationError
     from transformers import AutoModel, AutoTokenizer
 
     name, pool = parse(word)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = AutoModel.from_pretrained(name, weights_only=True, trust_remote_code=False).eval()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HFValidationError) as error:
         raise UserError(
             f"report encoder {word!r} could not be loaded ({type(error).__name__}): take tfidf, "
             "minilm, labels, rule_labels or a folder that holds a transformers model, or download "

@@ -110,6 +110,8 @@ def state(root: Path) -> State:
 def restore(root: Path, pristine: Path, clean: State) -> None:
     """Bring the world back to what it was, from its copy."""
     shutil.rmtree(root / OUT, ignore_errors=True)
+    # A case may have closed the world itself.
+    root.chmod(0o755)
     (root / OUT).mkdir(exist_ok=True)
     (root / OUT).chmod(0o777)
     now = state(root)

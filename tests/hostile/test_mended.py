@@ -1,0 +1,139 @@
+"""What the fuzz and the trial have found, by kind: each was a traceback, or was believed."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from sista import registry, tables
+from sista.__main__ import main
+from sista.engine.corpus import Corpus
+from sista.engine.pairs import load_subsets
+from sista.errors import UserError
+from sista.importers._files import read_tensors
+from sista.runs.arrays import read_array, read_arrays
+from sista.scoring.evaluate import evaluate
+from tests import made_up_predictions as made
+from tests.blobs import blobs
+from tests.raw_trees import TREES
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return blobs(tmp_path_factory.mktemp("blobs"), 12)
+
+
+def changed(path, change):
+    """Write the Parquet file again with a change, its metadata kept."""
+    table = pq.read_table(path)
+    pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), path)
+
+
+def nothing(table):
+    """Return the table without the values of a column that pre-training does not read."""
+    name = next(name for name in table.column_names if name in ("patient_id", "dataset"))
+    empty = pa.array([None] * len(table), pa.string())
+    return table.set_column(table.column_names.index(name), name, empty)
+
+
+@pytest.mark.parametrize("file", ["manifest.parquet", "manifest.split.parquet"])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t.drop_columns([t.column_names[-1]]), "is missing"),
+        (lambda t: t.append_column("more", pa.array([1] * len(t))), "'more' is unknown"),
+        (lambda t: t.append_column(t.column_names[0], t.column(0)), "twice"),
+        (lambda t: t.set_column(0, t.column_names[0], pa.array([[1]] * len(t))), "in place of"),
+        (nothing, "has null"),
+    ],
+)
+def test_pre_training_believes_no_column_unread(corpus, tmp_path, file, change, told):
+    for path in corpus.parent.glob("manifest.*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    # The manifest's last column is a label, whose name its metadata tell.
+    changed(tmp_path / file, lambda t: change(t.select(t.column_names[::-1])))
+    prepared = Corpus(tmp_path / "manifest.parquet", tmp_path / "manifest.split.parquet")
+    with pytest.raises(UserError, match=rf"{file}: .*{told}"):
+        load_subsets(prepared, size=16, text=False)
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation", "classification"])
+def test_an_image_stands_once_in_the_predictions_of_every_task(task):
+    run = next(run for run in made.runs(tasks=(task,)))
+    frame = pd.DataFrame(made._rows(run, "test", 0, 10, 6))
+    rules = {"labels": ["Pneumonia"], "multiclass": False, "dataset": "x", "bootstrap": 2}
+    with pytest.raises(UserError, match="two rows of"):
+        list(evaluate(task, pd.concat([frame, frame.tail(1)]), **rules))
+
+
+def test_whatever_a_weights_file_raises_is_one_line(tmp_path):
+    path = tmp_path / "small.pt"
+    torch.save({"a": torch.zeros(2)}, path)
+    whole = path.read_bytes()
+    # The name of an entry in the directory of the zip, said to be UTF-8.
+    at = whole.rindex(b"PK\x01\x02")
+    cut = bytearray(whole)
+    cut[at + 8 : at + 10] = (0x800).to_bytes(2, "little")
+    cut[at + 46 : at + 48] = b"\xff\xfe"
+    path.write_bytes(cut)
+    with pytest.raises(UserError, match=r"small\.pt: "):
+        read_tensors(path)
+    torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=False)
+    for at in range(20, len(path.read_bytes()), 7):
+        path.write_bytes(path.read_bytes()[:-at] or b"\x80")
+        with pytest.raises(UserError, match=r"small\.pt: "):
+            read_tensors(path)
+
+
+def test_a_header_that_is_no_python_is_a_damaged_array(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros(3))
+    path.write_bytes(path.read_bytes().replace(b"'shape': (3,)", b"'shape': ((((("))
+    with pytest.raises(ValueError, match=r"a\.npy"):
+        read_array(path)
+    np.savez(tmp_path / "b.npz", a=np.zeros(3))
+    whole = (tmp_path / "b.npz").read_bytes()
+    (tmp_path / "b.npz").write_bytes(whole.replace(b"'shape': (3,)", b"'shape': ((((("))
+    with pytest.raises(ValueError, match=r"b\.npz"):
+        read_arrays(tmp_path / "b.npz")
+
+
+def test_a_film_whose_name_is_too_long_has_no_mask(tmp_path):
+    TREES["covid_chestxray"](tmp_path)
+    table = tmp_path / "metadata.csv"
+    table.write_text(table.read_text().replace("film0.png", f"{'n' * 252}.png", 1))
+    names = [record.path for record in registry.find("datasets", "covid_chestxray").read(tmp_path)]
+    assert any("nnnn" in name for name in names)
+
+
+@pytest.mark.parametrize("value", ["1.5", "1e3", "nan", "0x10", "９"])
+@pytest.mark.parametrize("option", ["--threads", "--draws"])
+def test_a_whole_number_is_written_as_one(option, value, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["prepare", "siim_acr", "--out", "m.parquet", option, value])
+    assert "is no whole number; give one such as 1" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("file/x.parquet", "is a file; give a place in a folder"),
+        ("folder", "is a folder; give the file to write"),
+        (f"{'n' * 250}.parquet", "give a shorter name"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_any_work(tmp_path, place, told, capsys):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    arguments = ["fetch", "siim_acr", "--source", str(tmp_path), "--out", str(tmp_path / place)]
+    assert main(arguments) == 1
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_split_is_read_whole_elsewhere(corpus):
+    """What pre-training refuses above is valid here as it stands."""
+    assert len(tables.read(corpus.with_name("manifest.split.parquet"), "split", ["image_id"])[0])
