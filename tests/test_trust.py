@@ -202,8 +202,12 @@ READERS = {
 def test_a_planted_file_runs_nothing(tmp_path, how, reader):
     target = tmp_path / "made"
     path = planted(tmp_path / "file.npz", target, how)
-    with pytest.raises((UserError, ValueError)):
+    if (reader, how) == ("weights", "mmengine"):
+        # What is no tensor is stood in for, and the tensors beside it are taken.
         READERS[reader](path)
+    else:
+        with pytest.raises((UserError, ValueError)):
+            READERS[reader](path)
     assert not target.exists()
 
 

@@ -43,6 +43,7 @@ COMMANDS: dict[str, str] = {
     "schema": "schema",
     "reproduce": f"reproduce results/score/suite.parquet {_ADDRESS} --grid suite.yaml --folder out/again --cores 1",  # noqa: E501
     "crate": "crate --grid suite.yaml --out out/crate",
+    "site": "site --scores results/score/suite.parquet --out out/site",
     "audit split": "audit split discs/manifest.parquet",
     "audit phantom": "audit phantom",
 }

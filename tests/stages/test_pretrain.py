@@ -236,7 +236,7 @@ def test_errors_name_the_remedy(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"settings": "[1]"}, "a JSON object is needed"),
+        ({"settings": "[1]"}, "must be a JSON object"),
         ({"settings": '{"theta": "high"}'}, "theta='high': expected float"),
         ({"settings": '{"theta": 0.5, "theta": 0.6}'}, "'theta' stands twice"),
         ({"settings": '{"theta": NaN}'}, "expected a finite number"),
@@ -245,7 +245,7 @@ def test_errors_name_the_remedy(tmp_path):
         ({"settings": '{"temperature": 7.0}'}, "temperature: 7"),
         ({"method": "clop"}, "unknown method 'clop'; valid: .*clip"),
         ({"method": "released"}, "released needs the setting 'weights'"),
-        ({"encoder": "resnet18"}, "unknown encoder 'resnet18'; valid: "),
+        ({"encoder": "resnet_18"}, "unknown encoder 'resnet_18'; valid: "),
         ({"budget": "long"}, "unknown budget 'long'; valid: "),
         ({"precision": "fp8"}, "unknown precision 'fp8'; valid: no, bf16, fp16"),
         ({"chunk": -1}, "chunk: -1"),
