@@ -53,7 +53,8 @@ with SnakemakeApi(OutputSettings(dryrun=True)) as api:
         resource_settings=resources,
         config_settings=ConfigSettings(config={"grid": "benchmarks/phantom.yaml"}),
     )._workflow
-    found = workflow.get_rule("pretrain").expand_resources({}, SimpleNamespace(manifest="none", size_mb=0), 1)
+    given = SimpleNamespace(manifest="none", size_mb=0)
+    found = workflow.get_rule("pretrain").expand_resources({}, given, 1)
 names = ("slurm_extra", "qos", "gres", "constraint")
 print({name: found.get(name) for name in names if found.get(name)})
 """
