@@ -155,12 +155,16 @@ BOMBS = (
 @settings(max_examples=60, deadline=None)
 def test_a_long_report_is_parsed_in_linear_time(pieces, tail):
     text = "".join(pieces) * (200_000 // len("".join(pieces))) + tail
-    begun = time.process_time()
-    sections.choose(sections.parse(text))
-    cleaning.for_pretraining(text)
-    findings.findings_text(text)
+    spent = []
+    # The first time also compiles patterns; what is not linear is slow each time.
+    while len(spent) < 3 and min(spent, default=1.0) >= 1.0:
+        begun = time.process_time()
+        sections.choose(sections.parse(text))
+        cleaning.for_pretraining(text)
+        findings.findings_text(text)
+        spent.append(time.process_time() - begun)
     # 1 MB of anything in a second; measured on a fifth, with room for a slow machine.
-    assert time.process_time() - begun < 1.0
+    assert min(spent) < 1.0
 
 
 words = st.sampled_from(

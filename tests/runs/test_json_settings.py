@@ -12,8 +12,8 @@ def test_an_object_is_read():
     ("text", "told"),
     [
         ("{", "--settings: not valid JSON .*: {"),
-        ("[1]", r'a JSON object is needed, such as {"width": 8}, not \[1\]'),
-        ("null", "a JSON object is needed"),
+        ("[1]", r'must be a JSON object, such as {"width": 8}, not \[1\]'),
+        ("null", "must be a JSON object"),
         ('{"a": 1, "a": 2}', "--settings: 'a' stands twice"),
         ('{"b": {"a": 1, "a": 2}}', "--settings: 'a' stands twice"),
     ],
