@@ -8,6 +8,7 @@ its shapes.
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -30,6 +31,9 @@ def timm_facts(name: str) -> dict[str, Any] | None:
         UserError: timm has the model, and it is no encoder for this suite; says why.
     """
     package = importlib.util.find_spec("timm")
+    # The name becomes that of a file.
+    if not re.fullmatch(r"\w+(\.\w+)?", name, re.ASCII):
+        return None
     if package is None or package.origin is None or not _defined(name, Path(package.origin).parent):
         return None
     stored = _folder() / f"{name}.json"

@@ -48,8 +48,11 @@ def fed(
 
     waiting: deque[Future[tuple[T, Any]]] = deque()
     # A thread begins on the first GPU, where it would take memory from another process.
-    own: dict[str, Any] = {"initializer": torch.cuda.set_device, "initargs": (device,)}
-    pool = ThreadPoolExecutor(1, "feeding", **(own if stream else {}))
+    own: dict[str, Any] = {}
+    if stream:
+        # The stream's device has a number; `device` may be any GPU, which `set_device` refuses.
+        own = {"initializer": torch.cuda.set_device, "initargs": (stream.device,)}
+    pool = ThreadPoolExecutor(1, "feeding", **own)
     try:
         for number in numbers:
             waiting.append(pool.submit(ready, number))
