@@ -1,6 +1,7 @@
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -53,3 +54,14 @@ def test_an_error_comes_where_its_batch_would():
 def test_what_is_moved_keeps_its_values():
     values = np.arange(12).reshape(3, 4)[:, ::2]
     assert torch.equal(moved(values, CPU), torch.from_numpy(values.copy()))
+
+
+def test_the_thread_takes_the_gpu_of_its_stream(monkeypatch):
+    """`cuda` alone names no GPU, and `set_device` wants one."""
+    taken = []
+    stream = SimpleNamespace(device=torch.device("cuda", 1), record_event=lambda: None)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: taken.append(device.index))
+    assert list(fed(lambda number: number, range(3), torch.device("cuda"), 1)) == [0, 1, 2]
+    assert taken == [1]
