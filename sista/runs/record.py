@@ -18,9 +18,9 @@ from typing import Annotated, Any, Literal, ParamSpec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from sista.errors import UserError, check_version, unwritable
-from sista.files import LEFTOVER, read_json, sha256, write_json
+from sista.files import LEFTOVER, read_json, remove_leftovers, sha256, write_json
 from sista.runs import provenance
-from sista.runs.heartbeat import Running
+from sista.runs.heartbeat import Running, state_path
 from sista.runs.portable import Bits
 
 P = ParamSpec("P")
@@ -136,6 +136,7 @@ def recorded(stage: Stage) -> Callable[[Callable[P, Made | None]], Callable[P, N
             with _folder(out.parent), Running(stage, out) as process:
                 # Not before `Running` has waited: until then they may be those of a job under way.
                 _remove_leftovers(out, stage)
+                remove_leftovers(state_path(out))
                 with _explained(out):
                     made = function(*args, **kwargs)
                 if made is not None:

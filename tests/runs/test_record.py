@@ -111,6 +111,7 @@ def test_nothing_is_made_from_a_damaged_file(tmp_path, source, old_time):
     [
         ("score", "suite.parquet", ".suite.metrics.0a1b2c3d.tmp.json"),
         ("report", "suite", "suite/figures/.bars.0a1b2c3d.tmp.png"),
+        *((s, "suite.parquet", "..suite.state.0a1b2c3d.tmp.json") for s in ("score", "report")),
     ],
 )
 def test_scores_and_reports_clean_up_after_themselves_alone(tmp_path, stage, result, own):
