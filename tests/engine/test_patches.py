@@ -53,7 +53,7 @@ def test_a_vit_has_one_map():
 
 def test_centred_patches_do_not_tell_what_the_whole_film_shares():
     image = ImageEncoder(SPECS["vit"])
-    given = maps(image)[0]
+    given = image(torch.randn(2, 3, image.size, image.size)).maps[0]
     shared = torch.randn(2, given.shape[1], 1, 1)
     for centred in (False, True):
         head = PatchHead(image, 16, 5, top_down=False, centred=centred)
