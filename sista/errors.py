@@ -22,6 +22,8 @@ MENDABLE, WRONG_COMMAND, FAULT, INTERRUPTED, PIPE_CLOSED = 1, 2, os.EX_SOFTWARE,
 WORD = r"[A-Za-z0-9_][A-Za-z0-9._+@-]{0,99}"
 # As long as a path may be; more digits than any number that is asked for has.
 LONGEST_ARGUMENT, LONGEST_NUMBER = 4000, 50
+# Letters of the errors of one file.
+LONGEST_TOLD = 1000
 # NumPy's generators take no greater seed; no machine has more threads.
 MAX_SEED, MAX_THREADS = 2**32 - 1, 4096
 # Of settings of methods and heads, by their names, where their file names no `RANGES` of its own.
@@ -74,6 +76,12 @@ def shown(value: object, most: int = 60) -> str:
     except (ValueError, RecursionError):
         text = f"a {type(value).__name__} too long to show"
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def cut(text: object) -> str:
+    """Return a message about a whole file, cut: it may quote what stands in there."""
+    whole = str(text)
+    return whole if len(whole) <= LONGEST_TOLD else f"{whole[:LONGEST_TOLD]}..."
 
 
 def limit(name: str) -> int:

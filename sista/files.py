@@ -17,6 +17,8 @@ from sista.errors import UserError, check_limit, unreadable, unwritable
 LEFTOVER = re.compile(r"^\..+\.[0-9a-z_]{8}\.tmp(\..+)?$")
 # Of a list: a name of a path's length, and labels beside it.
 LONGEST_LINE = 10_000
+# Room for what is added to the name of a result: states, parts, unfinished files.
+LONGEST_NAME = 200
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
@@ -60,6 +62,26 @@ def atomic(path: Path | str) -> Iterator[Path]:
         elif os.path.lexists(temporary):
             with suppress(OSError):
                 temporary.unlink()
+
+
+def check_place(out: Path, *, folder: bool = False) -> None:
+    """Refuse a place where nothing can be written, before any work begins.
+
+    Args:
+        out: given by `--out`.
+        folder: a folder is written there, not a file.
+
+    Raises:
+        UserError: names the place and why.
+    """
+    # Not of `Path`, whose questions raise for long names and closed folders.
+    above = next((p for p in out.parents if os.path.exists(p)), Path())
+    if not os.path.isdir(above):
+        raise UserError(f"--out {out}: {above} is a file; give a place in a folder")
+    if len(os.fsencode(out.name)) > LONGEST_NAME:
+        raise UserError(f"--out {out}: more than {LONGEST_NAME} letters; give a shorter name")
+    if not folder and os.path.isdir(out):
+        raise UserError(f"--out {out}: is a folder; give the file to write")
 
 
 def remove_leftovers(target: Path) -> None:
@@ -139,7 +161,7 @@ def read_lines(path: Path | str, remedy: str = "get it again") -> list[str]:
     """Read the lines of a list; without a line end its last line must look whole.
 
     Raises:
-        UserError: names the file, and the row that no list holds.
+        UserError: names the file, and the row that no list holds; or there is no row.
     """
     text = read_text(path, remedy)
     lines = text.splitlines()
@@ -148,6 +170,8 @@ def read_lines(path: Path | str, remedy: str = "get it again") -> list[str]:
             raise UserError(f"{path} row {number}: {len(line)} letters, so it is no list; {remedy}")
         if not line.isprintable() and not line.replace("\t", "").isprintable():
             raise UserError(f"{path} row {number}: holds control characters; {remedy}")
+    if not text.strip():
+        raise UserError(f"{path}: an empty list; {remedy}")
     ends = [(line.split() or [""])[-1] for line in lines]
     if lines and not text.endswith(("\n", "\r")) and not looks_whole(ends[-1], ends[:-1]):
         raise UserError(

@@ -1,11 +1,10 @@
 """Sets whose file names say the label, with masks of the lungs in files beside the films."""
 
 from collections.abc import Iterable, Iterator
-from os.path import isfile
 from pathlib import Path
 
 from sista.datasets._inside import inside
-from sista.datasets._source import Row, relative
+from sista.datasets._source import Row, given, relative
 from sista.errors import UserError
 from sista.preparation.masks import MaskFile
 
@@ -34,7 +33,7 @@ def lungs(folder: Path, *sides: Iterable[str]) -> MaskFile | None:
     Returns:
         None where a side has no file: the film was not outlined.
     """
-    found = [next((p for p in places if isfile(folder / p)), None) for places in sides]
+    found = [next((p for p in places if given(folder / p)), None) for places in sides]
     first, *others = found
     if first is None or None in others:
         return None

@@ -128,8 +128,11 @@ def _rows(
 
         def lines() -> Iterator[str]:
             nonlocal ended
-            for line in stream:
+            for number, line in enumerate(stream, start=1):
                 ended = line.endswith(("\n", "\r"))
+                # In a column that nobody reads, too: the table was damaged.
+                if "\0" in line:
+                    raise UserError(f"{file}: holds a NUL byte in line {number}; download it again")
                 yield line
 
         # Strict: a quote that is never closed would swallow the rows behind it.

@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from os.path import isfile
 from pathlib import Path
 
 from sista.datasets._card import Dataset
 from sista.datasets._download import RemoteFile
-from sista.datasets._inside import inside
-from sista.datasets._source import given, once, relative, rows
+from sista.datasets._source import Row, given, once, relative, rows
 from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.preparation.masks import MaskFile
 from sista.text.cleaning import MINIMUM_TOKENS, note
@@ -55,6 +53,7 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
     subsets = _subsets(folder / SPLITS) if given(folder / SPLITS) else {}
     seen: set[str] = set()
     used: set[str] = set()
+    without = 0
     for row in rows(folder / TABLE, NEEDED, prose=("clinical_notes",)):
         once(seen, row.text("filename"), row)
         modality, view = row.values["modality"], row.values["view"]
@@ -73,6 +72,8 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
             yield LeftOut("texts of films", why, row.where)
         if not labels:
             yield LeftOut("films' labels", "the finding was never curated", row.where)
+        mask = _mask(folder, name, row)
+        without += mask is None
         yield ImageRecord(
             image_id=name,
             patient_id=row.text("patientid"),
@@ -80,10 +81,12 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
             where=row.where,
             view=view,
             labels=labels,
-            mask=_mask(folder, name),
+            mask=mask,
             report=text,
             official=subsets.get(name),
         )
+    if without:
+        yield LeftOut("masks of the lungs", "these films have none", count=without)
     if unknown := set(subsets) - used:
         yield LeftOut(f"rows of {SPLITS}", "they name no film that is used", count=len(unknown))
 
@@ -113,12 +116,11 @@ def findings(text: str) -> dict[str, float]:
     return {name: float(value) for name, value in kinds.items()}
 
 
-def _mask(folder: Path, name: str) -> MaskFile | None:
+def _mask(folder: Path, name: str, row: Row) -> MaskFile | None:
     for start in MASKS:
         path = f"{start}/{Path(name).stem}_mask.png"
-        # Not of `Path`, which raises for a name that is too long.
-        if isfile(folder / path) and inside(folder, folder / path):
-            return MaskFile(path)
+        if given(folder / path):
+            return MaskFile(relative(folder, path, row))
     return None
 
 

@@ -9,7 +9,7 @@ from sista.datasets._download import RemoteFile
 from sista.datasets._inside import inside
 from sista.datasets._source import Row, given, once, relative, rows
 from sista.errors import UserError
-from sista.preparation.image_record import ImageRecord
+from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.preparation.masks import MaskFile
 
 FOLDER = "chest_xray"
@@ -36,8 +36,17 @@ def read(folder: Path) -> Iterator[ImageRecord]:
     The folders train and test share patients, so they are never used as sets: the sets are those
     of `split_by_patient`, else drawn.
     """
-    table = folder / PATIENTS
-    return _from_table(folder, table) if given(table) else _from_names(folder)
+    return only_records(entries(folder))
+
+
+def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
+    """Yield what `read` does, and how many films have no mask."""
+    table, without = folder / PATIENTS, 0
+    for record in _from_table(folder, table) if given(table) else _from_names(folder):
+        without += record.mask is None
+        yield record
+    if without:
+        yield LeftOut("masks of the lungs", "these films have none", count=without)
 
 
 def _from_table(folder: Path, table: Path) -> Iterator[ImageRecord]:
@@ -81,7 +90,7 @@ def _from_names(folder: Path) -> Iterator[ImageRecord]:
             path=relative(folder, path.relative_to(folder).as_posix(), row),
             where=str(path),
             labels={name: float(name == label) for name in LABELS},
-            mask=MaskFile(relative(folder, mask, row)) if (folder / mask).is_file() else None,
+            mask=MaskFile(relative(folder, mask, row)) if given(folder / mask) else None,
         )
 
 
@@ -90,6 +99,7 @@ kermany_pneumonia = Dataset(
     title="the chest X-ray set of Kermany, Zhang and Goldbaum (children)",
     release=release,
     read=read,
+    entries=entries,
     layout=(
         "chest_xray/train/{NORMAL,PNEUMONIA}/*.jpeg",
         "chest_xray/test/{NORMAL,PNEUMONIA}/*.jpeg",

@@ -104,6 +104,11 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
             official=subsets.get(name),
             width_mm=_width_mm(row),
         )
+    if box_table is None:
+        yield LeftOut("boxes of films", f"{BOXES[0]} is not there", count=len(seen))
+    if not subsets:
+        why = "the two lists are not there, so that the sets are drawn"
+        yield LeftOut("sets of films", why, count=len(seen))
     if missing := set(subsets) - seen:
         yield LeftOut("lines of the lists", f"not in {table.name}", count=len(missing))
     if unknown := sorted(set(boxes) - seen):
@@ -134,6 +139,10 @@ def _subsets(folder: Path) -> dict[str, str]:
                 raise UserError(f"{file} row {number}: this film is also in the other list")
             if film:
                 subsets[film] = subset
+    for subset in set(LISTS.values()):
+        if subsets and subset not in subsets.values():
+            name = next(name for name, of in LISTS.items() if of == subset)
+            raise UserError(f"{folder / name}: no such list beside the other one; get both")
     return subsets
 
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sista.datasets._card import Dataset
-from sista.datasets._source import Row, first_existing, given, relative, rows
-from sista.errors import UserError
+from sista.datasets._source import Row, first_existing, given, once, relative, rows
 from sista.preparation.image_record import Box, ImageRecord, LeftOut, only_records
 from sista.preparation.masks import FilledBoxes
 
@@ -56,6 +55,9 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
             boxes=image_boxes,
             mask=FilledBoxes(tuple((b.x, b.y, b.w, b.h) for b in image_boxes)),
         )
+    if not patients:
+        why = f"{PATIENTS} is not there, so that each film counts as a patient of its own"
+        yield LeftOut("patients of films", why, count=len(named))
     for table, names in ((CLASSES, classes), (PATIENTS, patients)):
         if unknown := set(names) - set(named):
             yield LeftOut(f"images of {table}", f"not in {LABELS}", count=len(unknown))
@@ -98,10 +100,10 @@ def _patients(folder: Path) -> dict[str, str]:
     if not given(folder / PATIENTS):
         return {}
     patients: dict[str, str] = {}
+    seen: set[str] = set()
     for row in rows(folder / PATIENTS, ("patientId", "nih_patient_id")):
+        once(seen, row.text("patientId"), row)
         patients[row.text("patientId")] = f"nih{row.text('nih_patient_id')}"
-    if not patients:
-        raise UserError(f"{folder / PATIENTS}: has no rows; remove it or get it again")
     return patients
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sista import registry
 from sista.errors import UserError
-from sista.files import digest, remove_leftovers, sha256, write_json
+from sista.files import check_place, digest, remove_leftovers, sha256, write_json
 from sista.importers._card import Card
 from sista.runs import provenance
 from sista.runs.options import Pixels
@@ -31,8 +31,7 @@ def main(word: str, file: Path, *, out: Path, size: Pixels | None = None) -> Non
     from sista.importers._files import read_tensors
 
     card: Card = registry.find("importers", word)
-    if out.is_dir():
-        raise UserError(f"{out}: is a folder; give the file to write with --out")
+    check_place(out)
     tensors = read_tensors(file)
     try:
         layout = recognise(card, tensors)

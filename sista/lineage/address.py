@@ -99,7 +99,7 @@ def scores_of(table: Path) -> Path:
 
 def _split(text: str, most: int, form: str) -> list[str]:
     parts = text.split("/")
-    if not 2 <= len(parts) <= most:
+    if not 2 <= len(parts) <= most or not all(parts):
         raise UserError(f"{text}: must be {form}")
     return parts
 

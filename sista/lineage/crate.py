@@ -13,7 +13,7 @@ from typing import Any
 
 from sista import __version__
 from sista.errors import UserError, say
-from sista.files import atomic, remove_leftovers, within, write_json
+from sista.files import atomic, check_place, remove_leftovers, within, write_json
 from sista.grid.file import read_grid
 from sista.grid.grid import Grid
 from sista.runs.ancestry import Link, follow, resolve, walk
@@ -39,6 +39,7 @@ def crate(*, grid: Path, out: Path, results: Results = Path("results")) -> None:
     Raises:
         UserError: the grid is not finished, or its page shows real films.
     """
+    check_place(out, folder=True)
     if out.exists():
         raise UserError(f"{out}: exists; name a new folder")
     compared = Grid.load(grid)

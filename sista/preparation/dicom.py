@@ -167,11 +167,10 @@ def _mend(data: Any, path: Path) -> None:
     data.PhotometricInterpretation = photometric
     if samples > 1 and "PlanarConfiguration" not in data:
         data.PlanarConfiguration = 0
-    frames = _first_number(data, "NumberOfFrames") or 1
-    if frames > 1:
-        raise UserError(
-            f"{path}: a DICOM file of several frames; a radiograph has one (tag NumberOfFrames)"
-        )
+    frames = _first_number(data, "NumberOfFrames")
+    if "NumberOfFrames" in data and (frames is None or frames > 1):
+        told = "several frames" if frames else "a number of frames that is none"
+        raise UserError(f"{path}: a DICOM file of {told}; a radiograph has one (NumberOfFrames)")
     data.pop("NumberOfFrames", None)
     _mend_look_ups(data, path)
 

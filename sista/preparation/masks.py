@@ -278,6 +278,9 @@ def _from_file(root: Path, path: str, height: int, width: int) -> Mask:
             # Before its pixels are unpacked: a small file may hold any number of them.
             check_limit("SISTA_MAX_PIXELS", size[0] * size[1], f"mask {path}")
             check_frames(image, f"mask {path}")
+            # Infinity would become white.
+            if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
+                raise UserError("pixels that are no finite numbers")
             if _same_shape(size, width, height):
                 grey = np.asarray(image.convert("L"))
     except UserError as error:

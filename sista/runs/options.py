@@ -33,9 +33,9 @@ def _whole(kind: Any, tokens: Sequence[Token]) -> Any:
     return numbers if "list" in str(kind) else numbers[0]
 
 
-def _folder(_type: Any, path: Path) -> None:
+def _folder(_type: Any, path: Path | None) -> None:
     """Refuse what is no folder: a verb that needs nothing of it would believe it."""
-    if not path.is_dir():
+    if path is not None and not path.is_dir():
         raise ValueError(f"{path}: no such folder; name the folder of all results")
 
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, ParamSpec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from sista.errors import UserError, check_version, unwritable
-from sista.files import LEFTOVER, read_json, remove_leftovers, sha256, write_json
+from sista.files import LEFTOVER, check_place, read_json, remove_leftovers, sha256, write_json
 from sista.runs import provenance
 from sista.runs.heartbeat import Running, state_path
 from sista.runs.portable import Bits
@@ -31,9 +31,6 @@ HASHED_BYTES = 2**30
 
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-# Room for what is added to the name of a result: states, parts, unfinished files.
-LONGEST_NAME = 200
 
 
 class _Strict(BaseModel):
@@ -132,7 +129,7 @@ def recorded(stage: Stage) -> Callable[[Callable[P, Made | None]], Callable[P, N
                 function(*args, **kwargs)
                 return
             out = Path(str(kwargs["out"]))
-            _check_place(out, stage)
+            check_place(out, folder=stage == "report")
             with _folder(out.parent), Running(stage, out) as process:
                 # Not before `Running` has waited: until then they may be those of a job under way.
                 _remove_leftovers(out, stage)
@@ -256,18 +253,6 @@ def _explained(out: Path) -> Iterator[None]:
         if reason is None:
             raise
         raise UserError(f"{error.filename or out}: {reason}") from error
-
-
-def _check_place(out: Path, stage: str) -> None:
-    """Refuse a place where nothing can be written, before any work begins."""
-    # Not of `Path`, whose questions raise for long names and closed folders.
-    above = next((p for p in out.parents if os.path.exists(p)), Path())
-    if not os.path.isdir(above):
-        raise UserError(f"--out {out}: {above} is a file; give a place in a folder")
-    if len(os.fsencode(out.name)) > LONGEST_NAME:
-        raise UserError(f"--out {out}: more than {LONGEST_NAME} letters; give a shorter name")
-    if stage != "report" and os.path.isdir(out):
-        raise UserError(f"--out {out}: is a folder; give the file to write")
 
 
 @contextmanager

@@ -15,9 +15,10 @@ import yaml
 
 from sista import registry
 from sista.errors import UserError, say
-from sista.files import atomic
+from sista.files import atomic, check_place
 from sista.lineage.crate import crate
 from sista.report.captions import count
+from sista.runs.options import Results
 from sista.site import board, pages
 from sista.site.leaderboard import Grid, leaderboard, read_grids
 from sista.site.pairs import ALONE, PAIRED, pairs
@@ -36,18 +37,21 @@ KINDS = {
 }
 
 
-def site(*, out: Path, scores: tuple[Path, ...] = (), results: Path = Path("results")) -> None:
+def site(*, out: Path, scores: tuple[Path, ...] = (), results: Results | None = None) -> None:
     """Build the leaderboard and the documentation as one folder; it needs no network and no server.
 
     Args:
         out: folder to write, with index.html; one that this verb has made is replaced.
         scores: scores tables, one a grid; by default those in results/released.
-        results: folder of all results: where the predictions of a grid are there, each pair of
-            rows is tested on the same patients, and pages of runs show settings and curves.
+        results: folder of all results, by default `results`: where the predictions of a grid are
+            there, each pair of rows is tested on the same patients, and pages of runs show settings
+            and curves.
 
     Raises:
         UserError: there are no scores, `out` holds something else, or a package is missing.
     """
+    check_place(out, folder=True)
+    results = results or Path("results")
     if out.exists() and not (out / MARK).is_file() and (out.is_file() or any(out.iterdir())):
         raise UserError(f"{out}: holds something else; name a new folder")
     grids = read_grids(scores or sorted(RELEASED.glob("*/scores.parquet")))
@@ -159,7 +163,7 @@ def _build(docs: Path, out: Path, grids: Iterable[Grid]) -> None:
     told = _Told()
     logging.getLogger("mkdocs").addHandler(told)
     try:
-        build(load_config(str(file), docs_dir=str(docs), site_dir=str(out)))
+        build(load_config(str(file), docs_dir=str(docs), site_dir=str(out.absolute())))
     except MkDocsException as error:
         raise RuntimeError(f"{error}: {'; '.join(told.lines)}") from error
     finally:

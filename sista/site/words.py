@@ -13,8 +13,7 @@ from rich.text import Text
 
 from sista import registry
 from sista.encoders.specs import ENCODERS
-from sista.errors import UserError
-from sista.files import atomic
+from sista.files import atomic, check_place
 from sista.grid.budgets import BUDGETS
 from sista.grid.grid import Grid
 from sista.runs.record import Record
@@ -91,7 +90,6 @@ def schema(out: Path | None = None, *, of: Literal["grid", "run", "metrics"] = "
     if out is None:
         print(text, end="")
         return
-    if out.is_dir():
-        raise UserError(f"{out}: is a folder; name a file")
+    check_place(out)
     with atomic(out) as temporary:
         temporary.write_text(text)

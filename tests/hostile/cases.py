@@ -127,17 +127,32 @@ def _options() -> Iterator[Case]:
                         "of the command",
                     ),
                     accepts=word in (*_MAY.get((verb, name), ()), "full-width"),
+                    told=_TOLD.get((verb, name, word), ""),
+                    asks=word in _ASKS.get((verb, name), ()),
                 )
         yield Case(verb, "--no-such", "unknown", (*valid, "--no-such"), names=("--no-such",))
         yield Case(verb, "an argument", "too many", (*valid, "one", "more"), names=("one", "more"))
 
 
+_PROCESSES = "the folder of processes"
 # Values that mean something: a file of any name, another row.
 _MAY: dict[tuple[str, str], tuple[str, ...]] = {
     ("pretrain", "variant"): ("unknown", "a module", "a private file"),
     ("pretrain", "corpus"): ("unknown", "a module", "a private file"),
-    ("pretrain", "settings"): (),
+    # A cosine.
+    ("similarity", "theta"): ("negative",),
+    # A folder without predictions: then their tests are those of the scores.
+    ("site", "results"): (_PROCESSES,),
 }
+# Folders that are there and hold nothing of the grid, a release that there is none of: said.
+_TOLD = {
+    ("report", "results", _PROCESSES): "holds no run of the grid",
+    ("trace", "results", _PROCESSES): "(not here)",
+    ("show", "released", "missing"): "Nothing was released to compare with",
+    ("show", "released", "below a file"): "Nothing was released to compare with",
+}
+# Whatever may be a name of the hub is asked for there, as the option's help says.
+_ASKS = {("similarity", "encoder"): ("unknown", "a module", "a private file")}
 
 
 def _replaced(

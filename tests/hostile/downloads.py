@@ -4,19 +4,31 @@ from pathlib import Path
 
 from tests.hostile import kinds_csv as kinds_tables
 from tests.hostile import kinds_images
-from tests.hostile.kinds_files import TEXTS
+from tests.hostile.kinds_files import OTHERS, TEXTS
 from tests.hostile.targets import FILE, Target
 
 # What must be said where it is valid: rows that stand twice count once, of a report without text
 # the film alone is used.
 BOXES = {"a row twice": "boxes stand twice and count once"}
 NO_TEXT = "left out: 1 report texts of films"
+# Tables and masks that a download may lack, and rows that it should have: what is lost is said.
+MISSING = {
+    "nih_patients.csv": "left out: 20 patients of films: nih_patients.csv is not there",
+    "BBox_List_2017.csv": "left out: 12 boxes of films: BBox_List_2017.csv is not there",
+    "IM-0001-0001.png": "left out: 9 masks of the lungs: these films have none",
+}
 TOLD = {
     "stage_2_train_labels.csv": BOXES,
-    "BBox_List_2017.csv": BOXES,
+    "BBox_List_2017.csv": {**BOXES, "missing": MISSING["BBox_List_2017.csv"]},
+    "nih_patients.csv": {"missing": MISSING["nih_patients.csv"]},
     "train-rle.csv": {"a row twice": "the same run lengths of the same film stand twice"},
-    "s50000001.txt": {"a pickle": NO_TEXT, "a line of 2 MB": NO_TEXT},
+    # A list may begin with any row; the films of the others are counted.
+    "train_COVIDx9A.txt": {"its end alone": "left out: 6 image files: no table names them"},
+    "s50000001.txt": {"a pickle": NO_TEXT, "a line of 2 MB": NO_TEXT, "cut in half": NO_TEXT},
 }
+# Prose without some of its letters, or with others, is prose: no reader can tell. `sista fetch`
+# compares with the checksums that PhysioNet publishes.
+PROSE = {"s50000001.txt": ("cut at its end", "its end alone", "holes")}
 
 
 def downloads() -> list[Target]:
@@ -49,7 +61,8 @@ def downloads() -> list[Target]:
     ):
         command = f"prepare {word} --source raw --out out/manifest.parquet --size 16"
         kinds, told = {**FILE, **TEXTS}, TOLD.get(Path(name).name, {})
-        found.append(Target(command, f"raw/{word}/{name}", kinds, told=told))
+        file = Path(name).name
+        found.append(Target(command, f"raw/{word}/{name}", kinds, PROSE.get(file, ()), told=told))
     return found + _films()
 
 
@@ -62,17 +75,21 @@ def _films() -> list[Target]:
         Target(
             prepare.format("rsna_pneumonia"),
             "raw/rsna_pneumonia/stage_2_train_images/image04.dcm",
-            {**FILE, **kinds_images.DICOM},
+            {**FILE, **OTHERS, **kinds_images.DICOM},
             (*kinds_images.VALID_DICOM, "holes"),
         ),
         Target(
             prepare.format("kermany_pneumonia"),
             "raw/kermany_pneumonia/masks_lung/IM-0001-0001.png",
             pictures,
+            # The last bytes of a PNG hold no pixels; 16 bits of black are a mask without a pixel.
+            ("cut at its end", "16 bits in colour"),
+            told={"missing": MISSING["IM-0001-0001.png"]},
         ),
         Target(
             "prepare mimic_cxr --source raw_zip --out out/manifest.parquet --size 16",
             "raw_zip/mimic_cxr/mimic-cxr-reports.zip",
-            FILE,
+            # It begins as "a zip" does.
+            {**{kind: damage for kind, damage in FILE.items() if kind != "a zip"}, **OTHERS},
         ),
     ]

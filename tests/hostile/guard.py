@@ -58,6 +58,7 @@ class Case:
         told: what a line must say where the exit code is 0: a valid reading of it that loses
             something and says so.
         nobody: is run as a user without rights.
+        asks: this is documented to ask the network.
     """
 
     verb: str
@@ -70,6 +71,7 @@ class Case:
     accepts: bool = False
     told: str = ""
     nobody: bool = False
+    asks: bool = False
 
     @property
     def word(self) -> str:
@@ -224,7 +226,7 @@ def judge(case: Case, ended: Ended, changed: list[str], root: Path) -> list[str]
     wrong = [f"{ended.failure} in {ended.place}"] if ended.failure else []
     if (root.parent / CANARY).exists() or (root / CANARY).exists():
         wrong.append("CODE RAN")
-    if ended.asked:
+    if ended.asked and not case.asks:
         wrong.append(f"asked the network for {ended.asked[0]}")
     if changed:
         wrong.append(f"touched {changed[0]}")

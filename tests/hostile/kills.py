@@ -24,7 +24,11 @@ from tests.hostile.trial import make, prepare
 from tests.importers import made_up
 
 # Of the run, not of the result.
-TIMES = ("run.json", "log.txt", "log.csv", "three.run.json", "again.run.json")
+TIMES = (
+    # Hashes by the times of the files, which are those of this copy of the world.
+    ".hashes.parquet",
+    *("run.json", "log.txt", "log.csv", "three.run.json", "again.run.json"),
+)
 # What each verb may write: its output, and what it keeps beside its inputs.
 VERBS = {
     "fetch": COMMANDS["fetch"],

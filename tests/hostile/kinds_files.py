@@ -3,9 +3,11 @@
 A kind in `ACCEPTED` may be taken as valid (a byte order mark, other line ends).
 """
 
+import gzip
 import os
 import random
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +76,18 @@ BYTES: dict[str, Damage] = {
     "a zip": _bytes(lambda data: b"PK\x03\x04" + data[4:]),
     "a gzip": _bytes(lambda data: b"\x1f\x8b\x07\x00" + data[4:]),
     "a pickle": _bytes(lambda data: PICKLE),
+}
+
+
+def _zipped(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "something else")
+
+
+# Whole files of another format, for those whose first bytes nobody reads.
+OTHERS: dict[str, Damage] = {
+    "a whole zip": _zipped,
+    "a whole gzip": lambda path: (path.write_bytes(gzip.compress(b"else")) and None) or None,
 }
 # Runs `touch CANARY` when it is unpickled.
 PICKLE = b"cposix\nsystem\n(S'touch CANARY ../CANARY'\ntR."

@@ -20,7 +20,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests.hostile.kinds_files import Damage
+from tests.hostile.kinds_files import Damage, swap
 from tests.raw_trees import dicom, film
 
 
@@ -109,6 +109,20 @@ def _set(**values: object) -> Damage:
     return edit(change)
 
 
+def _word(name: str, **others: object) -> Damage:
+    """Return a damage that puts a letter into a number: pydicom itself writes none."""
+
+    def damage(path: Path) -> None:
+        _set(**{name: "7777", **others})(path)
+        swap("7777", "x   ")(path)
+
+    return damage
+
+
+def _item(length: int) -> bytes:
+    return struct.pack("<HHI", 0xFFFE, 0xE000, length)
+
+
 def _gone(name: str) -> Damage:
     return edit(lambda data: delattr(data, name))
 
@@ -116,7 +130,8 @@ def _gone(name: str) -> Damage:
 def _packed(syntax: UID, code: bytes) -> Damage:
     def change(data: pydicom.Dataset) -> None:
         data.file_meta.TransferSyntaxUID = syntax
-        data.PixelData = encapsulate([code])
+        # pydicom writes no empty frame: then the table of offsets stands alone.
+        data.PixelData = encapsulate([code]) if code else _item(0)
         data["PixelData"].is_undefined_length = True
 
     return edit(change)
@@ -137,14 +152,32 @@ def _flipped(code: bytes) -> bytes:
     return bytes(changed)
 
 
-def _deep(data: pydicom.Dataset) -> None:
-    inner = pydicom.Dataset()
-    inner.PatientID = "x"
-    for _ in range(400):
-        outer = pydicom.Dataset()
-        outer.ReferencedStudySequence = pydicom.Sequence([inner])
-        inner = outer
-    data.ReferencedStudySequence = pydicom.Sequence([inner])
+def _deep(told: bool) -> Damage:
+    """Return 400 sequences one in the other; pydicom's writer takes ages for so many.
+
+    Args:
+        told: with their lengths, so that a reader may leave them for later.
+    """
+    head = struct.pack("<HH2sH", 0x0008, 0x1110, b"SQ", 0)
+
+    def sequence(inside: bytes) -> bytes:
+        if told:
+            item = _item(len(inside)) + inside
+            return head + struct.pack("<I", len(item)) + item
+        ends = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+        return head + struct.pack("<I", 0xFFFFFFFF) + _item(0xFFFFFFFF) + inside + ends
+
+    def damage(path: Path) -> None:
+        _set(ReferencedStudySequence=pydicom.Sequence([]))(path)
+        nested = b""
+        for _ in range(400):
+            nested = sequence(nested)
+        content = path.read_bytes()
+        empty = head + struct.pack("<I", 0)
+        assert empty in content
+        path.write_bytes(content.replace(empty, nested, 1))
+
+    return damage
 
 
 def _bomb(path: Path) -> None:
@@ -178,11 +211,11 @@ DICOM: dict[str, Damage] = {
     "bits stored above allocated": _set(BitsStored=40, HighBit=39),
     "samples 2": _set(SamplesPerPixel=2),
     "several frames": _set(NumberOfFrames="9"),
-    "frames a word": _set(NumberOfFrames="x"),
+    "frames a word": _word("NumberOfFrames"),
     "colour of too few bytes": _set(SamplesPerPixel=3, PhotometricInterpretation="RGB"),
     "floating point, NaN": _float_pixels,
     "slope NaN": _set(RescaleSlope="nan", RescaleIntercept="0"),
-    "slope a word": _set(RescaleSlope="x", RescaleIntercept="0"),
+    "slope a word": _word("RescaleSlope", RescaleIntercept="0"),
     "window of width 0": _set(WindowCenter="0", WindowWidth="0"),
     "an empty syntax": edit(
         lambda data: setattr(data.file_meta, "TransferSyntaxUID", UID("1.2.3.4"))
@@ -196,10 +229,16 @@ DICOM: dict[str, Damage] = {
     "JPEG-LS of noise": _packed(JPEGLSLossless, b"\xff\xd8\xff\xf7" + bytes(200)),
     "RLE of noise": _packed(RLELossless, bytes(range(64)) * 4),
     "no frame inside": _packed(JPEGBaseline8Bit, b""),
-    "sequences in sequences": edit(_deep),
+    "sequences in sequences": _deep(told=False),
+    "sequences in sequences, lengths told": _deep(told=True),
     "a deflated bomb": _bomb,
     "patient of control characters": _set(PatientID="\x1b[2J\x07evil"),
     "patient of 10,000 letters": _set(PatientID="x" * 10_000),
 }
 # Shown as a viewer does, see `test_what_a_viewer_ignores_is_ignored`.
-VALID_DICOM = ("sequences in sequences", "window of width 0", "bits stored above allocated")
+VALID_DICOM = (
+    *("sequences in sequences", "sequences in sequences, lengths told"),
+    *("window of width 0", "bits stored above allocated"),
+    # These two change the first of 128 bytes that DICOM leaves free (PS3.10, 7.1).
+    *("a zip", "a gzip"),
+)
