@@ -142,7 +142,9 @@ def _subsets(folder: Path) -> dict[str, str]:
     for subset in set(LISTS.values()):
         if subsets and subset not in subsets.values():
             name = next(name for name, of in LISTS.items() if of == subset)
-            raise UserError(f"{folder / name}: no such list beside the other one; get both")
+            raise UserError(
+                f"{folder / name}: no such list beside the other one; complete the download"
+            )
     return subsets
 
 

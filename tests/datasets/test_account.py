@@ -75,7 +75,28 @@ def test_films_that_no_table_names_are_counted_by_folder(tmp_path, capsys):
 
 def test_masks_are_not_called_unnamed(tmp_path, capsys):
     root = raw_trees.kermany(tmp_path / "raw")
-    assert told("kermany_pneumonia", root, tmp_path, capsys)[1] == []
+    left = {"what": "masks of the lungs", "why": "these films have none"}
+    assert told("kermany_pneumonia", root, tmp_path, capsys)[1] == [{**left, "n": 8}]
+
+
+@pytest.mark.parametrize(
+    ("word", "files", "line"),
+    [
+        ("rsna_pneumonia", ["nih_patients.csv"], "20 patients of films: nih_patients.csv is not"),
+        ("nih_chestxray14", ["BBox_List_2017.csv"], "12 boxes of films: BBox_List_2017.csv is"),
+        (
+            "nih_chestxray14",
+            ["train_val_list.txt", "test_list.txt"],
+            "12 sets of films: the two lists are not there, so that the sets are drawn",
+        ),
+        ("kermany_pneumonia", ["masks_lung/IM-0001-0001.png"], "9 masks of the lungs: these"),
+    ],
+)
+def test_what_a_missing_optional_file_costs_is_told(tmp_path, word, files, line, capsys):
+    root = raw_trees.TREES[word](tmp_path / "raw")
+    for file in files:
+        (root / file).unlink()
+    assert f"left out: {line}" in "\n".join(told(word, root, tmp_path, capsys)[0])
 
 
 @pytest.mark.parametrize("word", registry.names("datasets"))

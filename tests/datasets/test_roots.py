@@ -3,12 +3,15 @@
 import os
 import zipfile
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sista import registry
 from sista.datasets._source import rows
 from sista.errors import UserError
 from sista.preparation.masks import MaskFile
+from sista.stages.prepare import prepare
 from tests.raw_trees import TREES
 
 
@@ -76,3 +79,38 @@ def test_a_report_that_unpacks_to_more_than_a_report_is_refused(tmp_path):
     assert archive.stat().st_size < 1 << 20
     with pytest.raises(UserError, match="unpacks to more than 1 MiB"):
         list(registry.find("datasets", "mimic_cxr").read(root))
+
+
+def folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def nowhere(path):
+    path.unlink()
+    path.symlink_to("nowhere.png")
+
+
+def endless(path):
+    """Put a mask whose values are infinite."""
+    Image.fromarray(np.full((20, 16), np.inf, np.float32)).save(path, "TIFF")
+
+
+@pytest.mark.parametrize("damage", [folder, pipe, nowhere, endless])
+@pytest.mark.parametrize(
+    ("word", "mask"),
+    [
+        ("kermany_pneumonia", "masks_lung/IM-0001-0001.png"),
+        ("covid_chestxray", "annotations/lungVAE-masks/film0_mask.png"),
+    ],
+)
+def test_a_mask_that_is_no_picture_is_not_taken_for_none(tmp_path, word, mask, damage):
+    root = TREES[word](tmp_path / "raw")
+    damage(root / mask)
+    with pytest.raises(UserError, match=f"{mask} cannot be read"):
+        prepare(word, source=root, out=tmp_path / "m.parquet", size=16, draws=1)

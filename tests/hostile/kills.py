@@ -8,6 +8,7 @@ half-written. Writes JSON: a line for each kill and each disk.
 """
 
 import argparse
+import io
 import json
 import sys
 import tempfile
@@ -16,7 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from sista import registry
+from sista.metadata import META_KEY
 from sista.runs.record import LEFTOVER
 from tests.hostile.doomed import Points, contents, forked, fresh, small_disk, verb
 from tests.hostile.targets import COMMANDS
@@ -46,6 +50,16 @@ PLACES = {"score": "tasks/results/score"}
 SIZES = ("4k", "16k", "64k", "300k")
 
 
+def _said(name: str, content: bytes) -> Any:
+    """Return what a file says; of predictions without what their run has cost."""
+    if name.rpartition("/")[2] != "predictions.parquet":
+        return content
+    table = pq.read_table(io.BytesIO(content))
+    meta = json.loads(table.schema.metadata[META_KEY])
+    run = {name: value for name, value in meta["run"].items() if name not in ("wall_s", "peak_mb")}
+    return table.replace_schema_metadata(None), {**meta, "run": run}
+
+
 def kills(verb_word: str, pristine: Path, folder: Path, count: int) -> Iterator[dict[str, Any]]:
     """Kill a verb at so many of its writes, evenly taken, and give it once more."""
     arguments = VERBS[verb_word].split()
@@ -55,7 +69,7 @@ def kills(verb_word: str, pristine: Path, folder: Path, count: int) -> Iterator[
     code, told = forked(partial(verb, world, arguments, points))
     if code or told["code"]:
         raise SystemExit(f"{verb_word}: ends with {code} undisturbed: {told}")
-    wanted = contents(world / place, TIMES)
+    wanted = {n: _said(n, each) for n, each in contents(world / place, TIMES).items()}
     writes = told["writes"]
     # Not the same write twice.
     chosen = sorted({1 + n * (writes - 1) // max(1, count - 1) for n in range(count)})
@@ -63,9 +77,10 @@ def kills(verb_word: str, pristine: Path, folder: Path, count: int) -> Iterator[
         world = fresh(pristine, folder)
         killed, _ = forked(partial(verb, world, arguments, Points([world / place], at)))
         _, again = forked(partial(verb, world, arguments))
-        found = contents(world / place, TIMES)
+        found = {n: _said(n, each) for n, each in contents(world / place, TIMES).items()}
         left = [p.name for p in (world / place).rglob(".*") if LEFTOVER.match(p.name)]
-        different = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
+        names = wanted.keys() | found.keys()
+        different = sorted(n for n in names if wanted.get(n) != found.get(n))
         yield {
             "verb": verb_word,
             "write": at,

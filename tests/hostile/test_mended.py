@@ -1,5 +1,7 @@
 """What the fuzz and the trial have found, by kind: each was a traceback, or was believed."""
 
+import contextlib
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -12,12 +14,20 @@ from sista.__main__ import main
 from sista.engine.corpus import Corpus
 from sista.engine.pairs import load_subsets
 from sista.errors import UserError
+from sista.grid.grid import Grid
 from sista.importers._files import read_tensors
+from sista.lineage.address import _split
 from sista.runs.arrays import read_array, read_arrays
 from sista.scoring.evaluate import evaluate
+from sista.text.transformer import parse, weights_hash
 from tests import made_up_predictions as made
 from tests.blobs import blobs
 from tests.raw_trees import TREES
+
+PRETRAIN = (
+    "pretrain --method clip --encoder resnet_tiny --corpus blobs@test --manifest m.parquet "
+    "--split s.parquet --out e.safetensors"
+).split()
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +142,50 @@ def test_a_place_that_cannot_be_written_is_told_before_any_work(tmp_path, place,
     assert main(arguments) == 1
     assert told in " ".join(capsys.readouterr().err.split())
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["schema", "--out", "file/x.json"], "--out file/x.json: file is a file"),
+        (["crate", "--grid", "g.yaml", "--out", "file/x", "--results", "."], "--out file/x: file"),
+        (["site", "--out", "file/x"], "--out file/x: file is a file"),
+        (["import", "torchvision", "file", "--out", "file/x"], "--out file/x: file is a file"),
+        (["site", "--out", "s", "--results", "file/x"], "no such folder"),
+        ([*PRETRAIN, "--variant", "$(touch x)"], "--variant: '$(touch x)' is no word"),
+        ([*PRETRAIN, "--variant", "ö"], "--variant: 'ö' is no word"),
+        ([*PRETRAIN, "--settings", '{"lr": null}'], "--settings: clip has no setting 'lr'"),
+    ],
+)
+def test_the_option_is_named_before_any_work(tmp_path, monkeypatch, words, told, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with contextlib.suppress(SystemExit):
+        assert main(words) == 1
+    assert told in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_part_of_an_address_is_not_empty():
+    with pytest.raises(UserError, match=r"^/etc/passwd: must be DATASET/FRACTION$"):
+        _split("/etc/passwd", 3, "DATASET/FRACTION")
+
+
+@pytest.mark.parametrize("word", ["../../etc/passwd", "/etc/passwd", "$(touch x)", "ö"])
+def test_what_is_no_name_of_the_hub_is_no_report_encoder(word):
+    for asked in (weights_hash, parse):
+        with pytest.raises(UserError, match=r"report encoder '.*': no folder and no name"):
+            asked(word)
+
+
+def test_the_errors_of_a_grid_are_short_whatever_it_quotes(tmp_path):
+    path = tmp_path / "long.yaml"
+    key = "k" * 5000
+    for text in (f"{key}: 1\n{key}: 2\n", f"a: !{key} 1\n", f"budget: {key}\n"):
+        path.write_text(text)
+        with pytest.raises(UserError, match=r"long\.yaml") as caught:
+            Grid.load(path)
+        assert len(str(caught.value)) < 1500
 
 
 def test_a_split_is_read_whole_elsewhere(corpus):

@@ -183,6 +183,7 @@ def compressed(data, syntax):
         ("PhotometricInterpretation", lambda d: setattr(d, "PhotometricInterpretation", "HSV")),
         ("RescaleSlope", lambda data: data.add_new(0x00281053, "LO", "steep")),
         ("NumberOfFrames", lambda data: setattr(data, "NumberOfFrames", 2)),
+        ("NumberOfFrames", lambda data: data.add_new(0x00280008, "LO", "many")),
         ("TransferSyntaxUID", lambda data: compressed(data, MPEG2MPML)),
         ("PixelData", lambda data: delattr(data, "PixelData")),
     ],

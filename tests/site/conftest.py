@@ -1,5 +1,6 @@
 """The made-up suite of the report's tests, the site of the released scores, and a browser."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -19,9 +20,12 @@ DESKTOP = {"width": 1440, "height": 900}
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
     """Return the folder of the site, made from the released scores."""
-    out = tmp_path_factory.mktemp("site") / "deep" / "er"
-    site(out=out, scores=tuple(sorted((ROOT / "results/released").glob("*/scores.parquet"))))
-    return out
+    folder = tmp_path_factory.mktemp("site")
+    # As it is usually given: mkdocs takes other relative places than ours.
+    with contextlib.chdir(folder):
+        scores = tuple(sorted((ROOT / "results/released").glob("*/scores.parquet")))
+        site(out=Path("deep/er"), scores=scores)
+    return folder / "deep/er"
 
 
 @pytest.fixture(scope="module")
