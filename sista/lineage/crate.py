@@ -138,7 +138,13 @@ def document(
         "softwareRequirements": f"envs/requirements.lock, sha256 {report.lock_hash}",
     }
     graph = [descriptor, root, licence, code, *files, *others, *actions.values(), *raw.values()]
-    return {"@context": CONTEXT, "@graph": graph}
+    return {"@context": CONTEXT, "@graph": list(map(_compact, graph))}
+
+
+def _compact(entity: Entity) -> Entity:
+    """Return an entity with lists of one value as that value, as the specification recommends."""
+    lists = {k: v[0] for k, v in entity.items() if isinstance(v, list) and len(v) == 1}
+    return {**entity, **lists}
 
 
 def _address(name: str) -> str:
