@@ -19,6 +19,7 @@ from sista.grid.file import read_grid
 from sista.grid.grid import Grid
 from sista.runs.ancestry import Link, follow, resolve, walk
 from sista.runs.options import Results
+from sista.runs.place import check_place
 from sista.runs.record import Record
 
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
@@ -40,6 +41,7 @@ def crate(*, grid: Path, out: Path, results: Results = Path("results")) -> None:
     Raises:
         UserError: the grid is not finished, or its page shows real films.
     """
+    check_place(out)
     if out.exists():
         raise UserError(f"{out}: exists; name a new folder")
     compared = Grid.load(grid)

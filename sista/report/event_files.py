@@ -10,6 +10,7 @@ from sista.errors import UserError, say
 from sista.files import atomic, reading, remove_leftovers
 from sista.report.captions import count
 from sista.runs.options import Results
+from sista.runs.place import check_place
 
 LOG, STATE = "log.csv", "resume.safetensors"
 # budget/variant/encoder/corpus/seed
@@ -35,6 +36,7 @@ def curves(*, out: Path, results: Results = Path("results")) -> None:
     Raises:
         UserError: no run has a log, or `out` holds something else.
     """
+    check_place(out)
     if out.exists() and (out.is_file() or any(p.name != EVENTS for p in _files(out))):
         raise UserError(f"{out}: holds something else; name a new folder")
     found = dict(_logs(results))

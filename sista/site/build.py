@@ -18,6 +18,7 @@ from sista.errors import UserError, say
 from sista.files import atomic, write_json
 from sista.lineage.crate import crate
 from sista.report.captions import count
+from sista.runs.place import check_place
 from sista.site import board, pages
 from sista.site.cards import cards
 from sista.site.croissant import croissant
@@ -50,6 +51,7 @@ def site(*, out: Path, scores: tuple[Path, ...] = (), results: Path = Path("resu
     Raises:
         UserError: there are no scores, `out` holds something else, or a package is missing.
     """
+    check_place(out)
     if out.exists() and not (out / MARK).is_file() and (out.is_file() or any(out.iterdir())):
         raise UserError(f"{out}: holds something else; name a new folder")
     grids = read_grids(scores or sorted(RELEASED.glob("*/scores.parquet")))
