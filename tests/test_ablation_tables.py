@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.ablation.explain import by_variant
+from benchmarks.ablation.patches import shares
 from benchmarks.retrieval.false_negatives import per_batch
 from sista.metrics.retrieval import cut_quality
 
@@ -41,3 +42,17 @@ def test_false_negatives_of_a_batch_are_what_random_batches_hold():
         counts.append([alike.sum(), (cut & alike).sum(), (cut & ~alike).sum()])
     names = ("false_negatives", "removed", "wrongly_removed")
     assert [found[n] for n in names] == pytest.approx(np.mean(counts, 0), rel=0.08)
+
+
+def test_patches_are_split_into_film_place_and_what_is_there():
+    rng = np.random.default_rng(0)
+    # Orthogonal directions, so that the variances of the three add up as drawn.
+    film = rng.normal(size=(300, 1, 1)) * np.eye(6)[0]
+    place = 2 * rng.normal(size=(1, 300, 1)) * np.eye(6)[1]
+    local = rng.normal(size=(300, 300, 2)) @ np.eye(6)[2:4]
+    found = shares(film + place + local)
+    assert [found[name] for name in ("film", "place", "local")] == pytest.approx(
+        [1 / 7, 4 / 7, 2 / 7], abs=0.05
+    )
+    assert found["local_rank"] == pytest.approx(2.0, abs=0.01)
+    assert shares(np.broadcast_to(film, (300, 300, 6)) + 1e-9 * local)["film"] > 0.999

@@ -8,18 +8,18 @@ done, as the workflow asks it to.
 import fcntl
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sista.errors import UserError
-from sista.files import digest, regular
+from sista.files import digest
+from sista.runs.alone import held
 from sista.runs.arrays import read_array
 
 FOLDER = ".features"
@@ -41,35 +41,14 @@ class FeatureCache:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the features for oneself; waits for a job that encodes them at the moment.
-
-        The system gives the lock back when a process dies, so a killed job blocks nobody.
-        """
-        stream = self._lock()
-        try:
+        """Hold the features for oneself; waits for a job that encodes them at the moment."""
+        for folder in (self.folder.parent, self.folder):
+            if folder.is_symlink():
+                raise UserError(f"{folder}: a link in the place of kept features; delete it")
+        with held(self.folder / "lock", "features: another job encodes these images"):
             for left in self.folder.glob("*.tmp"):
                 shutil.rmtree(left, ignore_errors=True)
             yield
-        finally:
-            stream.close()
-
-    def _lock(self) -> BinaryIO:
-        while True:
-            for folder in (self.folder.parent, self.folder):
-                if folder.is_symlink():
-                    raise UserError(f"{folder}: a link in the place of kept features; delete it")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            stream = regular(self.folder / "lock").open("ab")
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print("features: another job encodes these images; waiting", file=sys.stderr)
-                fcntl.flock(stream, fcntl.LOCK_EX)
-            # `discard` may have removed the file that was waited for.
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(stream.fileno()), os.stat(stream.name)):
-                    return stream
-            stream.close()
 
     def has(self, levels: Sequence[int]) -> bool:
         """Return whether pooled features and these maps are there. Needs the lock."""

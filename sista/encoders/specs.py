@@ -3,6 +3,8 @@
 Any other model of timm is an encoder under its own name (`sista.encoders.timm_names`).
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -51,6 +53,13 @@ class EncoderSpec:
     text: str = "bert_tiny"
 
     @property
+    def patch(self) -> int | None:
+        """Return the pixels of a ViT's patch; None where its name does not tell."""
+        named = re.search(r"_patch(\d+)", self.timm_name)
+        size = self.arguments.get("patch_size", named and named[1])
+        return int(size) if size else None
+
+    @property
     def means(self) -> tuple[float, float, float]:
         """Return the mean of each channel."""
         return _three(self.mean)
@@ -59,6 +68,27 @@ class EncoderSpec:
     def stds(self) -> tuple[float, float, float]:
         """Return the standard deviation of each channel."""
         return _three(self.std)
+
+
+def check_patches(spec: EncoderSpec, settings: Mapping[str, Any]) -> None:
+    """Refuse settings of a method that ask for patches which a ViT does not have.
+
+    Raises:
+        UserError: names encoder and setting.
+    """
+    if spec.family != "vit":
+        return
+    asked, patch = settings.get("patch_stride"), spec.patch
+    if asked is not None and patch is not None and asked != patch:
+        raise UserError(
+            f"encoder {spec.word}: its patches are {patch} px, so patch_stride={asked} has no "
+            "effect; leave it out, or take a resnet"
+        )
+    if settings.get("patch_source", "map") != "map":
+        raise UserError(
+            f"encoder {spec.word}: has one map, so patch_source has no effect; leave it out, or "
+            "take a resnet"
+        )
 
 
 def _three(value: Channels) -> tuple[float, float, float]:

@@ -46,6 +46,7 @@ class Needs:
         relevant_words: `stated`: only words of sentences that state a finding count; or `all`.
         patch_stride: pixels a patch of a ResNet, 8 or 16 (a ViT has one patch size).
         top_down: patches of a ResNet are made of the coarser maps too, see `PatchHead`.
+        centre_patches: what all patches of a film have in common is taken out, see `PatchHead`.
         width: dimensions of the shared embedding space.
         head_norm: norm after the global projections; `batch` has no learned scale.
         projector: global projections: `linear`, or `mlp` with one hidden layer as wide as its
@@ -76,6 +77,7 @@ class Needs:
     relevant_words: str = "all"
     patch_stride: int = 16
     top_down: bool = False
+    centre_patches: bool = False
     width: int = 128
     head_norm: HeadNorm = "batch"
     projector: Projector = "linear"

@@ -37,7 +37,7 @@ class PretrainModel(nn.Module):
             self.text_head = _projection(text.dim, *form)
             text.requires_grad_(not needs.freeze_text)
             if needs.words or needs.sentences or needs.patches:
-                patch = (needs.patch_stride, width, needs.top_down)
+                patch = (needs.patch_stride, width, needs.top_down, needs.centre_patches)
                 self.patch_head = PatchHead(image, *patch)
             if needs.words or needs.sentences:
                 self.word_head = nn.Linear(text.dim, width)

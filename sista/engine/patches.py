@@ -18,10 +18,15 @@ class PatchHead(nn.Module):
         top_down: add the maps behind it too, each projected and enlarged to its size. Lin et al.
             2017, "Feature Pyramid Networks for Object Detection", section 3, without the 3×3
             convolutions: otherwise the loss of the patches reaches no stage behind their map.
+        centred: take the mean patch of each film out: what a ViT's patches know of the whole film
+            by attention then helps no patch to be told from those of another film.
     """
 
-    def __init__(self, image: ImageEncoder, stride: int, width: int, top_down: bool) -> None:
+    def __init__(
+        self, image: ImageEncoder, stride: int, width: int, top_down: bool, centred: bool = False
+    ) -> None:
         super().__init__()
+        self.centred = centred
         self.level = image.patch_map(stride)
         self.finest = nn.Linear(image.map_channels[self.level], width)
         behind = image.map_channels[self.level + 1 :] if top_down else ()
@@ -36,7 +41,7 @@ class PatchHead(nn.Module):
             projected = layer(_cells(coarse)).transpose(1, 2).unflatten(2, coarse.shape[2:])
             larger = functional.interpolate(projected, finest.shape[2:], mode="nearest")
             patches = patches + _cells(larger)
-        return patches
+        return patches - patches.mean(1, keepdim=True) if self.centred else patches
 
 
 def _cells(feature_map: Tensor) -> Tensor:

@@ -1,13 +1,13 @@
 """The grid: what is compared. Checks every word of a grid file, lists the runs. No torch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sista import registry
-from sista.encoders.specs import encoder_spec
+from sista.encoders.specs import check_patches, encoder_spec
 from sista.errors import MAX_SEED, MAX_THREADS, UserError, check_limit, check_word, shown
 from sista.grid.budgets import find_budget
 from sista.grid.file import BASE, read_grid
@@ -134,7 +134,7 @@ class Grid(_Strict):
         for word in self.encoders:
             encoder_spec(word)
         for variant, given in self.variants.items():
-            _check_variant(variant, given)
+            _check_variant(variant, given, self.encoders)
         for name, allowed in (("draws", range(MAX_DRAWS)), ("fractions", FRACTIONS)):
             wrong = sorted(set(getattr(self, name)) - set(allowed))
             if wrong:
@@ -257,7 +257,7 @@ def check_dataset(reference: str) -> None:
         raise UserError(f"{reference}: unknown origin {origin!r}; valid: {', '.join(PRESETS)}")
 
 
-def _check_variant(variant: str, given: dict[str, Any]) -> None:
+def _check_variant(variant: str, given: dict[str, Any], encoders: Iterable[str]) -> None:
     check_word("variants", variant)
     method, settings = _method(variant, given)
     try:
@@ -265,6 +265,8 @@ def _check_variant(variant: str, given: dict[str, Any]) -> None:
             raise UserError(f"control={given['control']!r}: expected true or false")
         find_budget(str(given.get("budget", "quick")))
         registry.check_settings("methods", method, settings)
+        for encoder in encoders:
+            check_patches(encoder_spec(encoder), settings)
     except UserError as error:
         raise UserError(f"variant {variant}: {error}") from error
 

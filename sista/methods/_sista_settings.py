@@ -55,6 +55,7 @@ class Settings:
         patch_stride: pixels a patch: a ResNet map of this stride (a ViT has one patch size).
         patch_source: of a ResNet: `map` takes that map; `top_down` adds the coarser ones, projected
             and enlarged (a feature pyramid), so that the token level trains the last stages too.
+        centre_patches: take the mean patch of each film out before words look at patches.
         swap_images: control: the token level sees the image of the study before in the batch in
             place of the own one; the negatives stay as they are.
         width: dimensions of the shared space.
@@ -93,6 +94,7 @@ class Settings:
     stop_gradient: bool = False
     patch_stride: Literal[8, 16] = 8
     patch_source: Literal["map", "top_down"] = "map"
+    centre_patches: bool = False
     swap_images: bool = False
     width: int = 128
     head_norm: HeadNorm = "batch"

@@ -46,7 +46,7 @@ ACTS = {
     "recentre": ("theta_quantile=None or recentre=running or sia_mode=soft or theta_neutral!=None"),
     "local_temperature sparsify attention_temperature stop_words relevant_words": "w_sta",
     "image_negatives w_report w_images w_absent stop_gradient": "w_sta",
-    "patch_stride patch_source swap_images": "w_sta",
+    "patch_stride patch_source centre_patches swap_images": "w_sta",
     "sigma": "w_sta & sparsify=minmax",
     "top_k": "w_sta & sparsify=topk",
     # Min-max takes a common factor of the scores out again.
@@ -82,6 +82,7 @@ class _Sista(Objective):
                 attention=s.word_weights == "cls",
                 patch_stride=s.patch_stride,
                 top_down=s.patch_source == "top_down",
+                centre_patches=s.centre_patches,
                 width=s.width,
                 head_norm=s.head_norm,
             )

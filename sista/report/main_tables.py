@@ -1,13 +1,13 @@
 """The main tables of a grid; captions name the smallest difference that would mean something."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from sista.metrics.power import Components, pooled, smallest_visible
-from sista.report.cells import Column, TaskTable, task_table
+from sista.report.cells import Block, Column, TaskTable, task_table
 from sista.scoring.main_rows import control_rows, shown_rows
 from sista.tasks._base import find_metric
 
@@ -15,6 +15,7 @@ from sista.tasks._base import find_metric
 STORED = Path("results/released/power/components.csv")
 VARIANCES = [f"{name}_var" for name in Components._fields]
 HERE, STUDY = "variances from these scores", "variances from the power study"
+LEVEL = 0.05
 UNKNOWN = (
     "Which differences would mean something is not known{}: these scores do not tell how seeds "
     "and draws vary, and no power study of this data has measured it."
@@ -59,21 +60,33 @@ def visible(table: TaskTable, tests: pd.DataFrame, study: pd.DataFrame) -> str:
     groups: dict[str, list[str]] = {}
     sources: dict[str, None] = {}
     unknown: dict[str, None] = {}
+    tested: set[int] = set()
     for column in table.columns:
         if find_metric(column.metric).control:
             continue
-        found = smallest_difference(table, column, tests, study)
-        if found is None:
-            unknown[column.group] = None
-            continue
-        shown = f"{100 * found[0]:.1f}" if find_metric(column.metric).percent else f"{found[0]:.3f}"
-        groups.setdefault(column.group, []).append(f"{shown} ({column.share})")
-        sources[found[1]] = None
+        for block in table.blocks:
+            # Seeds move some encoders more than others, so each has a number of its own.
+            where = column.group + (f", {block.encoder}" if len(table.blocks) > 1 else "")
+            together = family(_own(table, column, tests, block.encoder, every_share=True))
+            of = smallest_difference(table, column, tests, study, encoder=block.encoder)
+            if of is None:
+                unknown[where] = None
+                continue
+            shown = _shown(column, of[0])
+            if together > 1:
+                level = LEVEL / together
+                hardest = smallest_difference(
+                    table, column, tests, study, encoder=block.encoder, level=level
+                )
+                shown += f" [{_shown(column, hardest[0])}]" if hardest else ""
+                tested.add(together)
+            groups.setdefault(where, []).append(f"{shown} ({column.share})")
+            sources[of[1]] = None
     parts = []
     if groups:
         how = (
-            "are not told from chance with this design (one comparison chosen beforehand, some "
-            f"80 % power; {' or '.join(sources)})"
+            "are not told from chance with this design (one comparison chosen beforehand"
+            f"{_brackets(tested)}; some 80 % power; {' or '.join(sources)})"
         )
         listed = {group: _and(values) for group, values in groups.items()}
         first, *others = listed.values()
@@ -89,60 +102,92 @@ def visible(table: TaskTable, tests: pd.DataFrame, study: pd.DataFrame) -> str:
     return " ".join(parts)
 
 
+def _shown(column: Column, value: float) -> str:
+    return f"{100 * value:.1f}" if find_metric(column.metric).percent else f"{value:.3f}"
+
+
+def _brackets(tested: Collection[int]) -> str:
+    """Return what the numbers in brackets are."""
+    if not tested:
+        return ""
+    least, most = min(tested), max(tested)
+    number = f"{most}" if least == most else f"{least} to {most}"
+    return f", in brackets the hardest of the {number} that Holm's correction takes together"
+
+
+def family(tests: pd.DataFrame) -> int:
+    """Return how many comparisons Holm's correction takes together, of the largest family."""
+    named = tests.dropna(subset=["p"]) if "p" in tests else tests.iloc[:0]
+    return int(named.groupby(["baseline", "head"]).size().max()) if len(named) else 0
+
+
 def _and(values: Sequence[str]) -> str:
     *most, last = values
     return f"{', '.join(most)} and {last}" if most else last
 
 
 def smallest_difference(
-    table: TaskTable, column: Column, tests: pd.DataFrame, study: pd.DataFrame | None = None
+    table: TaskTable,
+    column: Column,
+    tests: pd.DataFrame,
+    study: pd.DataFrame | None = None,
+    *,
+    encoder: str = "",
+    level: float = LEVEL,
 ) -> tuple[float, str] | None:
     """Return the smallest visible difference of a column and where its variances come from.
 
-    Pooled over encoders, heads and pairs of methods; None where nothing tells it.
+    Pooled over heads and pairs of methods; None where nothing tells it.
 
     Args:
         table: a main table.
         column: one of its columns.
         tests: comparisons of the scores; empty = none.
         study: stored variance components; empty = none; None = those of `STORED`.
+        encoder: of the rows; empty: pooled over encoders.
+        level: of the two-sided test.
     """
     if study is None:
         study = power_study()
-    cells = [row[column] for block in table.blocks for row in block.rows.values()]
+    blocks = [block for block in table.blocks if encoder in ("", block.encoder)]
+    cells = [row[column] for block in blocks for row in block.rows.values()]
     counts = [(cell.seeds, cell.runs // cell.seeds) for cell in cells if cell.runs]
     if not counts:
         return None
     seeds, draws = (max(count[k] for count in counts) for k in (0, 1))
-    for source, rows in ((HERE, _own(table, column, tests)), (STUDY, _like(table, column, study))):
-        parts = pooled(Components(*row) for row in rows.to_numpy(float).tolist())
+    here = _own(table, column, tests, encoder)
+    for source, rows in ((HERE, here), (STUDY, _like(blocks, column, study, table.task))):
+        found = rows.reindex(columns=VARIANCES).to_numpy(float).tolist()
+        parts = pooled(Components(*row) for row in found)
         if parts is not None:
-            return smallest_visible(seeds, draws, parts), source
+            return smallest_visible(seeds, draws, parts, level=level), source
     return None
 
 
-def _own(table: TaskTable, column: Column, tests: pd.DataFrame) -> pd.DataFrame:
-    """Return the variances of a column's differences to the baselines."""
-    # Scores of an older version have none.
-    if not set(VARIANCES) <= set(tests.columns):
+def _own(
+    table: TaskTable, column: Column, tests: pd.DataFrame, encoder: str, every_share: bool = False
+) -> pd.DataFrame:
+    """Return the tests of a column against the baselines, or of all label fractions beside it."""
+    # Scores of an older version have no variances.
+    if not {*VARIANCES, "baseline"} <= set(tests.columns):
         return pd.DataFrame(columns=VARIANCES)
     own = tests[(tests["task"] == table.task) & (tests["protocol"] == column.protocol)]
     own = own[(own["dataset"] == column.dataset) & (own["metric"] == column.metric)]
-    own = own[own["fraction"] == column.fraction]
+    own = own if every_share else own[own["fraction"] == column.fraction]
     own = own[own["head"] == column.head] if column.head else own
-    pairs = [not find_metric(str(baseline)).control for baseline in own["baseline"]]
-    return own.loc[pairs, VARIANCES]
+    own = own[own["encoder"] == encoder] if encoder else own
+    return own[[not find_metric(str(baseline)).control for baseline in own["baseline"]]]
 
 
-def _like(table: TaskTable, column: Column, study: pd.DataFrame) -> pd.DataFrame:
+def _like(blocks: Sequence[Block], column: Column, study: pd.DataFrame, task: str) -> pd.DataFrame:
     """Return the stored variances of a column, of its own heads and encoders where there are."""
     if study.empty:
-        return pd.DataFrame(columns=VARIANCES)
-    rows = study[(study["task"] == table.task) & (study["metric"] == column.metric)]
+        return study
+    rows = study[(study["task"] == task) & (study["metric"] == column.metric)]
     # Patients are part of the variance, and they are of a data set.
     rows = rows[(rows["dataset"] == column.dataset) & (rows["fraction"] == column.fraction)]
-    heads = (column.head,) if column.head else {h for b in table.blocks for h in b.heads}
-    wanted = {"head": heads, "encoder": {b.encoder for b in table.blocks}}
+    heads = (column.head,) if column.head else {h for b in blocks for h in b.heads}
+    wanted = {"head": heads, "encoder": {b.encoder for b in blocks}}
     # The study also has copies of one method, which differ in less than two methods do.
     wanted |= {"kind": {"methods"}} if "kind" in rows else {}
     for name, words in wanted.items():

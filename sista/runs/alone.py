@@ -1,18 +1,20 @@
 """One process at a time makes what several would write to the same place."""
 
 import fcntl
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from sista.errors import UserError, unwritable
+from sista.files import regular
 
 
 @contextmanager
 def alone(target: Path) -> Iterator[None]:
     """Wait until no other process makes a target; the caller then looks whether it is there.
-
-    The system gives the lock back when a process dies, so a killed one blocks nobody.
 
     Args:
         target: file or folder that is made; the lock lies beside it, hidden.
@@ -21,10 +23,42 @@ def alone(target: Path) -> Iterator[None]:
         UserError: the folder cannot be written.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        stream = target.with_name(f".{target.name}.lock").open("ab")
+        stream = _opened(target.with_name(f".{target.name}.lock"), "")
     except OSError as error:
         raise UserError(f"{target}: {unwritable(error) or error}") from error
     with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def held(lock: Path, told: str) -> Iterator[None]:
+    """Hold a lock file, whose folder is made where it is not there.
+
+    The system gives the lock back when a process dies, so a killed one blocks nobody.
+
+    Args:
+        lock: its path; who holds it may remove it with its folder.
+        told: is said to the user where somebody else holds it.
+
+    Raises:
+        UserError: a link, folder or pipe lies there.
+    """
+    with _opened(lock, told):
+        yield
+
+
+def _opened(lock: Path, told: str) -> BinaryIO:
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        stream = regular(lock).open("ab")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if told:
+                print(f"{told}; waiting", file=sys.stderr)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        # Its last holder may have removed the file that was waited for.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(stream.fileno()), os.stat(stream.name)):
+                return stream
+        stream.close()

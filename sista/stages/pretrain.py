@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sista import registry
-from sista.encoders.specs import PACKAGED, EncoderSpec, encoder_spec
+from sista.encoders.specs import PACKAGED, EncoderSpec, check_patches, encoder_spec
 from sista.engine.corpus import Corpus
 from sista.engine.machine import Compiled, Device, Machine, Mode
 from sista.errors import UserError, check_range
@@ -202,7 +202,7 @@ def _train(
     spec = encoder_spec(run["word"])
     image, learned = _start_encoder(objective, spec)
     learned |= {"family": spec.family, "image_encoder": image.description()}
-    _check_patches(job.settings, image)
+    check_patches(spec, job.settings)
     if not objective.needs.trained:
         if ranks.first:
             _write_log([], job.out)
@@ -263,25 +263,6 @@ def _start_encoder(
         image, facts = encoder_of_package(spec)
         return image, {"weights": facts}
     return ImageEncoder(spec, pretrained=pretrained), {}
-
-
-def _check_patches(settings: dict[str, Any], image: "ImageEncoder") -> None:
-    """Refuse other patches than those of a ViT, which has one map.
-
-    Raises:
-        UserError: names the setting.
-    """
-    asked = settings.get("patch_stride")
-    if image.family == "vit" and asked not in (None, image.map_strides[0]):
-        raise UserError(
-            f"encoder {image.word}: its patches are {image.map_strides[0]} px, so "
-            f"patch_stride={asked} has no effect; leave it out, or take a resnet"
-        )
-    if image.family == "vit" and settings.get("patch_source", "map") != "map":
-        raise UserError(
-            f"encoder {image.word}: has one map, so patch_source has no effect; leave it out, or "
-            "take a resnet"
-        )
 
 
 def _write_log(log: list[dict[str, float]], out: Path) -> None:

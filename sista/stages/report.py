@@ -1,5 +1,6 @@
 """Report: scores → tables, figures, sheets and one self-contained HTML page."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -7,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from sista import tables
-from sista.errors import UserError
+from sista.errors import UserError, printable
 from sista.files import atomic
 from sista.grid.file import read_grid
 from sista.grid.grid import Grid
@@ -20,6 +21,8 @@ from sista.runs.record import Made, recorded
 
 # Not made by this stage: of a run, its record and the log under way; of a released folder the rest.
 KEPT = ("run.json", "log.txt", "README.md", "scores.parquet")
+# What a report that was killed may have left.
+MADE = re.compile(r"figures|\..+|.+\.(bib|csv|html|md|tex|txt)")
 
 
 @recorded("report")
@@ -44,6 +47,7 @@ def report(
             films must not be passed on.
         show: also print the main tables on the terminal.
     """
+    _check_own(out)
     compared = Grid.load(grid)
     frame, meta = tables.read(scores, "scores")
     if "main_metrics" not in meta:
@@ -61,6 +65,17 @@ def report(
     files = [p for p in sorted(out.rglob("*")) if p.is_file() and p.name not in KEPT]
     read = [*read_grid(grid)[1], scores, *(p for p in (STORED, PUBLISHED) if p.is_file())]
     return Made(files, read, {"grid": grid.stem, "sheets": sheets})
+
+
+def _check_own(out: Path) -> None:
+    """Refuse a folder of something else: its files would be named as made here."""
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    foreign = sorted(name for name in names if not MADE.fullmatch(name))
+    if foreign and not names & {"run.json", "scores.parquet"}:
+        raise UserError(
+            f"--out {out}: holds {printable(foreign[0])}, which no report makes; give a folder of "
+            "its own, e.g. results/report/NAME"
+        )
 
 
 def _settings(grid: Grid) -> Iterator[tuple[str, tuple[str, dict[str, Any]]]]:

@@ -49,3 +49,13 @@ def test_only_a_pyramid_trains_the_stages_behind_its_map():
 def test_a_vit_has_one_map():
     image = ImageEncoder(SPECS["vit"])
     assert len(PatchHead(image, 16, 5, top_down=True).behind) == 0
+
+
+def test_centred_patches_do_not_tell_what_the_whole_film_shares():
+    image = ImageEncoder(SPECS["vit"])
+    given = image(torch.randn(2, 3, image.size, image.size)).maps[0]
+    shared = torch.randn(2, given.shape[1], 1, 1)
+    for centred in (False, True):
+        head = PatchHead(image, 16, 5, top_down=False, centred=centred)
+        alike = torch.allclose(head((given,)), head((given + shared,)), atol=1e-5)
+        assert alike == centred

@@ -85,6 +85,7 @@ def test_a_variant_names_a_method_and_what_differs(tmp_path):
         ({"variants": ["clip", "clip"]}, ["variants", "twice"]),
         ({"variants": {"sista": {"w_st": 1.0}}}, ["'w_st'", "w_sta"]),
         ({"variants": {"sista": {"w_sta": "much"}}}, ["w_sta='much'", "float"]),
+        ({"variants": {"sista": {"patch_stride": 16}}}, ["variant sista: encoder vit", "8 px"]),
         ({"variants": {"sista": {"sia_mode": "x"}}}, ["sia_mode='x'", "eliminate", "attract"]),
         ({"draws": [7]}, ["draws", "[7]", "[0, 1, 2, 3, 4]"]),
         ({"fractions": [5]}, ["fractions", "[5]", "[1, 10, 100]"]),

@@ -114,6 +114,19 @@ def test_print_ends_with_the_page(made):
 
 
 def test_scores_of_another_origin_are_refused(project, scores, tmp_path):
-    tables.write(scores[0], tmp_path / "x.parquet", "scores", meta={})
+    other, out = tmp_path / "x.parquet", tmp_path / "page"
+    tables.write(scores[0], other, "scores", meta={})
     with pytest.raises(UserError, match=r"x\.parquet: not made by"):
-        stage.report(grid=project / "suite.yaml", scores=tmp_path / "x.parquet", out=tmp_path)
+        stage.report(grid=project / "suite.yaml", scores=other, out=out)
+
+
+def test_a_folder_of_something_else_is_left_alone(project, tmp_path):
+    (tmp_path / "films").mkdir()
+    asked = {"grid": project / "suite.yaml", "scores": project / "results/score/suite.parquet"}
+    with pytest.raises(UserError, match="holds films, which no report makes; give a folder"):
+        stage.report(**asked, out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["films"]
+    # A released folder holds more than tables.
+    (tmp_path / "scores.parquet").touch()
+    stage.report(**asked, out=tmp_path)
+    assert (tmp_path / "index.html").exists()

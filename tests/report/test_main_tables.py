@@ -14,8 +14,13 @@ NONE = pd.DataFrame()
 
 
 @pytest.fixture(scope="module")
-def rows(scores):
+def both_encoders(scores):
     return main_rows(scores[0], scores[1]["main_metrics"])
+
+
+@pytest.fixture(scope="module")
+def rows(both_encoders):
+    return both_encoders.query("encoder == 'resnet_tiny'")
 
 
 def study(parts=PARTS, **changes):
@@ -40,7 +45,7 @@ def test_one_seed_takes_the_stored_components(rows):
     said = visible(table, NONE, study())
     assert said.startswith(f"Differences below {points(1, 2)} (1 %), {points(1, 2)} (10 %) and ")
     assert said.endswith(
-        "(one comparison chosen beforehand, some 80 % power; variances from the power study)."
+        "(one comparison chosen beforehand; some 80 % power; variances from the power study)."
     )
     # Of other encoders too where there are none of its own; of other data never.
     assert visible(table, NONE, study(encoder="other")) == said
@@ -89,3 +94,23 @@ def test_main_tables_of_a_grid(scores, tmp_path):
     assert "power study" in made["segmentation"].caption
     assert "is not known" in made["detection"].caption
     assert not STORED.is_absolute()
+
+
+def test_each_encoder_has_its_own_numbers(both_encoders):
+    """Pooled, the encoder that seeds move least would be told too large a difference."""
+    stored = pd.concat([study(), study(4 * np.array(PARTS), encoder="vit_tiny", head="setr_pup")])
+    said = visible(task_table(both_encoders, "segmentation"), NONE, stored)
+    quadruple = Components(*(4 * np.array(PARTS)))
+    title = "rsna_pneumonia@phantom · Dice (images with a lesion)"
+    assert f"{title}, resnet_tiny: {points(1, 2)} (1 %)" in said
+    assert f"{title}, vit_tiny: {points(1, 2, quadruple)} (1 %)" in said
+
+
+def test_a_family_of_comparisons_needs_larger_differences(rows):
+    table = task_table(pd.concat([rows, rows.assign(seed=1)]), "segmentation")
+    pairs = pd.concat([own(p=0.2, variant=v) for v in ("a", "b", "c", "d")])
+    said = visible(table, pairs, NONE)
+    strict = 100 * smallest_visible(2, 2, PARTS, level=0.05 / 12)
+    assert f"below {points(2, 2)} [{strict:.1f}] (1 %)" in said
+    assert "in brackets the hardest of the 12 that Holm's correction takes together" in said
+    assert strict > float(points(2, 2))
