@@ -139,8 +139,9 @@ def document(
         "softwareVersion": report.code_version,
         "softwareRequirements": f"envs/requirements.lock, sha256 {report.lock_hash}",
     }
-    graph = [descriptor, root, licence, code, *files, *others, *actions.values(), *raw.values()]
-    return {"@context": CONTEXT, "@graph": list(map(_compact, graph))}
+    graph: list[Entity] = [descriptor, root, licence, code, *files, *others]
+    graph += [*actions.values(), *raw.values()]
+    return {"@context": CONTEXT, "@graph": [_compact(entity) for entity in graph]}
 
 
 def _compact(entity: Entity) -> Entity:
