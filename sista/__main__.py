@@ -81,6 +81,7 @@ _LOOKS = (
 _SHARE = (
     ("reproduce", "lineage.reproduce:reproduce", "Make one released number again and compare."),
     ("crate", "lineage.crate:crate", "Write a finished grid as an RO-Crate."),
+    ("curves", "report.event_files:curves", "Write all learning curves as TensorBoard files."),
     ("site", "site.build:site", "Build the leaderboard and the documentation as one folder."),
 )
 _AUDITS = (

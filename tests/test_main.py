@@ -11,7 +11,7 @@ from sista import __main__, __version__, registry
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = ("fetch", "prepare", "pretrain", "adapt", "score", "report")
-PASSING = ("reproduce", "crate")
+PASSING = ("reproduce", "crate", "curves", "site")
 LOOKING = ("import", "list", "similarity", "show", "compare", "status", "watch", "trace", "verify")
 AUDITS = ("schema", "audit split", "audit phantom")
 BLOCKED = "import sys; sys.modules['torch'] = None; from sista.__main__ import main; "

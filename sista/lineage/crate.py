@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sista import __version__
 from sista.errors import UserError, say
@@ -99,9 +100,10 @@ def document(
     title: str, links: dict[Path, Link], copied: dict[Path, str], report: Record
 ) -> dict[str, Any]:
     """Return the JSON-LD: descriptor, root, files, data sets, software, and an action a run."""
-    # An id with `#` is described only; files of the crate go by their relative path.
-    names = {**{path: f"#{path.as_posix()}" for path in links}, **copied}
-    files = [_file(path, name, links.get(path)) for path, name in copied.items()]
+    # An id with `#` is described only; files of the crate go by their relative path, as an address.
+    names = {path: f"#{_address(path.as_posix())}" for path in links}
+    names |= {path: _address(name) for path, name in copied.items()}
+    files = [_file(path, names[path], links.get(path)) for path in copied]
     parts = [{"@id": each["@id"]} for each in files]
     others = [_described(link, names[path]) for path, link in links.items() if path not in copied]
     actions, raw = {}, {}
@@ -136,8 +138,20 @@ def document(
         "softwareVersion": report.code_version,
         "softwareRequirements": f"envs/requirements.lock, sha256 {report.lock_hash}",
     }
-    graph = [descriptor, root, licence, code, *files, *others, *actions.values(), *raw.values()]
-    return {"@context": CONTEXT, "@graph": graph}
+    graph: list[Entity] = [descriptor, root, licence, code, *files, *others]
+    graph += [*actions.values(), *raw.values()]
+    return {"@context": CONTEXT, "@graph": [_compact(entity) for entity in graph]}
+
+
+def _compact(entity: Entity) -> Entity:
+    """Return an entity with lists of one value as that value, as the specification recommends."""
+    lists = {k: v[0] for k, v in entity.items() if isinstance(v, list) and len(v) == 1}
+    return {**entity, **lists}
+
+
+def _address(name: str) -> str:
+    """Return a path as part of an address: a blank becomes `%20`, an umlaut two bytes."""
+    return quote(name, safe="/@+=,:", errors="surrogateescape")
 
 
 def _file(path: Path, name: str, link: Link | None) -> Entity:
@@ -162,7 +176,7 @@ def _action(link: Link, names: dict[Path, str]) -> Entity:
         raise UserError(f"{link.path}: has no record")
     outputs = [resolve(record_path, name) for name in record.outputs]
     return {
-        "@id": f"#run/{record_path.parent.as_posix()}",
+        "@id": f"#run/{_address(record_path.parent.as_posix())}",
         "@type": "CreateAction",
         "name": f"{record.stage} {record_path.parent.name}",
         "instrument": {"@id": "#code"},

@@ -20,6 +20,8 @@ PACKAGES = "torch torchvision timm transformers mmengine mmdet mmsegmentation sc
 PACKAGES += " numpy pandas pycocotools snakemake"
 _SOURCE = re.compile(r"\(((?:[^()]*\b(?:19|20)\d\d|arXiv)[^()]*)\)")
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+# Year and month stand first in it: 2003.11597 is of March 2020.
+_ARXIV = re.compile(r"\b(\d\d)[01]\d\.\d{4,5}\b")
 Entry = dict[str, str]
 
 
@@ -77,9 +79,15 @@ def _protocol(word: str) -> Entry:
     return entry | ({"url": f"https://{address[0]}"} if address else {})
 
 
+def years(source: str) -> list[str]:
+    """Return the years that a citation tells; where it tells none, those of its arXiv numbers."""
+    told = _YEAR.findall(_ARXIV.sub("", source))
+    return told or [f"20{year}" for year in _ARXIV.findall(source)]
+
+
 def _dated(source: str) -> Entry:
-    years = _YEAR.findall(source)
-    return {"note": source} | ({"year": years[-1]} if years else {})
+    found = years(source)
+    return {"note": source} | ({"year": found[-1]} if found else {})
 
 
 def _package(name: str) -> Entry | None:

@@ -15,11 +15,13 @@ import yaml
 
 from sista import registry
 from sista.errors import UserError, say
-from sista.files import atomic, check_place
+from sista.files import atomic, check_place, write_json
 from sista.lineage.crate import crate
 from sista.report.captions import count
 from sista.runs.options import Results
 from sista.site import board, pages
+from sista.site.cards import cards
+from sista.site.croissant import croissant
 from sista.site.leaderboard import Grid, leaderboard, read_grids
 from sista.site.pairs import ALONE, PAIRED, pairs
 from sista.site.toys import draw
@@ -88,6 +90,8 @@ def write_pages(docs: Path, grids: Iterable[Grid], results: Path) -> None:
             _write(page, pages.run_page(grid, variant, results, page.parent, place))
     for kind, text in pages.card_pages():
         _write(docs / "words" / f"{kind}.md", text)
+    for card in cards("datasets"):
+        write_json(docs / "croissant" / f"{card.word}.json", croissant(card))
     filters = {"filters": board.FILTERS, "columns": board.COLUMNS}
     _write(docs / "index.md", pages.render("index.md.j2", grids=list(grids), **filters))
     for name, source in (("changelog", "CHANGELOG.md"), ("contributing", "CONTRIBUTING.md")):

@@ -34,6 +34,7 @@ STAGES = (
     "report",
     "import",
     "crate",
+    "curves",
     "similarity",
 )
 OUT = {"prepare": ("out",), "compare": (), "list": ()}

@@ -43,6 +43,7 @@ VERBS = {
     "report": COMMANDS["report"],
     "import": "import medclip weights/medclip.pt --out out/e.safetensors",
     "crate": COMMANDS["crate"],
+    "curves": COMMANDS["curves"],
     "similarity": COMMANDS["similarity"],
 }
 # Score keeps what it has computed below the results.

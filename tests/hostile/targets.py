@@ -14,6 +14,7 @@ from tests.hostile.kinds_weights import WEIGHTS
 RUN = "mimic_cxr@phantom/seed0"
 _QUICK = f"quick/random_init/resnet_tiny/{RUN}"
 SUITE_RUN = f"results/adapt/quick_v1/chexpert@phantom/linear/{_QUICK}/run.json"
+LOG = f"results/pretrain/{_QUICK}/log.csv"
 PREDICTIONS = {
     "classification": f"tasks/results/adapt/quick_v1/chexpert@phantom/linear/{_QUICK}",
     "segmentation": f"tasks/results/adapt/quick_v1/rsna_pneumonia@phantom/unet/{_QUICK}",
@@ -43,6 +44,7 @@ COMMANDS: dict[str, str] = {
     "schema": "schema",
     "reproduce": f"reproduce results/score/suite.parquet {_ADDRESS} --grid suite.yaml --folder out/again --cores 1",  # noqa: E501
     "crate": "crate --grid suite.yaml --out out/crate",
+    "curves": "curves --out out/curves",
     "site": "site --scores results/score/suite.parquet --out out/site",
     "audit split": "audit split discs/manifest.parquet",
     "audit phantom": "audit phantom",
@@ -264,6 +266,7 @@ TARGETS: list[Target] = [
     Target("crate", "results/report/suite/run.json", _RECORD, ("*",), names=("report/suite",)),
     Target("crate", SUITE_RUN, _RECORD, ("*",), names=("results",)),
     Target("crate", "results/score/suite.parquet", PLACES, names=("results",)),
+    Target("curves", LOG, {**FILE, **kinds_tables.STRUCTURE}, ("*",), names=("results",)),
     Target("reproduce", "results/score/suite.parquet", {**_TABLE}),
     Target("audit split", "discs/manifest.parquet", {**_TABLE, **parquet.columns(("image_id",))}),
     Target("audit split", "discs/manifest.split.parquet", _TABLE),

@@ -1,9 +1,12 @@
-"""The RO-Crate against the requirements of its specification, version 1.1."""
+"""The RO-Crate against the requirements of its specification, version 1.1, and by its library."""
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+from rocrate.rocrate import ROCrate
+from rocrate.utils import as_list
 
 from sista.errors import UserError
 from sista.files import sha256
@@ -50,6 +53,7 @@ def test_the_graph_is_flat_and_closed(graph):
         for name, value in entity.items():
             if isinstance(value, dict):
                 assert set(value) == {"@id"}, f"{entity['@id']} {name} is nested"
+            assert not isinstance(value, list) or len(value) != 1, f"{entity['@id']} {name}"
             for wanted in references(value):
                 assert wanted in entities or wanted == "https://w3id.org/ro/crate/1.1", wanted
 
@@ -78,6 +82,34 @@ def test_every_run_is_an_action_and_encoders_stay_out(graph):
     raw = [e for e in graph if e["@id"].startswith("#raw/")]
     assert len(raw) == 2
     assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", e["identifier"]) for e in raw)
+
+
+@pytest.mark.parametrize("folder", ["results", "größe 100% #1"])
+def test_the_library_reads_it_and_writes_it_again(folder, tree, tmp_path):
+    results = tree.results.rename(folder)
+    out, again = tmp_path / "out", tmp_path / "again"
+    crate(grid=tree.root / "suite.yaml", out=out, results=results)
+    graph = by_id(json.loads((out / METADATA).read_text())["@graph"])
+    # The characters of an address; `#` only as the first one.
+    assert all(re.fullmatch(r"#?([\w.~/@+=,:-]|%[0-9A-F]{2})+", key, re.ASCII) for key in graph)
+    read = ROCrate(out)
+    assert str(read.version) == "1.1"
+    assert read.name == "SISTA-Bench: Made-up suite"
+    assert read.root_dataset["license"]["name"] == "Apache License 2.0"
+    # A file of the crate is found by its address, and all else is an entity of the context.
+    files = {each.id: each for each in read.data_entities}
+    assert set(files) == {key for key, each in graph.items() if each["@type"] == "File"}
+    assert all(Path(each.source).is_file() for each in files.values())
+    others = {each.id for each in read.contextual_entities}
+    assert others == set(graph) - set(files) - {METADATA, "./"}
+    for action in read.get_by_type("CreateAction"):
+        # A reference that leads nowhere stays text.
+        assert not any(isinstance(made, str) for made in as_list(action["result"]))
+    read.write(again)
+    assert by_id(json.loads((again / METADATA).read_text())["@graph"]) == graph
+    for path in out.rglob("*"):
+        if path.is_file() and path.name != METADATA:
+            assert (again / path.relative_to(out)).read_bytes() == path.read_bytes()
 
 
 def test_what_is_not_finished_or_shows_films_is_refused(tree, tmp_path):

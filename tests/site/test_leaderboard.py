@@ -165,6 +165,13 @@ def test_the_page_of_real_data_lists_every_data_set(built):
         assert f'id="{word}"' in (built / "words/datasets.html").read_text()
 
 
+def test_a_term_of_the_glossary_stands_above_its_meaning(built):
+    text = (built / "glossary.html").read_text()
+    terms = (ROOT / "sista/site/pages/glossary.md").read_text().count("\n:   ")
+    assert text.count("<dt>") == text.count("<dd>") == terms > 15
+    assert "<dt>variant</dt>" in text
+
+
 def test_the_toys_show_what_the_text_says():
     dices = five_dices()
     assert dices["nothing, ever"]["dice_per_image"] == pytest.approx(0.7)
