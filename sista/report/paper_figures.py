@@ -1,5 +1,6 @@
 """Figures as PDF for a column and for a page of a paper, with type that stays readable there."""
 
+import io
 import math
 import re
 from pathlib import Path
@@ -37,11 +38,12 @@ def for_paper(figure: Figure, path: Path) -> None:
         lines = _legend(figure, width, size)
         figure.set_size_inches(width, height + LINE * lines)
         figure.set_layout_engine("tight", rect=(0, LINE * lines / (height + LINE * lines), 1, 1))
-        with (
-            atomic(path.with_name(f"{path.name}_{width:g}in.pdf")) as temporary,
-            mpl.rc_context({**STYLE, "pdf.fonttype": 42}),
-        ):
-            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+        # Into memory first: of a full disk its writer makes an error of another kind.
+        content = io.BytesIO()
+        with mpl.rc_context({**STYLE, "pdf.fonttype": 42}):
+            figure.savefig(content, format="pdf", metadata={"CreationDate": None})
+        with atomic(path.with_name(f"{path.name}_{width:g}in.pdf")) as temporary:
+            temporary.write_bytes(content.getvalue())
 
 
 def _legend(figure: Figure, width: float, size: float) -> int:
