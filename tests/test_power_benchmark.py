@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.power.components import copies, false_alarms, simulated
+from benchmarks.power.components import copies, false_alarms, simulated, told
 from benchmarks.power.run import design, of_copies, of_pairs, rows
 from benchmarks.power.tables import Place, Table
+from sista.metrics.intervals import crossed_interval
 from sista.metrics.power import Components, components, pooled
 
 PLACE = Place("d", "classification", "linear", "auroc", "e", 10)
@@ -57,3 +58,18 @@ def test_a_design_with_more_seeds_sees_smaller_differences():
     for _, part in found[found["draws"] == 5].groupby("kind"):
         assert (part.sort_values("seeds")["smallest_visible"].diff().dropna() < 0).all()
     assert set(found["goal"]) == {2.0}
+
+
+@pytest.mark.parametrize(("seeds", "draws"), [(2, 2), (3, 5), (5, 1), (1, 5), (10, 10)])
+@pytest.mark.parametrize("level", [0.05, 0.01])
+def test_many_differences_are_told_as_one_is(seeds, draws, level):
+    rng = np.random.default_rng([seeds, draws])
+    points = rng.normal(0, 1, (60, seeds, draws)) + rng.normal(0, 0.5, (60, seeds, 1))
+    # From none to what any design tells.
+    points += np.geomspace(0.1, 1000, 60)[:, None, None]
+    replicates = rng.normal(0, 0.2, (60, 1, 1, 50)) + np.zeros((60, seeds, draws, 1))
+    patients = replicates[:, 0, 0].std(1, ddof=1)
+    pairs = zip(points, replicates, strict=True)
+    expected = [crossed_interval(one, spread)[2] < level for one, spread in pairs]
+    assert list(told(points, patients, level)) == expected
+    assert 0 < sum(expected) < 60
