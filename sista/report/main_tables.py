@@ -64,7 +64,9 @@ def visible(table: TaskTable, tests: pd.DataFrame, study: pd.DataFrame) -> str:
     for column in table.columns:
         if find_metric(column.metric).control:
             continue
-        for block in table.blocks:
+        # A head may be of some encoders only.
+        there = [b for b in table.blocks if any(row[column].runs for row in b.rows.values())]
+        for block in there:
             # Seeds move some encoders more than others, so each has a number of its own.
             where = column.group + (f", {block.encoder}" if len(table.blocks) > 1 else "")
             together = family(_own(table, column, tests, block.encoder, every_share=True))

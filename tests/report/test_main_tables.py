@@ -114,3 +114,10 @@ def test_a_family_of_comparisons_needs_larger_differences(rows):
     assert f"below {points(2, 2)} [{strict:.1f}] (1 %)" in said
     assert "in brackets the hardest of the 12 that Holm's correction takes together" in said
     assert strict > float(points(2, 2))
+
+
+def test_a_head_of_one_encoder_is_not_unknown_of_the_others(both_encoders):
+    more = both_encoders.query("encoder == 'resnet_tiny'").assign(head="finetune")
+    table = task_table(pd.concat([both_encoders, more]), "segmentation")
+    both = pd.concat([study(), study(encoder="vit_tiny"), study(head="finetune")])
+    assert "is not known" not in visible(table, NONE, both)
