@@ -7,15 +7,19 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.text import Text
 
 from sista.files import atomic
 from sista.report.figures import STYLE
 
 # Inches of a column and of both, with the size of type in points.
-WIDTHS = {3.3: 6.5, 7.0: 8.0}
+# The wide one first: for the narrow one texts are broken and panels moved.
+WIDTHS = {7.0: 8.0, 3.3: 6.5}
 # Of the height that a figure has on the page, at least so much stays: rows must not touch.
 LEAST_HEIGHT = 0.72
+# Inches that a panel with labels of its own takes at least.
+PANEL = 1.5
 # Inches of a line of the legend, and of a variant's name in it.
 LINE, NAME = 0.16, 1.05
 
@@ -27,7 +31,7 @@ def for_paper(figure: Figure, path: Path) -> None:
     """
     across, down = figure.get_size_inches()
     for width, size in WIDTHS.items():
-        height = down * max(width / across, LEAST_HEIGHT)
+        height = down * max(width / across, LEAST_HEIGHT) * _rearranged(figure, width)
         for text in figure.findobj(Text):
             text.set_fontsize(size)
             # Over and below a narrow panel texts take several lines.
@@ -44,6 +48,22 @@ def for_paper(figure: Figure, path: Path) -> None:
             figure.savefig(content, format="pdf", metadata={"CreationDate": None})
         with atomic(path.with_name(f"{path.name}_{width:g}in.pdf")) as temporary:
             temporary.write_bytes(content.getvalue())
+
+
+def _rearranged(figure: Figure, width: float) -> float:
+    """Set panels that would be too narrow on more lines; return the growth of their number."""
+    places = [axis.get_subplotspec() for axis in figure.axes]
+    grids = {place.get_gridspec() for place in places if place is not None}
+    fitting = max(2, int(width / PANEL))
+    if len(grids) != 1 or None in places or (grid := grids.pop()).ncols <= fitting:
+        return 1.0
+    lines = math.ceil(len(figure.axes) / fitting)
+    new = GridSpec(lines, fitting, figure)
+    for number, axis in enumerate(figure.axes):
+        axis.set_subplotspec(new[divmod(number, fitting)])
+        # Beside another neighbour: an axis that was shared needs its own numbers.
+        axis.tick_params(labelleft=True, labelbottom=True)
+    return lines / int(grid.nrows)
 
 
 def _legend(figure: Figure, width: float, size: float) -> int:

@@ -1,6 +1,7 @@
 """Figures: one panel per data set and encoder, stable looks, the same bytes each time."""
 
 import re
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -89,6 +90,19 @@ def test_paper_figures_are_as_wide_as_a_column_and_can_be_read(rows, tmp_path):
         assert box.x1 < 1.01
         assert box.y0 > -0.01
     assert [text.get_text() for text in legend.texts] == list(styles)
+
+
+@pytest.mark.filterwarnings("error")
+def test_many_panels_take_more_lines_in_a_column(tmp_path):
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    for axis in figure.subplots(2, 4).flatten()[:6]:
+        axis.set(title="resnet_tiny", xlabel="epoch", ylabel="loss", ylim=(1000, 2000))
+    for_paper(figure, tmp_path / "panels")
+    figure.draw_without_rendering()
+    # Moved: those that stayed empty keep their place in the list.
+    boxes = [axis.get_tightbbox() for axis in figure.axes]
+    assert not any(one.overlaps(two) for one, two in combinations(boxes, 2))
+    assert {axis.get_subplotspec().get_gridspec().ncols for axis in figure.axes} == {2}
 
 
 def test_a_name_with_a_dot_is_kept_whole(tmp_path):
