@@ -38,7 +38,9 @@ def learning_curves(
         # The last line of panels may have gaps.
         for axis in axes[len(logs) :]:
             axis.set_axis_off()
-        axes[0].legend()
+        # For all panels: inside one it would hide curves.
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     return figure
 
 

@@ -42,6 +42,8 @@ def for_paper(figure: Figure, path: Path) -> None:
         lines = _legend(figure, width, size)
         figure.set_size_inches(width, height + LINE * lines)
         figure.set_layout_engine("tight", rect=(0, LINE * lines / (height + LINE * lines), 1, 1))
+        # Once in vain: it measures where the constrained layout had put the panels.
+        figure.draw_without_rendering()
         # Into memory first: of a full disk its writer makes an error of another kind.
         content = io.BytesIO()
         with mpl.rc_context({**STYLE, "pdf.fonttype": 42}):
@@ -52,14 +54,18 @@ def for_paper(figure: Figure, path: Path) -> None:
 
 def _rearranged(figure: Figure, width: float) -> float:
     """Set panels that would be too narrow on more lines; return the growth of their number."""
-    places = [axis.get_subplotspec() for axis in figure.axes]
+    # Those that are off fill the gaps of the old lines.
+    axes = [axis for axis in figure.axes if axis.axison]
+    places = [axis.get_subplotspec() for axis in axes]
     grids = {place.get_gridspec() for place in places if place is not None}
     fitting = max(2, int(width / PANEL))
     if len(grids) != 1 or None in places or (grid := grids.pop()).ncols <= fitting:
         return 1.0
-    lines = math.ceil(len(figure.axes) / fitting)
+    for gap in set(figure.axes) - set(axes):
+        gap.remove()
+    lines = math.ceil(len(axes) / fitting)
     new = GridSpec(lines, fitting, figure)
-    for number, axis in enumerate(figure.axes):
+    for number, axis in enumerate(axes):
         axis.set_subplotspec(new[divmod(number, fitting)])
         # Beside another neighbour: an axis that was shared needs its own numbers.
         axis.tick_params(labelleft=True, labelbottom=True)

@@ -15,7 +15,8 @@ def test_a_panel_shows_training_and_validation_loss_of_a_run():
         lines = [line.get_xydata() for line in axis.lines]
         np.testing.assert_array_equal(lines[0], [[1, 3], [2, 2]])
         np.testing.assert_array_equal(lines[1], [[1, 3.5], [2, 2.5]])
-    assert [text.get_text() for text in shown[0].get_legend().texts] == ["training", "validation"]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.texts] == ["training", "validation"]
 
 
 def test_one_run_is_one_panel():

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from sista.report import figures
+from sista.report import figures, paper_figures
 from sista.report.paper_figures import for_paper
 from sista.scoring.main_rows import main_rows
 
@@ -92,17 +92,23 @@ def test_paper_figures_are_as_wide_as_a_column_and_can_be_read(rows, tmp_path):
     assert [text.get_text() for text in legend.texts] == list(styles)
 
 
+@pytest.mark.parametrize("widths", [{7.0: 8.0}, {7.0: 8.0, 3.3: 6.5}])
 @pytest.mark.filterwarnings("error")
-def test_many_panels_take_more_lines_in_a_column(tmp_path):
+def test_many_panels_take_more_lines_in_a_column(tmp_path, monkeypatch, widths):
+    monkeypatch.setattr(paper_figures, "WIDTHS", widths)
     figure = Figure(figsize=(8, 4), layout="constrained")
-    for axis in figure.subplots(2, 4).flatten()[:6]:
+    for number, axis in enumerate(figure.subplots(2, 4).flatten()):
         axis.set(title="resnet_tiny", xlabel="epoch", ylabel="loss", ylim=(1000, 2000))
+        if number > 5:
+            axis.set_axis_off()
     for_paper(figure, tmp_path / "panels")
     figure.draw_without_rendering()
-    # Moved: those that stayed empty keep their place in the list.
-    boxes = [axis.get_tightbbox() for axis in figure.axes]
+    # No line is kept for panels that are off.
+    shown = [axis for axis in figure.axes if axis.axison]
+    shapes = {axis.get_subplotspec().get_gridspec().get_geometry() for axis in shown}
+    assert shapes == {(3, 2) if 3.3 in widths else (2, 4)}
+    boxes = [axis.get_tightbbox() for axis in shown]
     assert not any(one.overlaps(two) for one, two in combinations(boxes, 2))
-    assert {axis.get_subplotspec().get_gridspec().ncols for axis in figure.axes} == {2}
 
 
 def test_a_name_with_a_dot_is_kept_whole(tmp_path):
