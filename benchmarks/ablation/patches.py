@@ -8,6 +8,7 @@ three add up to 1. Dense tasks and words that point can live on `local` alone.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from sista import tables
 from sista.encoders.checkpoint import load_image_encoder
 from sista.encoders.features import prepare_images
+from sista.errors import UserError
 from sista.files import atomic
 from sista.grid.grid import Grid
 from sista.runs.progress import track
@@ -56,12 +58,14 @@ def films(folder: Path) -> NDArray[np.uint8]:
 
 def table(grid: Grid, results: Path, dataset: str) -> pd.DataFrame:
     """Return a line for each encoder of the grid that is there."""
+    runs = {results / "pretrain" / r.key / "encoder.safetensors": r for r in grid.pretrain_runs()}
+    there = {path: run for path, run in runs.items() if path.is_file()}
+    print(f"{len(there)} of {len(runs)} encoders are there", file=sys.stderr)
+    if not there:
+        raise UserError(f"{results / 'pretrain'}: no encoder of this grid; run it first")
     pixels = films(results / "prepare" / dataset)
     found = []
-    for run in track(list(grid.pretrain_runs()), "encoders"):
-        path = results / "pretrain" / run.key / "encoder.safetensors"
-        if not path.is_file():
-            continue
+    for path, run in track(list(there.items()), "encoders"):
         encoder, _ = load_image_encoder(path)
         with torch.inference_mode():
             maps = encoder(prepare_images(pixels, encoder, encoder.size)).maps

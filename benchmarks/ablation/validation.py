@@ -3,6 +3,8 @@
 `python -m benchmarks.ablation.validation --grid benchmarks/default.yaml --out FILE.csv` evaluates
 the validation rows of all predictions that are there (a grid may be half finished): a line for each
 variant, encoder, metric and label fraction, with the difference to the grid's first baseline.
+`hit_words_gap` is what words hit more often on the own film than on other films; its difference is
+that to 0.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from sista.tasks._base import find_task
 Cells = dict[tuple[int, int], float]
 Key = tuple[str, ...]
 # Beside the main metric of each task and its controls.
+GAP = "hit_words_gap"
 ALSO = ("hit_words", "hit_words_other_film", "hit_words_chance", "recall_5")
 
 
@@ -46,9 +49,14 @@ def validated(run: AdaptRun, results: Path) -> Iterator[tuple[str, int, int, flo
     val = frame[frame["subset"] == "val"]
     for (fraction, draw), part in val.groupby(["fraction", "draw"]):
         cell = int(str(fraction)), int(str(draw))
+        found: dict[str, float] = {}
         for item in evaluate(run.task, part, dataset=run.dataset, fraction=cell[0], **options):
             if item.metric in wanted and item.label in OVERALL:
-                yield item.metric, *cell, float(item.value)
+                found[item.metric] = float(item.value)
+        if "hit_words" in found:
+            found[GAP] = found["hit_words"] - found["hit_words_other_film"]
+        for metric, value in found.items():
+            yield metric, *cell, value
 
 
 def table(grid: Grid, results: Path) -> pd.DataFrame:
@@ -70,7 +78,10 @@ def table(grid: Grid, results: Path) -> pd.DataFrame:
         for variant, cells in variants.items():
             row = dict(zip(names, key, strict=True)) | {"variant": variant}
             row |= {"mean": 100 * np.mean(list(cells.values())), "runs": len(cells)}
-            rows.append(row | _difference(cells, variants.get(base, {}) if variant != base else {}))
+            other = variants.get(base, {}) if variant != base else {}
+            if row["metric"] == GAP:
+                other = dict.fromkeys(cells, 0.0)
+            rows.append(row | _difference(cells, other))
     return pd.DataFrame(rows)
 
 

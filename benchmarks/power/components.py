@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from benchmarks.power.tables import Floats, Place, Table
-from sista.metrics.intervals import MANY_DRAWS
+from sista.metrics.intervals import half_width, mean_squares
 from sista.metrics.power import Components
 
 # Random ways to part the seeds of one method into two copies of it.
@@ -39,21 +38,8 @@ def told(points: Floats, patients: Floats | float, level: float) -> NDArray[np.b
         patients: standard deviation of each mean between sets of patients, `[T]` or one.
         level: of the two-sided test.
     """
-    _, seeds, draws = points.shape
-    centre = points.mean((1, 2))
-    of_seed, of_draw = (points.mean(axis) - centre[:, None] for axis in (2, 1))
-    rest = points - centre[:, None, None] - of_seed[:, :, None] - of_draw[:, None, :]
-    squares = (scipy.stats.norm.isf(level / 2) * np.asarray(patients)) ** 2
-    size, freedom = seeds * draws, (seeds - 1) * (draws - 1)
-    if seeds > 1:
-        mean = draws * (of_seed**2).sum(1) / (seeds - 1)
-        squares = squares + scipy.stats.t.isf(level / 2, seeds - 1) ** 2 * mean / size
-    if draws > 1:
-        mean = seeds * (of_draw**2).sum(1) / (draws - 1)
-        if draws >= MANY_DRAWS and freedom:
-            mean = np.maximum(mean - (rest**2).sum((1, 2)) / freedom, 0.0)
-        squares = squares + scipy.stats.t.isf(level / 2, draws - 1) ** 2 * mean / size
-    found: NDArray[np.bool_] = np.abs(centre) > np.sqrt(squares)
+    half = half_width(level, mean_squares(points), patients, points.shape[1:])
+    found: NDArray[np.bool_] = np.abs(points.mean((1, 2))) > half
     return found
 
 

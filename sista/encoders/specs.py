@@ -70,15 +70,20 @@ class EncoderSpec:
         return _three(self.std)
 
 
-def check_patches(spec: EncoderSpec, settings: Mapping[str, Any]) -> None:
+def check_patches(spec: EncoderSpec, settings: Mapping[str, Any], patch: int | None = None) -> None:
     """Refuse settings of a method that ask for patches which a ViT does not have.
+
+    Args:
+        spec: of the encoder.
+        settings: that differ from the method's own.
+        patch: pixels of a patch; None = what the name tells, where it does.
 
     Raises:
         UserError: names encoder and setting.
     """
     if spec.family != "vit":
         return
-    asked, patch = settings.get("patch_stride"), spec.patch
+    asked, patch = settings.get("patch_stride"), patch or spec.patch
     if asked is not None and patch is not None and asked != patch:
         raise UserError(
             f"encoder {spec.word}: its patches are {patch} px, so patch_stride={asked} has no "

@@ -1,6 +1,5 @@
 """Uncertainty of test metrics: bootstrap over patients, DeLong, paired tests, Holm's correction."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 # `scipy.stats` is imported where it is first used: it costs half a second.
-# p values are not told apart below this.
 # Draws from which on their variance is told from the rest.
 MANY_DRAWS = 5
+# p values are not told apart below this.
 _SMALLEST = 1e-9
 
 
@@ -50,34 +49,56 @@ def percentile_interval(replicates: ArrayLike, level: float = 0.95) -> tuple[flo
 
 
 class MeanSquares(NamedTuple):
-    """The two-way analysis of variance of a table `[S, D]`; 0 where it has no degrees of freedom.
+    """The two-way analysis of variance of tables; 0 where one has no degrees of freedom.
 
     Attributes:
-        seeds: mean square of the S rows.
-        draws: mean square of the D columns.
-        rest: mean square of what neither explains.
+        seeds: mean square of the S rows, `[...]`.
+        draws: mean square of the D columns, likewise.
+        rest: mean square of what neither explains, likewise.
     """
 
-    seeds: float
-    draws: float
-    rest: float
+    seeds: Floats
+    draws: Floats
+    rest: Floats
 
 
 def mean_squares(table: ArrayLike) -> MeanSquares:
-    """Return the mean squares of a crossed table without repeats, `[S, D]`."""
+    """Return the mean squares of crossed tables without repeats, `[..., S, D]`."""
     y = np.asarray(table, np.float64)
-    seeds, draws = y.shape
-    rows, columns = (y.mean(axis, keepdims=True) - y.mean() for axis in (1, 0))
-    rest = y - y.mean() - rows - columns
+    seeds, draws = y.shape[-2:]
+    centre = y.mean((-2, -1), keepdims=True)
+    rows, columns = (y.mean(axis, keepdims=True) - centre for axis in (-1, -2))
+    rest = y - centre - rows - columns
 
-    def over(squares: Floats, freedom: int) -> float:
-        return float(squares.sum()) / freedom if freedom else 0.0
+    def over(squares: Floats, freedom: int) -> Floats:
+        return np.asarray(squares.sum((-2, -1)) / max(freedom, 1) * (freedom > 0))
 
     return MeanSquares(
         over(draws * rows**2, seeds - 1),
         over(seeds * columns**2, draws - 1),
         over(rest**2, (seeds - 1) * (draws - 1)),
     )
+
+
+def half_width(
+    p: float, squares: MeanSquares, patients: ArrayLike, shape: tuple[int, ...]
+) -> Floats:
+    """Return the half-widths `[...]` of the intervals of `crossed_interval` at a level p.
+
+    Args:
+        p: 0.05 for intervals of 95 %.
+        squares: of the tables.
+        patients: standard deviation of each mean between sets of patients, `[...]` or one.
+        shape: S and D of each table.
+    """
+    seeds, draws = shape
+    total = (scipy.stats.norm.isf(p / 2) * np.asarray(patients)) ** 2
+    twice = squares.rest if draws >= MANY_DRAWS else 0.0
+    each = (squares.seeds, seeds), (np.maximum(squares.draws - twice, 0.0), draws)
+    for square, count in each:
+        if count > 1:
+            total = total + scipy.stats.t.isf(p / 2, count - 1) ** 2 * square / (seeds * draws)
+    return np.asarray(np.sqrt(total))
 
 
 def crossed_interval(points: ArrayLike, replicates: ArrayLike) -> tuple[float, float, float]:
@@ -98,20 +119,13 @@ def crossed_interval(points: ArrayLike, replicates: ArrayLike) -> tuple[float, f
         Low end, high end, p against 0; NaN where a cell has no value.
     """
     value = np.asarray(points, np.float64)
-    seeds, draws = value.shape
     # All seeds and draws meet the same patients: averaged before their spread is taken.
     samples = np.asarray(replicates, np.float64).mean((0, 1))
     patients = float(np.nanstd(samples, ddof=1)) if len(samples) > 1 else 0.0
     squares = mean_squares(value)
-    by_seed = math.sqrt(squares.seeds / value.size)
-    twice = squares.rest if draws >= MANY_DRAWS else 0.0
-    by_draw = math.sqrt(max(squares.draws - twice, 0.0) / value.size)
 
     def half(p: float) -> float:
-        widths = [scipy.stats.norm.isf(p / 2) * patients]
-        widths += [scipy.stats.t.isf(p / 2, seeds - 1) * by_seed] if seeds > 1 else []
-        widths += [scipy.stats.t.isf(p / 2, draws - 1) * by_draw] if draws > 1 else []
-        return float(np.linalg.norm(widths))
+        return float(half_width(p, squares, patients, value.shape))
 
     centre = float(value.mean())
     if not np.isfinite(half(0.5)) or not np.isfinite(centre):

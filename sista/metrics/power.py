@@ -42,12 +42,12 @@ def components(points: ArrayLike, replicates: ArrayLike) -> Components:
     """
     value = np.asarray(points, np.float64)
     seeds, draws = value.shape
-    squares = mean_squares(value)
+    of_seeds, of_draws, rest = map(float, mean_squares(value))
     samples = np.asarray(replicates, np.float64).mean((0, 1))
     return Components(
-        (squares.seeds - squares.rest) / draws if seeds > 1 else 0.0,
-        (squares.draws - squares.rest) / seeds if draws > 1 else 0.0,
-        squares.rest,
+        (of_seeds - rest) / draws if seeds > 1 else 0.0,
+        (of_draws - rest) / seeds if draws > 1 else 0.0,
+        rest,
         float(np.nanvar(samples, ddof=1)) if len(samples) > 1 else 0.0,
     )
 

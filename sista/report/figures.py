@@ -68,14 +68,16 @@ def looks(variants: Sequence[str], controls: Collection[str] = ()) -> dict[str, 
     }
 
 
-def save(figure: Figure, path: Path, suffixes: Sequence[str] = (".png", ".svg")) -> None:
-    """Write a figure as `path` + each suffix, without the date in it."""
+def save(
+    figure: Figure, path: Path, suffixes: Sequence[str] = (".png", ".svg"), dpi: float | None = None
+) -> None:
+    """Write a figure as `path` + each suffix, without the date in it; `dpi`: of pictures."""
     for suffix in suffixes:
         with atomic(path.with_name(path.name + suffix)) as temporary:
             metadata: dict[str, Any] = {"Date": None} if suffix == ".svg" else {}
             # Without a salt matplotlib names the parts of an SVG at random.
             with mpl.rc_context({**STYLE, "svg.hashsalt": "sista"}):
-                figure.savefig(temporary, bbox_inches="tight", metadata=metadata)
+                figure.savefig(temporary, bbox_inches="tight", metadata=metadata, dpi=dpi)
 
 
 def _dagger(axis: Axes, x: Any, y: Any, colour: str, above: bool = False) -> None:

@@ -47,6 +47,8 @@ OVERLAY = (
     "to the largest target. Blue line: target. Orange: prediction{more}."
 )
 LEARNING = "Pre-training: mean loss of each epoch (first seed). Scales differ between methods."
+# Films have few pixels of their own: more dots would only repeat them.
+SHEET_DPI = 110
 LATE = " †: pre-training of a seed left its plateau late or never; such rows are not ranked."
 WORDS = (
     "{variant} on {encoder}: weights of STA from words to patches on validation images, "
@@ -216,7 +218,7 @@ class Report:
 
     def sheet(self, figure: Any, name: str, caption: str) -> page.Picture:
         """Save a sheet of films as PNG and return it for the page."""
-        figures.save(figure, self.out / "figures" / name, (".png",))
+        figures.save(figure, self.out / "figures" / name, (".png",), dpi=SHEET_DPI)
         return page.picture(self.out / "figures" / f"{name}.png", f"Films. {caption}", caption)
 
     def overlays(self, task: str) -> Iterator[page.Picture]:

@@ -23,7 +23,9 @@ def alone(target: Path) -> Iterator[None]:
         UserError: the folder cannot be written.
     """
     try:
-        stream = _opened(target.with_name(f".{target.name}.lock"), "")
+        stream = _opened(
+            target.with_name(f".{target.name}.lock"), f"{target.name}: another job makes it"
+        )
     except OSError as error:
         raise UserError(f"{target}: {unwritable(error) or error}") from error
     with stream:
@@ -41,7 +43,7 @@ def held(lock: Path, told: str) -> Iterator[None]:
         told: is said to the user where somebody else holds it.
 
     Raises:
-        UserError: a link, folder or pipe lies there.
+        UserError: a folder or a pipe lies there.
     """
     with _opened(lock, told):
         yield
@@ -54,8 +56,7 @@ def _opened(lock: Path, told: str) -> BinaryIO:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if told:
-                print(f"{told}; waiting", file=sys.stderr)
+            print(f"{told}; waiting", file=sys.stderr)
             fcntl.flock(stream, fcntl.LOCK_EX)
         # Its last holder may have removed the file that was waited for.
         with suppress(FileNotFoundError):

@@ -207,7 +207,7 @@ def _train(
     spec = encoder_spec(run["word"])
     image, learned = _start_encoder(objective, spec)
     learned |= {"family": spec.family, "image_encoder": image.description()}
-    check_patches(spec, job.settings)
+    check_patches(spec, job.settings, image.map_strides[0])
     if not objective.needs.trained:
         if ranks.first:
             _write_log([], job.out)

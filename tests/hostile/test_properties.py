@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sista.__main__ import main
-from sista.adaptation.settings import read_changes
+from sista.adaptation.settings import Changes, read_changes
 from sista.errors import UserError
 from sista.grid.grid import Grid
 from sista.preparation import masks
@@ -49,7 +49,7 @@ def read_or_refused(read, *arguments, also=()):
 def test_a_grid_of_any_values_is_read_or_refused(tmp_path, changed):
     path = tmp_path / "grid.yaml"
     path.write_text(yaml.safe_dump({**VALID, **changed}))
-    read_or_refused(Grid.load, path)
+    assert isinstance(read_or_refused(Grid.load, path), Grid | None)
 
 
 @given(st.text(max_size=60) | st.text(alphabet="[]{}:,-&*!?|>'\"\n ab", max_size=60))
@@ -57,7 +57,7 @@ def test_a_grid_of_any_values_is_read_or_refused(tmp_path, changed):
 def test_any_text_is_a_grid_or_refused(tmp_path, text):
     path = tmp_path / "grid.yaml"
     path.write_text(text, errors="replace")
-    read_or_refused(Grid.load, path)
+    assert isinstance(read_or_refused(Grid.load, path), Grid | None)
 
 
 @given(values | st.dictionaries(st.sampled_from(list(Record.model_fields)), values, max_size=5))
@@ -65,7 +65,7 @@ def test_any_text_is_a_grid_or_refused(tmp_path, text):
 def test_any_json_is_a_record_or_refused(tmp_path, value):
     path = tmp_path / "run.json"
     path.write_text(json.dumps(value))
-    read_or_refused(read_record, path)
+    assert isinstance(read_or_refused(read_record, path), Record | None)
 
 
 @given(st.binary(max_size=80))
@@ -74,14 +74,15 @@ def test_any_bytes_are_a_record_a_grid_and_a_list_or_refused(tmp_path, data):
     path = tmp_path / "any"
     path.write_bytes(data)
     index = NameIndex(pd.DataFrame({"image_id": ["a", "b"], "path": ["x/a.png", "x/b.png"]}))
-    for read in (read_record, Grid.load, lambda file: read_list(file, index)):
-        read_or_refused(read, path)
+    readers = {read_record: Record, Grid.load: Grid, (lambda file: read_list(file, index)): list}
+    for read, kind in readers.items():
+        assert isinstance(read_or_refused(read, path), kind | None)
 
 
 @given(st.text(max_size=40) | values.map(json.dumps))
 @some
 def test_any_text_is_settings_or_refused(text):
-    read_or_refused(read_changes, text, "linear")
+    assert isinstance(read_or_refused(read_changes, text, "linear"), Changes | None)
 
 
 sides = st.integers(-2, 40) | st.integers() | values
