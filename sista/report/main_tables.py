@@ -182,14 +182,16 @@ def _own(
 
 
 def _like(blocks: Sequence[Block], column: Column, study: pd.DataFrame, task: str) -> pd.DataFrame:
-    """Return the stored variances of a column, of its own heads and encoders where there are."""
+    """Return the stored variances of a column's heads, of its own encoders where there are."""
     if study.empty:
         return study
     rows = study[(study["task"] == task) & (study["metric"] == column.metric)]
     # Patients are part of the variance, and they are of a data set.
     rows = rows[(rows["dataset"] == column.dataset) & (rows["fraction"] == column.fraction)]
+    # A tuned encoder varies otherwise than a frozen one does.
     heads = (column.head,) if column.head else {h for b in blocks for h in b.heads}
-    wanted = {"head": heads, "encoder": {b.encoder for b in blocks}}
+    rows = rows[rows["head"].isin(heads)]
+    wanted: dict[str, Collection[str]] = {"encoder": {b.encoder for b in blocks}}
     # The study also has copies of one method, which differ in less than two methods do.
     wanted |= {"kind": {"methods"}} if "kind" in rows else {}
     for name, words in wanted.items():

@@ -49,6 +49,7 @@ def test_one_seed_takes_the_stored_components(rows):
     )
     # Of other encoders too where there are none of its own; of other data never.
     assert visible(table, NONE, study(encoder="other")) == said
+    assert "is not known" in visible(table, NONE, study(head="another"))
     for name in ("encoder", "kind"):
         both = pd.concat(
             [study(kind="methods"), study([9.0] * 4, **{"kind": "methods"} | {name: "x"})]
@@ -119,5 +120,6 @@ def test_a_family_of_comparisons_needs_larger_differences(rows):
 def test_a_head_of_one_encoder_is_not_unknown_of_the_others(both_encoders):
     more = both_encoders.query("encoder == 'resnet_tiny'").assign(head="finetune")
     table = task_table(pd.concat([both_encoders, more]), "segmentation")
-    both = pd.concat([study(), study(encoder="vit_tiny"), study(head="finetune")])
+    vit = study(encoder="vit_tiny", head="setr_pup")
+    both = pd.concat([study(), vit, study(head="finetune")])
     assert "is not known" not in visible(table, NONE, both)
