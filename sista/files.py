@@ -181,6 +181,25 @@ def read_lines(path: Path | str, remedy: str = "get it again") -> list[str]:
     return lines
 
 
+def walk(root: Path, *, links: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield folder, folders and files in it, as `os.walk`, from a folder down.
+
+    Args:
+        root: the folder; nothing is yielded where it is missing.
+        links: go into folders that are symbolic links.
+
+    Raises:
+        UserError: a folder cannot be listed; `os.walk` leaves out what it holds.
+    """
+
+    def refuse(error: OSError) -> None:
+        # Of another process, and gone by now.
+        if not isinstance(error, FileNotFoundError):
+            raise UserError(unreadable(root, error, "look at the folder")) from error
+
+    return os.walk(root, onerror=refuse, followlinks=links)
+
+
 def write_json(path: Path | str, value: object) -> None:
     """Write `value` as readable JSON, atomically."""
     with atomic(path) as temporary:

@@ -1,12 +1,12 @@
 """What came out of a download and what did not: nothing of it disappears without a line."""
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sista.datasets._card import Dataset
 from sista.errors import UserError
+from sista.files import walk
 from sista.preparation.image_record import ImageRecord, LeftOut
 from sista.preparation.masks import MaskFile
 from sista.runs.progress import track
@@ -117,7 +117,7 @@ def files_below(root: Path, *, links: bool = False) -> Iterator[str]:
         root: the folder.
         links: go into folders that are symbolic links.
     """
-    for folder, names, files in os.walk(root, followlinks=links):
+    for folder, names, files in walk(root, links=links):
         names[:] = [name for name in names if not name.startswith(".")]
         below = Path(folder).relative_to(root).as_posix()
         yield from (name if below == "." else f"{below}/{name}" for name in files)

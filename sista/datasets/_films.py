@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sista.datasets._account import ENDINGS
 from sista.datasets._source import Place, relative
+from sista.files import walk
 
 
 class Films:
@@ -72,7 +73,7 @@ def _stem(name: str, endings: tuple[str, ...]) -> str:
 def _walk(root: Path) -> Iterator[str]:
     """Yield the files below a folder; a folder that is linked to twice is walked once."""
     seen: set[tuple[int, int]] = set()
-    for folder, names, files in os.walk(root, followlinks=True):
+    for folder, names, files in walk(root, links=True):
         state = os.stat(folder)
         if (state.st_dev, state.st_ino) in seen:
             names.clear()

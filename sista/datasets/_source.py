@@ -121,7 +121,7 @@ def _rows(
     prose: Collection[str],
     optional: list[str],
 ) -> Iterator[Row]:
-    most, empty, ended = limit("SISTA_MAX_ROWS"), True, True
+    most, empty, ended, widest = limit("SISTA_MAX_ROWS"), True, True, 0
     seen: set[str] = set()
     words = [name for name in needed if name not in prose]
     with _open(file) as stream:
@@ -162,8 +162,10 @@ def _rows(
             empty = False
             _check_cells(row, words)
             last = cells[-1].strip()
-            if len(cells) < named or not (ended or looks_whole(last, seen)):
+            whole = ended or (len(cells) >= widest and looks_whole(last, seen))
+            if len(cells) < named or not whole:
                 _check_end(row, len(cells), named, ended)
+            widest = max(widest, len(cells))
             if len(seen) < _ENDS:
                 seen.add(last)
             yield row

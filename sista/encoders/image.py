@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sista.encoders.specs import EncoderSpec, Family
 from sista.errors import UserError
+from sista.text.hub import reach
 
 
 class ImageFeatures(NamedTuple):
@@ -180,6 +181,7 @@ def _create(spec: EncoderSpec, arguments: dict[str, Any], pretrained: bool) -> A
             "leave the variant `imagenet` out of the grid or use resnet50 or vit_base; a model of "
             "timm has them under its name with a tag, e.g. resnet18.a1_in1k"
         )
+    reach()
     try:
         return timm.create_model(
             f"{name}.{spec.initial_weights}", pretrained=True, num_classes=0, **arguments

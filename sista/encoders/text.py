@@ -1,5 +1,6 @@
 """Report encoders: a small BERT with random weights, or any transformers folder or hub id."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -11,6 +12,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertM
 from sista.encoders.chunks import ReportChunk
 from sista.encoders.packing import NAME, PACKS, Packed, positions, spread
 from sista.errors import UserError
+from sista.text.hub import reach
 from sista.text.transformer import MINILM, parse
 
 Pool = Literal["mean", "cls"]
@@ -184,6 +186,8 @@ def load_pretrained(name: str) -> tuple[TextEncoder, Tokenizer]:
     # Sentence encoders were trained on the mean of all tokens, BERT and its kin on [CLS].
     pool: Pool = "mean" if name == MINILM else "cls"
     name = parse(name)[0] if name == MINILM else name
+    if not os.path.isdir(name):
+        reach()
     try:
         # A model that is no safetensors file is read without any class but torch's own tensors.
         body = AutoModel.from_pretrained(name, weights_only=True, trust_remote_code=False)

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from sista import registry, tables
 from sista.errors import UserError, check_word, say
-from sista.files import atomic, digest, sha256
+from sista.files import atomic, digest, sha256, walk
 from sista.grid.file import read_grid
 from sista.grid.grid import FRACTIONS
 from sista.grid.runs import AdaptRun, PretrainRun
@@ -135,7 +135,8 @@ def _facts(folder: Path) -> tuple[Submission, list[Fault]]:
 def _files(folder: Path) -> list[Fault]:
     """Return a fault for all that is no data: links, weights, code, pickles."""
     found = []
-    for path in sorted(folder.rglob("*")):
+    entries = (Path(at, name) for at, inner, files in walk(folder) for name in (*inner, *files))
+    for path in sorted(entries):
         name = _name(folder, path)
         if path.is_symlink():
             found.append(Fault(name, "is a link; put the file itself here"))

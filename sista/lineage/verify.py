@@ -9,7 +9,7 @@ from pathlib import Path
 from sista import registry, tables
 from sista.datasets._card import Dataset
 from sista.errors import UserError, say
-from sista.files import LEFTOVER, sha256, within
+from sista.files import LEFTOVER, sha256, walk, within
 from sista.metadata import data_word
 from sista.runs.ancestry import hash_of, resolve
 from sista.runs.options import Results
@@ -64,8 +64,8 @@ def verify(*, results: Results = Path("results"), raw: bool = False) -> None:
 
 def record_paths(results: Path) -> Iterator[Path]:
     """Yield the records below a folder, sorted; raw data are not looked through."""
-    for folder, names, files in os.walk(results):
-        # In place: `os.walk` goes on only into the folders that are left.
+    for folder, names, files in walk(results):
+        # In place: the walk goes on only into the folders that are left.
         names[:] = sorted(n for n in names if not n.startswith(".") and n != "raw")
         for name in sorted(files):
             if name == "run.json" or name.endswith(".run.json"):
@@ -166,7 +166,7 @@ def _raw(path: Path, record: Record, results: Path, everything: bool) -> Iterato
 
 
 def _without_record(results: Path) -> Iterator[Finding]:
-    for folder, names, files in os.walk(results):
+    for folder, names, files in walk(results):
         names[:] = sorted(n for n in names if n not in ("raw", ".features"))
         for name in list(names) + sorted(files):
             path = Path(folder) / name

@@ -5,7 +5,6 @@ their user and their owner.
 """
 
 import hashlib
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from sista.datasets._download import read_list
 from sista.datasets._inside import inside
 from sista.datasets._source import checked
 from sista.errors import UserError
-from sista.files import digest, read_text, sha256
+from sista.files import digest, read_text, sha256, walk
 from sista.metadata import data_reading, data_word
 from sista.runs.options import Threads
 from sista.runs.progress import track
@@ -179,8 +178,8 @@ def _make_phantom(dataset: Dataset, origin: str, raw: Path, threads: int) -> tup
 def _files(root: Path) -> Iterator[Key]:
     """Yield path, size and time of change of every file; links that lead out are an error."""
     keys: list[Key] = []
-    for folder, names, files in os.walk(root):
-        # In place: `os.walk` goes on only into the folders that are left, in this order.
+    for folder, names, files in walk(root):
+        # In place: the walk goes on only into the folders that are left, in this order.
         names[:] = sorted(name for name in names if not name.startswith("."))
         for name in [*names, *files]:
             path = Path(folder) / name

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sista.errors import UserError, shown
 from sista.files import sha256
 from sista.runs.progress import track
+from sista.text.hub import reach
 
 Pool = Literal["mean", "cls"]
 MINILM = "minilm"
@@ -83,6 +84,8 @@ def transformer_vectors(word: str, texts: Sequence[str]) -> NDArray[np.float32]:
     from transformers import AutoModel, AutoTokenizer
 
     name, pool = parse(word)
+    if not os.path.isdir(name):
+        reach()
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = AutoModel.from_pretrained(name, weights_only=True, trust_remote_code=False).eval()

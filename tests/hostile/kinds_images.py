@@ -187,9 +187,10 @@ def _bomb(path: Path) -> None:
     data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     data.save_as(path, enforce_file_format=True)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    packed = packer.compress(head[200:300] + bytes(400_000_000)) + packer.flush()
     start = path.read_bytes()[:340]
-    path.write_bytes(start + packed)
+    # In pieces: the trial's own memory is limited.
+    pieces = [packer.compress(piece) for piece in (head[200:300], *[bytes(1 << 20)] * 400)]
+    path.write_bytes(start + b"".join(pieces) + packer.flush())
 
 
 def _float_pixels(path: Path) -> None:

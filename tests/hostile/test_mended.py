@@ -1,6 +1,8 @@
 """What the fuzz and the trial have found, by kind: each was a traceback, or was believed."""
 
 import contextlib
+import os
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -14,9 +16,11 @@ from sista.__main__ import main
 from sista.engine.corpus import Corpus
 from sista.engine.pairs import load_subsets
 from sista.errors import UserError
+from sista.files import walk
 from sista.grid.grid import Grid
 from sista.importers._files import read_tensors
 from sista.lineage.address import _split
+from sista.lineage.verify import verify
 from sista.runs.arrays import read_array, read_arrays
 from sista.scoring.evaluate import evaluate
 from sista.text.transformer import parse, weights_hash
@@ -191,3 +195,48 @@ def test_the_errors_of_a_grid_are_short_whatever_it_quotes(tmp_path):
 def test_a_split_is_read_whole_elsewhere(corpus):
     """What pre-training refuses above is valid here as it stands."""
     assert len(tables.read(corpus.with_name("manifest.split.parquet"), "split", ["image_id"])[0])
+
+
+@contextlib.contextmanager
+def closed(folder):
+    """A folder that this user may not list; root may list all, so it becomes somebody else."""
+    folder.chmod(0)
+    root = os.geteuid() == 0
+    try:
+        if root:
+            os.seteuid(65534)
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+def test_what_a_closed_folder_holds_is_not_left_out_in_silence(tmp_path_factory):
+    # pytest's own folders are closed to others.
+    root = tmp_path_factory.getbasetemp() / "open"
+    for path in (root, *root.parents[:2]):
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
+    TREES["kermany_pneumonia"](root / "films")
+    masks = root / "films/masks_lung"
+    masks.mkdir(exist_ok=True)
+    with closed(masks), pytest.raises(UserError, match=r"masks_lung: permission denied; give"):
+        list(walk(root))
+    with closed(masks), pytest.raises(UserError, match="masks_lung: permission denied"):
+        verify(results=root)
+    shutil.rmtree(root)
+    assert list(walk(root)) == []
+
+
+def test_a_row_of_empty_cells_that_is_shorter_than_the_others_is_cut(tmp_path):
+    TREES["nih_chestxray14"](tmp_path)
+    boxes = tmp_path / "BBox_List_2017.csv"
+    whole = boxes.read_text().rstrip()
+    assert whole.endswith(",,,")
+    boxes.write_text(whole)
+    read = registry.find("datasets", "nih_chestxray14").read
+    assert list(read(tmp_path))
+    boxes.write_text(whole[:-1])
+    with pytest.raises(UserError, match=r"BBox_List_2017\.csv row .* may be cut"):
+        list(read(tmp_path))
