@@ -87,10 +87,28 @@ class _Predictions(_Typed):
     zoom: float = Field(1.0, gt=0, allow_inf_nan=False)
 
 
+class _Comparison(_Typed):
+    dataset: str
+    task: str
+    head: str
+    encoder: str
+    metric: str
+    variant: str
+    baseline: str
+    fraction: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+
+
 class _Scores(_Typed):
+    grid: str = ""
     title: str = ""
+    bootstrap: int = Field(1, ge=1)
     main_metrics: dict[str, str] = {}
-    comparisons: list[dict[str, Any]] = []
+    comparisons: list[_Comparison] = []
     controls: list[str] = []
     hosts: list[dict[str, Any]] = []
 

@@ -24,7 +24,7 @@ from sista.metadata import AGAIN, Meta, check_columns, opened, stored_metadata, 
 SUBSETS = ("train", "val", "test")
 
 
-def _isin(*words: str) -> pa.Check:
+def _isin(*words: str | int) -> pa.Check:
     return pa.Check.isin(words)
 
 
@@ -51,6 +51,7 @@ def _are_words(texts: "pd.Series[str]") -> "pd.Series[bool]":
 
 _WORDS = pa.Check(_are_words, name="are_words", error="is no word (letters, digits and . _ + - @)")
 _FINITE = pa.Check(np.isfinite, name="is_finite", error="is infinite")
+_COUNTED = pa.Check.ge(0)
 _BELOW = pa.Check(_stay_below, name="stays_below_its_folder", error="leads out of its folder")
 
 # Of all predictions; a task adds its own. A row is one of a head's answers about one image.
@@ -93,7 +94,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
     "inventory": pa.DataFrameSchema(
         {
             "path": _text("relative to the data set's folder, with /", unique=True, checks=_BELOW),
-            "size": _integer("bytes", checks=pa.Check.ge(0)),
+            "size": _integer("bytes", checks=_COUNTED),
             "sha256": _text("SHA-256 of the content, 64 hex digits"),
             "mtime_ns": _integer("time of change, ns; in the cache of hashes only", required=False),
             "ctime_ns": _integer("the inode's, ns; in the cache of hashes only", required=False),
@@ -108,7 +109,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "study_id": _text("null where the source has none", nullable=True),
             "view": _text("projection in the source's own words; null = unknown", nullable=True),
             "path": _text("of the raw file, as in the inventory", checks=_BELOW),
-            "row": _integer("place in the image container", unique=True, checks=pa.Check.ge(0)),
+            "row": _integer("place in the image container", unique=True, checks=_COUNTED),
             "height": _integer("native pixels", checks=pa.Check.gt(0)),
             "width": _integer("native pixels", checks=pa.Check.gt(0)),
             "scale": _number("prepared pixels per native pixel", checks=pa.Check.gt(0)),
@@ -168,13 +169,13 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
     "scores": pa.DataFrameSchema(
         {
             **{name: _text(text, checks=_CHECKS.get(name)) for name, text in _PROVENANCE.items()},
-            "seed": _integer("of pre-training"),
-            "fraction": _integer("percent of the training labels; 0 = no label was used"),
-            "draw": _integer("label subset and seed of the head, from 0"),
+            "seed": _integer("of pre-training", checks=_COUNTED),
+            "fraction": _integer("percent of the labels; 0 = none", checks=_isin(0, 1, 10, 100)),
+            "draw": _integer("label subset and seed of the head, from 0", checks=_COUNTED),
             "value": _number("shares are 0 to 1; NaN = see note", nullable=True, checks=_FINITE),
             "low": _number("of the 95 % interval over patients; NaN in val", nullable=True),
             "high": _number("of the 95 % interval over patients; NaN in val", nullable=True),
-            "n": _integer("images (grounding: findings) behind the value", checks=pa.Check.ge(0)),
+            "n": _integer("images (grounding: findings) behind the value", checks=_COUNTED),
             "note": _text("why there is no value; null where there is one", nullable=True),
             "wall_s": _number("seconds that the head took; NaN = unknown", nullable=True),
             "peak_mb": _number("peak memory of the head's job in MB", nullable=True),
@@ -186,6 +187,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
                 required=False,  # older files lack it; reading fills it with null
             ),
         },
+        unique=["predictions", "subset", "fraction", "draw", "metric", "label"],
         strict=True,
     ),
 }

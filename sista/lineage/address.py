@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from sista import registry, tables
+from sista import registry
 from sista.errors import UserError
 from sista.runs.ancestry import resolve
 from sista.runs.record import read_record
-from sista.scoring.main_rows import main_rows, overall
+from sista.scoring.main_rows import main_rows, overall, read_scores
 from sista.tasks._base import find_metric
 
 
@@ -54,7 +54,7 @@ def find(table: Path, row: str, column: str, head: str | None = None) -> Address
         UserError: there is no such number; names those that there are.
     """
     scores = scores_of(table)
-    frame, meta = tables.read(scores, "scores")
+    frame, meta = read_scores(scores)
     variant, encoder = _split(row, 2, "VARIANT/ENCODER, e.g. sista/resnet_tiny")
     dataset, fraction, *metric = _split(column, 3, "DATASET/FRACTION, e.g. chexpert@phantom/10")
     rows = overall(frame) if metric else main_rows(frame, meta["main_metrics"])

@@ -175,13 +175,17 @@ def _action(link: Link, names: dict[Path, str]) -> Entity:
     if record is None or record_path is None:
         raise UserError(f"{link.path}: has no record")
     outputs = [resolve(record_path, name) for name in record.outputs]
+    try:
+        ended = record.started + timedelta(seconds=record.wall_s)
+    except OverflowError as error:
+        raise UserError(f"{record_path}: ends in no year; delete it and run again") from error
     return {
         "@id": f"#run/{_address(record_path.parent.as_posix())}",
         "@type": "CreateAction",
         "name": f"{record.stage} {record_path.parent.name}",
         "instrument": {"@id": "#code"},
         "startTime": record.started.isoformat(),
-        "endTime": (record.started + timedelta(seconds=record.wall_s)).isoformat(),
+        "endTime": ended.isoformat(),
         "object": [{"@id": names[each.path]} for each in link.below if each.path in names]
         + ([{"@id": f"#raw/{record.run['dataset']}"}] if record.stage == "fetch" else []),
         "result": [{"@id": names[path]} for path in outputs if path in names],

@@ -63,7 +63,7 @@ def _print(link: Link, depth: int, expected: str | None, seen: set[Path]) -> Non
         facts = record.facts
         say(
             f"{indent}  raw data {record.run['dataset']}, release {facts['release']}, "
-            f"{facts['n']} files\n{indent}  raw sha256 {facts['raw_sha256']}"
+            f"{facts.get('n')} files\n{indent}  raw sha256 {facts['raw_sha256']}"
         )
     for each in link.below:
         _print(each, depth + 1, None, seen)

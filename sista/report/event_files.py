@@ -62,12 +62,17 @@ def _logs(results: Path) -> Iterator[tuple[Path, pd.DataFrame]]:
         there = [path for name in (LOG, STATE) if (path := folder / name).is_file()]
         # The log of an earlier run may still lie beside the state of one under way.
         for path in sorted(there, key=lambda path: path.stat().st_mtime)[-1:]:
-            log = _finished(path) if path.name == LOG else _under_way(path)
+            log = read_log(path) if path.name == LOG else _under_way(path)
             if len(log):
                 yield path, log
 
 
-def _finished(path: Path) -> pd.DataFrame:
+def read_log(path: Path) -> pd.DataFrame:
+    """Return the log of a pre-training, a row an epoch.
+
+    Raises:
+        UserError: it is no table of numbers.
+    """
     with reading(path, "run pretrain again"):
         # The log of a control without training is empty.
         if path.stat().st_size < 2:

@@ -14,6 +14,7 @@ from sista.report.cells import TaskTable, run_anchor
 from sista.report.citations import bibliography
 from sista.report.curves import learning_curves
 from sista.report.escaping import csv_frame
+from sista.report.event_files import read_log
 from sista.report.latex import to_latex, to_latex_intervals, to_latex_preview
 from sista.report.main_tables import main_tables
 from sista.report.paper_figures import for_paper
@@ -264,9 +265,8 @@ class Report:
         logs: dict[tuple[str, str], pd.DataFrame] = {}
         for run in {run.pretrain.key: run.pretrain for run in self.runs}.values():
             path = self.results / "pretrain" / run.key / "log.csv"
-            # The log of a control without training is empty.
-            if path.is_file() and path.stat().st_size > 1 and run.variant in self.looks:
-                logs.setdefault((run.variant, run.encoder), pd.read_csv(path))
+            if path.is_file() and run.variant in self.looks and len(log := read_log(path)):
+                logs.setdefault((run.variant, run.encoder), log)
         if logs:
             figure = learning_curves(logs, self.looks, self.late)
             yield self.picture(figure, "learning_curves", LEARNING, LOSSES)

@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sista import tables
 from sista.errors import printable, say
 from sista.report.agreement import agreement
 from sista.report.cells import TaskTable
 from sista.report.main_tables import main_tables
+from sista.scoring.main_rows import read_scores
 
 
 def show(scores: Path, *, released: Path | None = None) -> None:
@@ -22,10 +22,10 @@ def show(scores: Path, *, released: Path | None = None) -> None:
         released: scores of a release, e.g. results/released/phantom/scores.parquet: also say
             whether the values made here are those; of some grids nothing was released.
     """
-    frame, meta = tables.read(scores, "scores")
+    frame, meta = read_scores(scores)
     # Before anything is printed: the file may be none.
     there = released is not None and released.exists()
-    theirs = tables.read(released, "scores") if released is not None and there else None
+    theirs = read_scores(released) if released is not None and there else None
     page = scores.parent.parent / "report" / scores.stem / "index.html"
     # Released scores have no page: it would show paths of another machine.
     print_tables(main_tables(frame, meta).values(), page if page.is_file() else None)

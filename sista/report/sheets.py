@@ -140,8 +140,13 @@ def word_sheet(path: Path) -> Figure | None:
     weights, valid = stored["weights"], stored["valid"]
     if images.ndim == 4:
         images = images[:, 0]
-    if words.shape != valid.shape or weights.shape[:2] != words.shape:
-        raise UserError(f"{path}: words, weights and valid differ in shape; pre-train again")
+    kinds = [array.dtype.kind for array in (images, words, weights, valid)]
+    depths = [array.ndim for array in (images, words, weights, valid)]
+    shapes = {words.shape, valid.shape, weights.shape[:2], (*images.shape[:1], *words.shape[1:])}
+    if kinds != list("uUfb") or depths != [3, 2, 4, 2] or len(shapes) > 1 or not images.size:
+        raise UserError(f"{path}: arrays of other shapes or kinds; pre-train again")
+    if not weights.size or not np.isfinite(weights[valid]).all():
+        raise UserError(f"{path}: weights that are no finite numbers; pre-train again")
     rows = [k for k in range(len(images)) if valid[k].any()][:IMAGES]
     if not rows:
         return None

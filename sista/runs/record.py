@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, ParamSpec
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sista.errors import UserError, check_version, unwritable
 from sista.files import LEFTOVER, check_place, read_json, remove_leftovers, sha256, write_json
@@ -28,6 +28,8 @@ Stage = Literal["fetch", "prepare", "pretrain", "adapt", "score", "report"]
 AGAIN = "delete it and run snakemake again, which makes it and what was made from it"
 # Larger inputs are not hashed again while their size and time of change are the recorded ones.
 HASHED_BYTES = 2**30
+# What each record of fetch tells of its raw data.
+FETCHED = ("dataset", "release", "licence", "raw_sha256")
 
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -89,6 +91,14 @@ class Record(_Strict):
     peak_mb: Amount = Field(description="resident memory of the largest process")
     energy_j: float | None = Field(description="null where the machine does not tell")
     energy_note: str = Field(description="which counters, or why none")
+
+    @model_validator(mode="after")
+    def _of_fetch(self) -> "Record":
+        told = {**self.facts, "dataset": self.run.get("dataset")}
+        lacks = [name for name in FETCHED if not isinstance(told.get(name), str)]
+        if self.stage == "fetch" and lacks:
+            raise ValueError(f"a record of fetch without {', '.join(lacks)}")
+        return self
 
 
 @dataclass(frozen=True)

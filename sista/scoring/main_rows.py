@@ -1,13 +1,46 @@
 """The rows of a scores table that stand in the main tables."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from sista import tables
+from sista.errors import UserError
 from sista.grid.grid import is_control
+from sista.metadata import Meta
 from sista.metrics.values import OVERALL
-from sista.tasks._base import find_task
+from sista.tasks._base import find_metric, find_task
+
+AGAIN = "run `sista score` again"
+
+
+def read_scores(path: Path) -> tuple[pd.DataFrame, Meta]:
+    """Read a scores table with what its rows and metadata must agree in.
+
+    Raises:
+        UserError: see `tables.read`; or a run has no main metric, a share is none from 0 to 1, or
+            the ends of an interval are exchanged.
+    """
+    scores, meta = tables.read(path, "scores")
+    main = scores["predictions"].map(meta["main_metrics"])
+    if main.isna().any():
+        lost = scores["predictions"][main.isna()].iloc[0]
+        raise UserError(f"{path}: its metadata name no main metric of {lost}; {AGAIN}")
+    try:
+        for task, metric in sorted(set(zip(scores["task"], main, strict=True))):
+            find_task(task).metric(metric)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; {AGAIN}") from error
+    shares = [metric for metric in scores["metric"].unique() if find_metric(metric).percent]
+    values = scores.loc[scores["metric"].isin(shares), ["value", "low", "high"]]
+    wrong = ((values < 0) | (values > 1)).any(axis=1) | (values["low"] > values["high"])
+    if wrong.any():
+        raise UserError(
+            f"{path} row {wrong.idxmax()}: no share from 0 to 1 with an interval; {AGAIN}"
+        )
+    return scores, meta
 
 
 def overall(scores: pd.DataFrame) -> pd.DataFrame:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sista import tables
-from sista.errors import UserError
+from sista.errors import UserError, check_word
 from sista.report.cells import TaskTable
 from sista.report.main_tables import main_tables, smallest_difference
-from sista.scoring.main_rows import control_rows, off_plateau, overall, shown_rows
+from sista.scoring.main_rows import control_rows, off_plateau, overall, read_scores, shown_rows
 from sista.tasks._base import find_metric
 
 # What makes two rows two.
@@ -52,10 +51,10 @@ def read_grids(paths: Iterable[Path]) -> list[Grid]:
     """
     found: dict[str, Grid] = {}
     for path in paths:
-        scores, meta = tables.read(path, "scores")
-        if "main_metrics" not in meta or "grid" not in meta:
-            raise UserError(f"{path}: not made by `sista score`; run it again")
+        scores, meta = read_scores(path)
         name = str(meta["grid"])
+        # Of files and addresses of the site.
+        check_word(f"{path}: its grid", name)
         if name in found:
             raise UserError(f"{path} and {found[name].path}: both of grid {name}; name one of them")
         title = str(meta.get("title") or name)

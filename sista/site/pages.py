@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from sista.errors import UserError
 from sista.report.alternatives import LOSSES, curves_told, tests_told
 from sista.report.curves import learning_curves
+from sista.report.event_files import read_log
 from sista.report.figures import differences, efficiency, looks, save
 from sista.report.grid_report import DIFFERENCE, EFFICIENCY, LEARNING, UNTRAINED
 from sista.report.page import baseline_title, duration, fact_rows, host_rows
@@ -134,9 +135,9 @@ def run_page(grid: Grid, variant: str, results: Path, out: Path, crate: str) -> 
         record = record_of(made)
         if record is not None:
             settings[f"{row['encoder']}, seed {row['seed']}"] = read_record(record).run
-        log = made.with_name("log.csv")
-        if log.is_file() and log.stat().st_size > 1:
-            logs[variant, f"{row['encoder']}, seed {row['seed']}"] = pd.read_csv(log)
+        path = made.with_name("log.csv")
+        if path.is_file() and len(log := read_log(path)):
+            logs[variant, f"{row['encoder']}, seed {row['seed']}"] = log
     if logs:
         save(learning_curves(logs, looks([variant])), out / f"{variant}_curves", (".svg",))
     listed = [row.facts for row in run_rows(scores, results)]

@@ -2,23 +2,25 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pandas as pd
 from cyclopts import Parameter
 
-from sista import tables
 from sista.errors import UserError, printable
 from sista.files import atomic
 from sista.grid.file import read_grid
 from sista.grid.grid import Grid
+from sista.grid.runs import AdaptRun
 from sista.report.grid_report import Report
 from sista.report.main_tables import STORED
 from sista.report.printing import print_tables
 from sista.report.published import PUBLISHED
 from sista.runs.options import Results
 from sista.runs.record import Made, recorded
+from sista.scoring.main_rows import read_scores
 
 # Not made by this stage: of a run, its record and the log under way; of a released folder the rest.
 KEPT = ("run.json", "log.txt", "README.md", "scores.parquet")
@@ -50,12 +52,12 @@ def report(
     """
     _check_own(out)
     compared = Grid.load(grid)
-    frame, meta = tables.read(scores, "scores")
-    if "main_metrics" not in meta:
-        raise UserError(f"{scores}: not made by `sista score`; run it again")
+    frame, meta = read_scores(scores)
+    runs = list(compared.adapt_runs())
+    _check_runs(frame, runs, scores, grid)
     # The grid as it is now: scores of an older version name no controls.
     meta |= {"controls": compared.controls()}
-    grid_report = Report(frame, meta, list(compared.adapt_runs()), out, results, sheets)
+    grid_report = Report(frame, meta, runs, out, results, sheets)
     if not any(run.facts["Record"] for run in grid_report.listed):
         told = f"report: {results} holds no run of the grid: no films, curves and places of records"
         print(told, file=sys.stderr)
@@ -69,6 +71,24 @@ def report(
     files = [p for p in sorted(out.rglob("*")) if p.is_file() and p.name not in KEPT]
     read = [*read_grid(grid)[1], scores, *(p for p in (STORED, PUBLISHED) if p.is_file())]
     return Made(files, read, {"grid": grid.stem, "sheets": sheets})
+
+
+def _check_runs(frame: pd.DataFrame, runs: Sequence[AdaptRun], scores: Path, grid: Path) -> None:
+    """Refuse scores of another grid, whose words and settings would stand on the page.
+
+    Rows that only one of them has are told: a grid may have grown since.
+    """
+    hashes = {run.predictions: run.pretrain.settings_hash for run in runs}
+    scored = dict(zip(frame["predictions"], frame["settings_hash"], strict=True))
+    shared = hashes.keys() & scored.keys()
+    other = sorted(path for path in shared if hashes[path] != scored[path])
+    if other or not shared:
+        first = f"{other[0]} has other settings" if other else "they have no run in common"
+        raise UserError(f"{scores}: not of {grid}: {first}; run `sista score` for this grid")
+    if lost := len(hashes) - len(shared):
+        print(f"report: {scores} lacks {lost} of {len(hashes)} runs of {grid}", file=sys.stderr)
+    if more := len(scored) - len(shared):
+        print(f"report: {scores} has {more} runs that {grid} has not", file=sys.stderr)
 
 
 def _check_own(out: Path) -> None:

@@ -15,12 +15,16 @@ PLAIN = 5
 
 
 def check_labels(rows: pd.DataFrame, labels: Iterable[str]) -> None:
-    """Refuse rows in which not every image has each label.
+    """Refuse rows in which not every image has each label once.
 
     Raises:
         UserError: names the label.
     """
     images, counts = rows["image_id"].nunique(), rows["label"].value_counts()
+    twice = rows.duplicated(["image_id", "label"])
+    if twice.any():
+        label = rows["label"][twice].iloc[0]
+        raise UserError(f"label {label!r}: stands twice for an image; {AGAIN}")
     for label in labels:
         if counts.get(label, 0) != images:
             has = counts.get(label, 0)

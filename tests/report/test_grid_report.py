@@ -116,7 +116,7 @@ def test_print_ends_with_the_page(made):
 def test_scores_of_another_origin_are_refused(project, scores, tmp_path):
     other, out = tmp_path / "x.parquet", tmp_path / "page"
     tables.write(scores[0], other, "scores", meta={})
-    with pytest.raises(UserError, match=r"x\.parquet: not made by"):
+    with pytest.raises(UserError, match=r"x\.parquet: its metadata lack .main_metrics"):
         stage.report(grid=project / "suite.yaml", scores=other, out=out)
 
 

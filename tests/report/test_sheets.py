@@ -120,5 +120,5 @@ def test_word_sheet_shows_each_telling_word_once(tmp_path):
 def test_broken_word_maps_are_named(tmp_path):
     with pytest.raises(UserError, match=r"maps\.npz: lacks weights"):
         sheets.word_sheet(_word_maps(tmp_path / "maps.npz", weights=None))
-    with pytest.raises(UserError, match="differ in shape"):
+    with pytest.raises(UserError, match="other shapes or kinds"):
         sheets.word_sheet(_word_maps(tmp_path / "maps.npz", valid=np.ones((2, 5), dtype=bool)))
