@@ -5,13 +5,13 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow
 import pyarrow.parquet
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sista.errors import UserError, check_version
+from sista.errors import WORD, UserError, check_version
 from sista.files import reading
 
 META_KEY, CONTRACT_KEY = b"sista", b"sista.contract"
@@ -74,13 +74,23 @@ class _Split(_Typed):
     refused: list[Refused] = []
 
 
+_Word = Annotated[str, Field(pattern=f"^(?:{WORD})$")]
+
+
 class _PredictionsRun(_Typed):
+    seed: Annotated[int, Field(ge=0)] = 0
+    code_version: _Word = "0"
+    lock_hash: _Word = "0"
+    split_hash: _Word = "0"
+    device: _Word = "cpu"
+    release: str = ""
+    peak_mb: float = 0.0
     wall_s: dict[str, float] = {}
     host: dict[str, Any] = {}
 
 
 class _Predictions(_Typed):
-    run: _PredictionsRun = _PredictionsRun()
+    run: _PredictionsRun = Field(default_factory=_PredictionsRun)
     refused: list[Refused] = []
     labels: list[str] = []
     multiclass: bool = False
@@ -131,12 +141,8 @@ class _Checkpoint(_Typed):
 
 
 _MODELS: dict[str, type[_Typed]] = {
-    "inventory": _Inventory,
-    "manifest": _Manifest,
-    "split": _Split,
-    "predictions": _Predictions,
-    "scores": _Scores,
-    "checkpoint": _Checkpoint,
+    **{"inventory": _Inventory, "manifest": _Manifest, "split": _Split},
+    **{"predictions": _Predictions, "scores": _Scores, "checkpoint": _Checkpoint},
 }
 
 

@@ -55,6 +55,13 @@ class AdaptRun:
         return f"results/adapt/{place}/predictions.parquet"
 
     @property
+    def words(self) -> dict[str, str | int]:
+        """What the metadata of its predictions must say, by key."""
+        own = {"protocol": self.protocol, "dataset": self.dataset, "task": self.task}
+        names = ("method", "variant", "encoder", "family", "corpus", "budget", "seed")
+        return {**own, "head": self.head, **{n: getattr(self.pretrain, n) for n in names}}
+
+    @property
     def variant(self) -> str:
         """Of the pre-training run."""
         return self.pretrain.variant

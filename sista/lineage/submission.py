@@ -5,6 +5,7 @@ results/adapt/PROTOCOL/DATASET/HEAD/BUDGET/VARIANT/ENCODER/CORPUS/seedN/predicti
 hold scores.parquet, what its authors claim. Nothing in it is trusted, and nothing of it is run.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,9 @@ def _facts(folder: Path) -> tuple[Submission, list[Fault]]:
     made_up = {"title": "unnamed", "authors": ["nobody"], "licence": "CC-BY-4.0"}
     nothing = Submission.model_validate(made_up)
     try:
-        return Submission.model_validate(read_grid(folder / FACTS)[0]), []
+        values, (_, *bases) = read_grid(folder / FACTS)
+        faults = [Fault(FACTS, "base: a submission has none; remove it")] if bases else []
+        return Submission.model_validate(values), faults
     except ValidationError as error:
         told = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
         return nothing, [Fault(FACTS, text) for text in told]
@@ -143,7 +146,9 @@ def _files(folder: Path) -> list[Fault]:
         elif path.is_dir():
             continue
         elif path.suffix not in SUFFIXES or not path.is_file():
-            found.append(Fault(name, f"is no data; only {', '.join(sorted(SUFFIXES))} are taken"))
+            found.append(
+                Fault(name, f"is no data; only {', '.join(sorted(SUFFIXES))} are taken; remove it")
+            )
     return found
 
 
@@ -167,17 +172,24 @@ def _one(folder: Path, path: Path, truth: Truth) -> tuple[AdaptRun, list[Fault]]
     run: dict[str, Any] = meta["run"]
     name = _name(folder, path)
     own = [
-        Fault(name, f"its place says {key} {value}, its metadata {_said(run, key)}")
+        Fault(
+            name, f"its place says {key} {value}, its metadata {_said(run, key)[:100]}; correct it"
+        )
         for key, value in place.items()
         if _said(run, key) != value
     ]
+    placed = not own
     settings = run.get("settings")
     known = {"method": run.get("method"), **(settings if isinstance(settings, dict) else {})}
     if digest(known) != run.get("settings_hash"):
-        own.append(Fault(name, "its settings_hash is not that of its method and settings"))
+        own.append(
+            Fault(name, "its settings_hash is not that of its method and settings; run it again")
+        )
     draws, fractions = (tuple(sorted({int(v) for v in frame[n]})) for n in ("draw", "fraction"))
     own += [Fault(name, text) for text in _cells(frame, meta, task, place["head"])]
-    own += [Fault(name, text) for text in truth.faults(frame, run, task)]
+    # Its words are names of folders: where they are not those of its place they lead anywhere.
+    if placed:
+        own += [Fault(name, text) for text in truth.faults(frame, run, task)]
     seed = int(place["seed"].removeprefix("seed")) if place["seed"][4:].isdecimal() else 0
     pretrain = PretrainRun(
         place["budget"],
@@ -202,7 +214,9 @@ def _cells(frame: pd.DataFrame, meta: Meta, task: str, head: str) -> Iterator[st
     if registry.constant("heads", head, "ADAPTS") == "untrained":
         return
     there = {(int(d), int(f)) for d, f in frame[["draw", "fraction"]].drop_duplicates().to_numpy()}
-    refused = {(int(r["draw"]), int(r["fraction"])) for r in meta["refused"] if "draw" in r}
+    refused = {
+        (int(r["draw"]), int(r["fraction"])) for r in meta["refused"] if r.get("draw") is not None
+    }
     draws = sorted({draw for draw, _ in there | refused})
     wanted = {(draw, fraction) for draw in draws for fraction in FRACTIONS}
     if missing := sorted(wanted - there - refused):
@@ -229,7 +243,7 @@ def _copies(folder: Path, runs: list[AdaptRun]) -> Iterator[Fault]:
 def _claimed(folder: Path, scored: Scored) -> list[Fault]:
     """Return where the claimed scores are not what the predictions give."""
     path = folder / CLAIMED
-    if not path.is_file():
+    if not os.path.lexists(path):
         return []
     try:
         claimed, _ = tables.read(path, "scores")

@@ -26,6 +26,8 @@ from sista.tasks._base import find_task
 Floats = NDArray[np.float64]
 # What reading a damaged archive raises.
 DAMAGED = (OSError, ValueError, KeyError, TypeError)
+# Columns that say what is true of an image, the same in all predictions of a data set.
+TRUE = ("image_id", "label", "target")
 _KEPT = ("meta", "main", "values", "images")
 
 
@@ -41,7 +43,8 @@ class FileScores:
             note.
         replicates: bootstrap replicates on test by (metric, fraction, draw), [B]: of the tested
             metrics and of their controls.
-        images: names the test images and their patients; equal = the replicates are paired.
+        images: names the test images, their patients and true labels; equal = the replicates are
+            paired.
     """
 
     sha256: str
@@ -141,11 +144,23 @@ def _score(
             raise UserError(f"{path}: an image of two patients; delete it and run again")
         if test:
             names = part[["image_id", "patient_id"]].drop_duplicates().sort_values("image_id")
-            # Replicates of two runs may be subtracted only where images and patients are the same.
-            images.add(digest(names.to_numpy().tolist()))
+            # Replicates of two runs may be subtracted only where images, patients and what is true
+            # of them are the same.
+            images.add(digest([names.to_numpy().tolist(), _truth(part)]))
     if len(images) > 1:
-        raise UserError(f"{path}: the test images differ between draws; delete it and run again")
+        told = "the test images or their true labels differ between draws"
+        raise UserError(f"{path}: {told}; delete it and run again")
+    ids = {name: set(frame["image_id"][frame["subset"] == name]) for name in ("val", "test")}
+    if both := ids["val"] & ids["test"]:
+        told = f"{len(both)} images are of val and of test"
+        raise UserError(f"{path}: {told}; delete it and run again")
     return FileScores(content, dict(meta), main, values, replicates, "".join(images))
+
+
+def _truth(part: pd.DataFrame) -> int:
+    """Name what is true of images, whatever the order of the rows; of tasks with such a column."""
+    columns = [name for name in TRUE if name in part]
+    return int(pd.util.hash_pandas_object(part[columns], index=False).sum())
 
 
 def _plain(item: Value) -> dict[str, Any]:

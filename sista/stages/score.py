@@ -10,7 +10,7 @@ import pandas as pd
 
 from sista import registry, tables
 from sista.encoders.feature_cache import discard
-from sista.errors import UserError
+from sista.errors import UserError, shown
 from sista.grid.file import read_grid
 from sista.grid.grid import Grid
 from sista.grid.runs import AdaptRun
@@ -56,6 +56,7 @@ def score(
     remove_leftovers(results / "score/cache")
     runs = list(compared.adapt_runs())
     scored = score_runs(runs, results=results, bootstrap=bootstrap, threads=threads)
+    _check_alike(scored)
     frame = pd.DataFrame([row for pair in scored for row in rows(*pair)])
     meta: dict[str, Any] = {
         "grid": grid.stem,
@@ -75,6 +76,26 @@ def score(
     return Made(
         [out, *small], read, {"grid": grid.stem, "bootstrap": bootstrap}, facts={"n": len(frame)}
     )
+
+
+def _check_alike(scored: Iterable[tuple[AdaptRun, FileScores]]) -> None:
+    """Refuse predictions of one data set that were made from different states of it.
+
+    Raises:
+        UserError: names two files.
+    """
+    firsts: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
+    for run, scores in scored:
+        # Heads have images of their own; encoders masks of their own size.
+        key = (run.protocol, run.dataset, run.head, run.encoder)
+        made = scores.meta["run"]
+        state = (str(made.get("release")), str(made.get("split_hash")), scores.images)
+        first, known = firsts.setdefault(key, (run.predictions, state))
+        if known != state:
+            raise UserError(
+                f"{run.predictions} and {first}: made from different releases, splits or true "
+                f"labels of {run.dataset}; delete the older one and run again"
+            )
 
 
 def _hosts(scored: Iterable[tuple[AdaptRun, FileScores]]) -> list[dict[str, Any]]:
@@ -136,9 +157,13 @@ def rows(run: AdaptRun, scores: FileScores) -> Iterator[dict[str, Any]]:
     absent = [name for name in RUN_COLUMNS if name not in meta]
     if absent:
         raise UserError(f"{run.predictions}: its run lacks {', '.join(absent)}; run it again")
+    for name, word in run.words.items():
+        if meta[name] != word:
+            raise UserError(
+                f"{run.predictions}: lies where {name} is {word}, and is of {shown(meta[name])}; "
+                "delete it and run again"
+            )
     # Paths name a variant, not its settings: the hash tells two grids that mean different things.
-    if meta["dataset"] != run.dataset:
-        raise UserError(f"{run.predictions}: is of data set {meta['dataset']}; run it again")
     if meta["settings_hash"] != run.pretrain.settings_hash:
         raise UserError(
             f"{run.predictions}: made with other settings of {run.variant} than this grid has; "

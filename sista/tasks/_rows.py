@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from sista.errors import UserError
+from sista.errors import UserError, shown
 from sista.tasks._arrays import AGAIN
 
 # Values of a box without a score.
@@ -15,16 +15,14 @@ PLAIN = 5
 
 
 def check_labels(rows: pd.DataFrame, labels: Iterable[str]) -> None:
-    """Refuse rows in which not every image has each label once.
+    """Refuse rows in which not every image has each label, and no other one.
 
     Raises:
         UserError: names the label.
     """
     images, counts = rows["image_id"].nunique(), rows["label"].value_counts()
-    twice = rows.duplicated(["image_id", "label"])
-    if twice.any():
-        label = rows["label"][twice].iloc[0]
-        raise UserError(f"label {label!r}: stands twice for an image; {AGAIN}")
+    if unknown := sorted({*rows["label"]} - set(labels)):
+        raise UserError(f"label {shown(unknown[0])}: not among those of the metadata; {AGAIN}")
     for label in labels:
         if counts.get(label, 0) != images:
             has = counts.get(label, 0)

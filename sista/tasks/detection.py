@@ -39,11 +39,11 @@ def _evaluate(subset: Subset) -> Iterator[Value]:
     predicted = read_boxes(subset.rows["predicted"], "x y w h score label")
     target = read_boxes(subset.rows["target"], "x y w h label")
     present = sorted({str(box[4]) for boxes in target for box in boxes})
-    unknown = {box[5] for boxes in predicted for box in boxes} - {*subset.labels, *present}
+    unknown = {*present, *(box[5] for boxes in predicted for box in boxes)} - {*subset.labels}
     if subset.labels and unknown:
         raise UserError(f"a box of the unknown label {min(unknown)[:50]!r}; {AGAIN}")
     by_metric: dict[str, list[Floats]] = {}
-    for label in [*subset.labels, *(n for n in present if n not in subset.labels)] or ["box"]:
+    for label in subset.labels or present or ["box"]:
         matches = measures.match(
             [[box[:5] for box in boxes if str(box[5]) == label] for boxes in predicted],
             [[box[:4] for box in boxes if str(box[4]) == label] for boxes in target],

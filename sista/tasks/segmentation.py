@@ -13,6 +13,7 @@ from sista.errors import UserError
 from sista.metrics import segmentation as measures
 from sista.metrics.values import Floats, Value, mean, value
 from sista.preparation.masks import from_json, run_lengths
+from sista.tasks._arrays import AGAIN
 from sista.tasks._base import Metric, Overlay, Subset, Task, text
 from sista.tasks._overlay import PREDICTED, TARGET, write
 from sista.tasks._rows import check_labels
@@ -59,9 +60,8 @@ def rle_overlap(part: pd.DataFrame) -> measures.Overlap:
     predicted, target = _codes(part, "prediction"), _codes(part, "target")
     for image, left, right in zip(part["image_id"], predicted, target, strict=True):
         if left["size"] != right["size"]:
-            raise UserError(
-                f"image {image}: prediction of size {left['size']}, target of {right['size']}"
-            )
+            sizes = f"prediction of size {left['size']}, target of {right['size']}"
+            raise UserError(f"image {image}: {sizes}; {AGAIN}")
     both = [
         coco_mask.area(coco_mask.merge([left, right], intersect=True))
         for left, right in zip(predicted, target, strict=True)
