@@ -18,6 +18,7 @@ from typing import Any
 
 from sista.errors import UserError
 from sista.files import atomic
+from sista.runs.workers import SAFE
 
 
 @cache
@@ -68,7 +69,7 @@ def _ask(name: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "sista.encoders.timm_examined", name]
     # Where this package lies, whatever the folder that the command was called in.
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), SAFE: "1"}
     # No shell; the name is that of a function of timm.
     done = subprocess.run(command, capture_output=True, text=True, env=env)  # noqa: S603
     if done.returncode:

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from sista.errors import UserError, limit
-from sista.runs.workers import end_with_parent
+from sista.runs.workers import end_with_parent, safe_path
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -54,7 +54,8 @@ def isolated_map(
     # A thread for each process, which waits for it.
     pool = ThreadPoolExecutor(len(started))
     try:
-        yield pool.map(one, items)
+        with safe_path():
+            yield pool.map(one, items)
     finally:
         for process in started:
             process.end()

@@ -7,15 +7,37 @@ of its log, so the workflow would wait with them.
 import multiprocessing
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Literal
 
+SAFE = "PYTHONSAFEPATH"
 
+
+@contextmanager
+def safe_path() -> Iterator[None]:
+    """Let processes that are started meanwhile take no module from the current folder.
+
+    Python's own servers of processes are started by `-c`, which looks there first: a `signal.py`
+    in a download would be run by whoever reads the download where it lies.
+    """
+    before = os.environ.get(SAFE)
+    os.environ[SAFE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(SAFE, None)
+        else:
+            os.environ[SAFE] = before
+
+
+@contextmanager
 def worker_pool(
     count: int, start: Literal["fork", "spawn", "forkserver"], preload: Sequence[str] = ()
-) -> ProcessPoolExecutor:
-    """Return a pool of processes.
+) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool of processes.
 
     Args:
         count: processes.
@@ -25,7 +47,8 @@ def worker_pool(
     context = multiprocessing.get_context(start)
     if start == "forkserver":
         context.set_forkserver_preload(list(preload))
-    return ProcessPoolExecutor(count, context, initializer=end_with_parent)
+    with safe_path(), ProcessPoolExecutor(count, context, initializer=end_with_parent) as pool:
+        yield pool
 
 
 def end_with_parent() -> None:
