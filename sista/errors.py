@@ -213,6 +213,11 @@ def say(text: object) -> None:
     print(printable(text))
 
 
+def warn(text: object) -> None:
+    """Print text likewise to standard error, where no table is read from."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
 def unwritable(error: Exception) -> str | None:
     """Return the remedy where an error means a full disk or a folder without rights, else None.
 

@@ -52,6 +52,9 @@ def _are_words(texts: "pd.Series[str]") -> "pd.Series[bool]":
 _WORDS = pa.Check(_are_words, name="are_words", error="is no word (letters, digits and . _ + - @)")
 _FINITE = pa.Check(np.isfinite, name="is_finite", error="is infinite")
 _COUNTED = pa.Check.ge(0)
+# Control characters and marks that nobody sees: by one of them a patient would be two.
+_UNSEEN = r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+_SEEN = pa.Check(lambda ids: ~ids.str.contains(_UNSEEN), error="holds letters that are not seen")
 _BELOW = pa.Check(_stay_below, name="stays_below_its_folder", error="leads out of its folder")
 
 # Of all predictions; a task adds its own. A row is one of a head's answers about one image.
@@ -104,8 +107,8 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
     # A row is a film. Native pixels are those of the film as read, prepared ones of the container.
     "manifest": pa.DataFrameSchema(
         {
-            "image_id": _text("unique in the data set", unique=True),
-            "patient_id": _text("splits are by it; the image_id where the source names nobody"),
+            "image_id": _text("unique in the data set", unique=True, checks=_SEEN),
+            "patient_id": _text("splits are by it; else the image_id", checks=_SEEN),
             "study_id": _text("null where the source has none", nullable=True),
             "view": _text("projection in the source's own words; null = unknown", nullable=True),
             "path": _text("of the raw file, as in the inventory", checks=_BELOW),
@@ -117,8 +120,8 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "pad_y": _number("top border of the prepared square, prepared pixels"),
             "spacing": _number("mm per native pixel; NaN = unknown", nullable=True),
             "boxes": _text(
-                "JSON list of {label, x, y, w, h} in native pixels, x and y of the left upper "
-                "corner; [] = looked at, none; null = not annotated",
+                "JSON list of {label, x, y, w, h} in native pixels, x and y of the upper left; "
+                "[] = looked at, none; null = not annotated",
                 nullable=True,
             ),
             "mask": _text(
@@ -133,11 +136,11 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
                 "subset that the source gives; null = none", nullable=True, checks=_isin(*SUBSETS)
             ),
             r"^label\..+": _number(
-                "1 positive, 0 negative, -1 uncertain, NaN blank; a label policy decides what -1 "
-                "and NaN mean for training",
+                "1 positive, 0 negative, -1 uncertain, NaN blank; a label policy decides on both",
                 nullable=True,
                 regex=True,
                 required=False,
+                checks=_isin(1, 0, -1),
             ),
         },
         strict=True,
@@ -148,9 +151,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
             "dataset": _text("WORD or WORD@ORIGIN"),
             "subset": _text("train, val or test", checks=_isin(*SUBSETS)),
             "draw": _integer("from 0; -1 in val and test, which all draws share"),
-            "fraction": _integer(
-                "percent of the training images, 1, 10 or 100; -1 in val and test"
-            ),
+            "fraction": _integer("percent of the training images; -1 in val and test"),
             "image_id": _text("as in the manifest"),
         },
         unique=["subset", "draw", "fraction", "image_id"],

@@ -1,7 +1,6 @@
 """The heads of an unfinished job that are finished: a killed job goes on after the last one."""
 
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from sista import tables
-from sista.errors import UserError, printable
+from sista.errors import UserError, warn
 from sista.files import atomic, digest, read_json, write_json
 
 
@@ -26,7 +25,7 @@ class FinishedHeads:
             self.folder.unlink()
         if self.folder.exists() and self._read(known) != key:
             told = f"{self.folder}: finished heads of another job, ignored; this one begins anew"
-            print(printable(told), file=sys.stderr, flush=True)
+            warn(told)
             shutil.rmtree(self.folder)
         write_json(known, key)
 

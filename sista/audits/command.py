@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sista.errors import UserError
+from sista.errors import UserError, say
 from sista.runs.options import Threads
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def audit_datasets(
         audited = run_checks(subjects)
     write_audit(audited, out)
     for line in audited.lines():
-        print(line)
-    print(f"{out / 'index.html'}: the page; images.csv beside it names images")
+        say(line)
+    say(f"{out / 'index.html'}: the page; images.csv beside it names images")
     if refused := audited.refused(accept):
         raise UserError(
             f"{len(refused)} of {len(audited.outcomes)} checks found something: "

@@ -8,6 +8,7 @@ import pandas as pd
 
 from sista.audits.run import Audit
 from sista.files import atomic
+from sista.report.escaping import csv_row
 from sista.report.templates import render
 
 SUMMARY = ("dataset", "check", "looks for", "films looked at", "found", "what")
@@ -70,4 +71,4 @@ def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) ->
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(head)
-        writer.writerows(rows)
+        writer.writerows(csv_row(row) for row in rows)

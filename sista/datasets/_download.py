@@ -4,7 +4,6 @@ pooch names, checks and moves the files; what goes on behind a broken transfer i
 """
 
 import re
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import urlparse
 
-from sista.errors import UserError, unwritable
+from sista.errors import UserError, unwritable, warn
 from sista.files import read_text
 from sista.runs.progress import track
 
@@ -93,9 +92,7 @@ def download(files: Sequence[RemoteFile], folder: Path, word: str) -> None:
             raise UserError(f"{target}: {reason}") from error
         if file.checksum is None:
             checksum = pooch.file_hash(str(target))
-            print(
-                f"{word}: {file.path} has no published checksum; sha256 {checksum}", file=sys.stderr
-            )
+            warn(f"{word}: {file.path} has no published checksum; sha256 {checksum}")
 
 
 def _fits(file: Path, checksum: str) -> bool:

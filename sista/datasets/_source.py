@@ -65,8 +65,10 @@ class Row:
 
     def number_in(self, column: str) -> float:
         """Return a finite number."""
+        text = self.values[column]
         try:
-            value = float(self.values[column])
+            # Python reads more than tables hold: 1_000, and digits of other scripts.
+            value = float(text if text.isascii() and "_" not in text else "")
         except ValueError as error:
             raise self.error(f"column {column!r} holds no number; get the file again") from error
         if not math.isfinite(value):
@@ -177,11 +179,15 @@ def _check_cells(row: Row, needed: list[str]) -> None:
     """Refuse what no cell of a table holds: it would end in names, tables and terminals."""
     for name in needed:
         text = row.values[name]
-        if not text.isprintable() and any(unicodedata.category(c) == "Cc" for c in text):
+        kinds = {unicodedata.category(c) for c in text} if not text.isprintable() else set()
+        if "Cc" in kinds:
             raise row.error(
                 f"column {name!r} holds a line break or control character: a quote before it is "
                 "not closed, or the file is damaged; download it again"
             )
+        # One patient would be two, in training and in test.
+        if "Cf" in kinds:
+            raise row.error(f"column {name!r} holds a letter that is not seen; correct the row")
 
 
 def _check_end(row: Row, cells: int, columns: int, ended: bool) -> None:

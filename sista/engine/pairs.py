@@ -1,7 +1,6 @@
 """The studies of one subset of a corpus: manifest rows, labels, and where their images lie."""
 
 import hashlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from sista import tables
 from sista.engine.corpus import Corpus
 from sista.engine.films import Films
-from sista.errors import UserError, check_limit
+from sista.errors import UserError, check_limit, warn
 from sista.files import atomic, digest
 from sista.metadata import Meta, check_columns, opened, table_metadata
 from sista.runs.container import check_container, read_container
@@ -103,10 +102,7 @@ def load_pairs(
     if text:
         without = int(frame["report"].isna().sum())
         if without:
-            print(
-                f"left out: {without} of {len(frame)} {subset} studies: no report text",
-                file=sys.stderr,
-            )
+            warn(f"left out: {without} of {len(frame)} {subset} studies: no report text")
         frame = frame[frame["report"].notna()]
     # The number of a study decides its augmentation and its batches: by name, not as prepared.
     frame = frame.sort_values("image_id", ignore_index=True)

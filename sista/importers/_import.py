@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sista import registry
-from sista.errors import UserError
+from sista.errors import UserError, say
 from sista.files import check_place, digest, remove_leftovers, sha256, write_json
 from sista.importers._card import Card
 from sista.runs import provenance
@@ -43,7 +43,7 @@ def main(word: str, file: Path, *, out: Path, size: Pixels | None = None) -> Non
     account = out.with_name(f"{out.name}.import.json")
     # Also where the import fails below: the account names the keys that stood in the way.
     write_json(account, report.as_dict() | facts | {"differs": card.differs})
-    print(report.summary())
+    say(report.summary())
     for name in ("differs", "unverified"):
         for text in getattr(card, name):
             print(f"{name:>11}: {text}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from sista import tables
-from sista.errors import UserError
+from sista.errors import UserError, printable, say
 from sista.preparation.list_names import NameIndex, first_cell, read_list
 
 
@@ -194,13 +194,16 @@ def _subsets_of(table: pd.DataFrame) -> dict[str, list[str]]:
 def _show(audited: Audit, dataset: str) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     table = Table("list", "images", "class", "positive", "negative", "uncertain or unknown")
     for row in audited.counts.itertuples(index=False):
         subset, label, positive, negative, other = map(str, row)
-        table.add_row(subset, str(audited.sizes[subset]), label, positive, negative, other)
-    console.print(f"{dataset}: {', '.join(f'{n} {size}' for n, size in audited.sizes.items())}")
+        cells = (subset, audited.sizes[subset], label, positive, negative, other)
+        # Not as text: names of lists and classes may look like marks of a style.
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    say(f"{dataset}: {', '.join(f'{n} {size}' for n, size in audited.sizes.items())}")
     console.print(table)
     if not audited.problems and not any(audited.unmatched.values()):
         console.print("no image, patient or pixel hash in two sets; fractions are nested")

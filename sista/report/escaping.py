@@ -3,6 +3,8 @@
 HTML is escaped by its templates, the terminal by `sista.errors.printable`.
 """
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from sista.errors import printable
@@ -38,6 +40,11 @@ def csv_text(text: str) -> str:
     """Return text for a cell: no formula, one line. Numbers need it not: they may be negative."""
     line = _line(text)
     return f"'{line}" if text.lstrip(" \n").startswith(_FORMULA) else line
+
+
+def csv_row(values: Iterable[object]) -> list[object]:
+    """Return the values of a line, its texts safe in a CSV file."""
+    return [csv_text(value) if isinstance(value, str) else value for value in values]
 
 
 def csv_frame(frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,13 +2,12 @@
 
 import fcntl
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from sista.errors import UserError, unwritable
+from sista.errors import UserError, unwritable, warn
 from sista.files import regular
 
 
@@ -56,7 +55,7 @@ def _opened(lock: Path, told: str) -> BinaryIO:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{told}; waiting", file=sys.stderr)
+            warn(f"{told}; waiting")
             fcntl.flock(stream, fcntl.LOCK_EX)
         # Its last holder may have removed the file that was waited for.
         with suppress(FileNotFoundError):

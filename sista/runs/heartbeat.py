@@ -4,7 +4,6 @@ import hashlib
 import math
 import os
 import platform
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -12,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from sista.errors import UserError, printable
+from sista.errors import UserError, warn
 from sista.files import read_json, write_json
 from sista.runs.energy import EnergyMeter
 
@@ -114,7 +113,7 @@ def _wait_for(out: Path) -> None:
             return
         told = f"{out}: {_waited_for(other, near)}"
         if told != said:
-            print(printable(told), file=sys.stderr, flush=True)
+            warn(told)
             said = told
         time.sleep(WAIT_SECONDS if near else FAR_WAIT_SECONDS)
 

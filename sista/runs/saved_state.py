@@ -4,7 +4,6 @@ Nothing is unpickled. A file that is no state of the run that asks is explained 
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -14,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sista.errors import UserError, printable
+from sista.errors import UserError, warn
 from sista.files import atomic, regular
 
 T = TypeVar("T")
@@ -99,7 +98,7 @@ def read_state(
 def ignore(path: Path, why: str) -> None:
     """Say that a state is not used, and why."""
     told = f"{path}: no state of this run, ignored: {why}; it begins at its start"
-    print(printable(told), file=sys.stderr, flush=True)
+    warn(told)
 
 
 def check_form(name: str, part: Stateful, state: Mapping[str, Any]) -> None:

@@ -5,7 +5,6 @@ their user and their owner.
 """
 
 import hashlib
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -21,7 +20,7 @@ from sista.datasets._download import download as download_files
 from sista.datasets._download import read_list
 from sista.datasets._inside import inside
 from sista.datasets._source import checked
-from sista.errors import UserError
+from sista.errors import UserError, warn
 from sista.files import digest, read_text, sha256, walk
 from sista.metadata import data_reading, data_word
 from sista.runs.options import Threads
@@ -114,7 +113,7 @@ def _download(dataset: Dataset, origin: str, source: Path | None, urls: Path | N
     if origin or not files:
         what = "the phantom is made here" if origin else dataset.missing(Path(dataset.word))
         raise UserError(f"{dataset.word}: nothing can be downloaded: {what}")
-    print(f"{dataset.word}: licence: {dataset.licence}; cite {dataset.citation}", file=sys.stderr)
+    warn(f"{dataset.word}: licence: {dataset.licence}; cite {dataset.citation}")
     download_files(files, dataset.start(source), dataset.word)
 
 
@@ -145,7 +144,7 @@ def _against_published(word: str, root: Path, frame: pd.DataFrame) -> dict[str, 
     missing = [path for path in published if path not in found]
     first = f" (first: {missing[0]})" if missing else ""
     told = f"{len(published) - len(missing)} of {len(published)} files of {PUBLISHED} are here"
-    print(f"fetch {word}: {told}; {len(missing)} are missing{first}", file=sys.stderr)
+    warn(f"fetch {word}: {told}; {len(missing)} are missing{first}")
     return {"published": len(published), "missing": len(missing)}
 
 

@@ -8,7 +8,6 @@
 import csv
 import math
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from sista import registry, tables
 from sista.datasets._account import files_below, read_all
 from sista.datasets._archives import Download, opened
 from sista.datasets._card import Dataset
-from sista.errors import UserError
+from sista.errors import UserError, warn
 from sista.files import atomic, digest, sha256
 from sista.metadata import data_reading, data_word
 from sista.preparation import splits
@@ -29,6 +28,7 @@ from sista.preparation.image_record import ImageRecord
 from sista.preparation.labels import apply_policy
 from sista.preparation.regions import PHANTOM_TRUTH, read_regions
 from sista.preparation.resumed import IMAGES, film_jobs, resumed_films, work_folder
+from sista.report.escaping import csv_row
 from sista.runs import provenance
 from sista.runs.options import Count, Draws, Pixels, Threads
 from sista.runs.progress import track
@@ -130,7 +130,7 @@ def _write(
         *account.lines(dataset, release, published="@" not in word),
         *filter(None, [scaled]),
     ]:
-        print(f"prepare {word}: {download.shown(line)}", file=sys.stderr)
+        warn(f"prepare {word}: {download.shown(line)}")
     facts: dict[str, Any] = {"release": release, "n": len(frame), "split_hash": split.meta["hash"]}
     return facts | {"left_out": account.facts()}, quarantine
 
@@ -176,9 +176,9 @@ def _quarantine(
     with atomic(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(("path", "where", "reason"))
-        writer.writerows((film.path, film.where, film.reason) for film in bad)
+        writer.writerows(csv_row((film.path, film.where, film.reason)) for film in bad)
     if len(bad) <= leave_out and len(bad) < len(films):
-        print(f"{table}: {len(bad)} films cannot be read and are left out", file=sys.stderr)
+        warn(f"{table}: {len(bad)} films cannot be read and are left out")
         return [table]
     more = f" All {len(bad)} are listed in {table}." if len(bad) > 1 else ""
     raise UserError(
@@ -191,13 +191,12 @@ def _tell(word: str, rows: list[dict[str, Any]]) -> None:
     """Say what is odd about the data and no error."""
     doubled = sum(row.pop("doubled_boxes") for row in rows)
     if doubled:
-        print(f"{word}: {doubled} boxes stand twice and count once", file=sys.stderr)
+        warn(f"{word}: {doubled} boxes stand twice and count once")
     scaled = sum(row.pop("scaled") for row in rows)
     if scaled:
-        print(
+        warn(
             f"{word}: {scaled} films have another size than their annotations, which were scaled, "
-            "each side for itself",
-            file=sys.stderr,
+            "each side for itself"
         )
 
 

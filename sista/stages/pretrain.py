@@ -1,6 +1,5 @@
 """Stage `pretrain`: from a prepared corpus to an encoder."""
 
-import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ from sista import registry
 from sista.encoders.specs import PACKAGED, EncoderSpec, check_patches, encoder_spec
 from sista.engine.corpus import Corpus
 from sista.engine.machine import Compiled, Device, Machine, Mode
-from sista.errors import UserError, check_range, check_word
+from sista.errors import UserError, check_range, check_word, warn
 from sista.files import atomic, digest, sha256
 from sista.grid.budgets import Budget, Precision, find_budget
 from sista.runs import provenance
@@ -241,7 +240,7 @@ def _train(
         write_word_maps(job.out.with_name("word_maps.npz"), trainer, data.val)
         _write_log(log, job.out)
         learned["plateau"], learned["plateau_left"], told = plateau(log, budget.epochs)
-        print(f"{job.out}: {told}", file=sys.stderr)
+        warn(f"{job.out}: {told}")
     if model.text is not None and spec.text != SMALL:
         learned["text_encoder"] = architecture(model.text)
     learned["tokenizer"] = data.tokenizer.to_str() if data.tokenizer else None

@@ -1,7 +1,6 @@
 """Report: scores → tables, figures, sheets and one self-contained HTML page."""
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pandas as pd
 from cyclopts import Parameter
 
-from sista.errors import UserError, printable
+from sista.errors import UserError, printable, warn
 from sista.files import atomic
 from sista.grid.file import read_grid
 from sista.grid.grid import Grid
@@ -60,7 +59,7 @@ def report(
     grid_report = Report(frame, meta, runs, out, results, sheets)
     if not any(run.facts["Record"] for run in grid_report.listed):
         told = f"report: {results} holds no run of the grid: no films, curves and places of records"
-        print(told, file=sys.stderr)
+        warn(told)
     grid_report.write_tables()
     text = grid_report.whole_page(compared.title or grid.stem, grid, dict(_settings(compared)))
     with atomic(out / "index.html") as temporary:
@@ -86,9 +85,9 @@ def _check_runs(frame: pd.DataFrame, runs: Sequence[AdaptRun], scores: Path, gri
         first = f"{other[0]} has other settings" if other else "they have no run in common"
         raise UserError(f"{scores}: not of {grid}: {first}; run `sista score` for this grid")
     if lost := len(hashes) - len(shared):
-        print(f"report: {scores} lacks {lost} of {len(hashes)} runs of {grid}", file=sys.stderr)
+        warn(f"report: {scores} lacks {lost} of {len(hashes)} runs of {grid}")
     if more := len(scored) - len(shared):
-        print(f"report: {scores} has {more} runs that {grid} has not", file=sys.stderr)
+        warn(f"report: {scores} has {more} runs that {grid} has not")
 
 
 def _check_own(out: Path) -> None:
