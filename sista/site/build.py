@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from markupsafe import escape
 
 from sista import registry
-from sista.errors import UserError, say
+from sista.errors import UserError, printable, say
 from sista.files import atomic, check_place, write_json
 from sista.lineage.crate import crate
 from sista.report.captions import count
@@ -28,7 +29,6 @@ from sista.site.toys import draw
 
 HERE = Path(__file__).parent
 ROOT = registry.PACKAGE.parent
-RELEASED = Path("results/released")
 MARK = "sista-site.json"
 _EXPORT = re.compile(r"export\{[^}]*?(\w+) as default[^}]*\};?")
 KINDS = {
@@ -56,7 +56,7 @@ def site(*, out: Path, scores: tuple[Path, ...] = (), results: Results | None = 
     results = results or Path("results")
     if out.exists() and not (out / MARK).is_file() and (out.is_file() or any(out.iterdir())):
         raise UserError(f"{out}: holds something else; name a new folder")
-    grids = read_grids(scores or sorted(RELEASED.glob("*/scores.parquet")))
+    grids = read_grids(scores or sorted(pages.RELEASED.glob("*/scores.parquet")))
     rows = leaderboard(grids)
     tests = [test for grid in grids for test in pairs(grid, rows, results)]
     with tempfile.TemporaryDirectory() as folder:
@@ -157,7 +157,9 @@ def _build(docs: Path, out: Path, grids: Iterable[Grid]) -> None:
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is missing; run `make env`") from error
     settings = yaml.safe_load((HERE / "mkdocs.yml").read_text())
-    settings["nav"] += [{"Grids": [{grid.title: f"grids/{grid.name}.md"} for grid in grids]}]
+    # The theme writes a title as it stands.
+    named = [{str(escape(printable(grid.title))): f"grids/{grid.name}.md"} for grid in grids]
+    settings["nav"] += [{"Grids": named}]
     settings["nav"] = [entry for entry in settings["nav"] if _there(entry, docs)]
     for plugin in settings["plugins"]:
         if isinstance(plugin, dict) and "mkdocstrings" in plugin:

@@ -1,5 +1,6 @@
 """The pages that are made: leaderboard, grids, runs and cards, as Markdown for the theme."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup, escape
 
-from sista.errors import UserError
+from sista.errors import UserError, printable
 from sista.report.alternatives import LOSSES, curves_told, tests_told
 from sista.report.curves import learning_curves
+from sista.report.escaping import markdown_text
 from sista.report.event_files import read_log
 from sista.report.figures import differences, efficiency, looks, save
 from sista.report.grid_report import DIFFERENCE, EFFICIENCY, LEARNING, UNTRAINED
@@ -24,6 +26,7 @@ from sista.site.cards import KINDS, cards, datasets
 from sista.site.leaderboard import Grid
 from sista.tasks._base import find_task
 
+RELEASED = Path("results/released")
 # Figures that `sista report` leaves beside released scores, with what they show.
 FIGURES = {"efficiency": EFFICIENCY, "untrained": UNTRAINED, "differences": DIFFERENCE}
 
@@ -31,7 +34,7 @@ FIGURES = {"efficiency": EFFICIENCY, "untrained": UNTRAINED, "differences": DIFF
 def render(template: str, **values: Any) -> str:
     """Return a template of this folder filled with `values`, as Markdown."""
     made = environment("sista.site", "templates")
-    made.filters["prose"] = prose
+    made.filters |= {"prose": prose, "literal": literal, "front": front}
     return made.get_template(template).render(**values).lstrip()
 
 
@@ -45,6 +48,7 @@ def grid_page(grid: Grid, out: Path) -> str:
         shown.append((find_task(task).title, macros.main_table(table), pictures))  # type: ignore[attr-defined]
     others = list(_other_figures(grid, out))
     text = grid.path.with_name("README.md")
+    own = text.is_file() and _reviewed(grid)
     return render(
         "grid.md.j2",
         grid=grid,
@@ -52,7 +56,7 @@ def grid_page(grid: Grid, out: Path) -> str:
         tasks=shown,
         others=others,
         variants=list(dict.fromkeys(map(str, grid.scores["variant"]))),
-        text=without_links(text.read_text(), 1) if text.is_file() else "",
+        text=without_links(text.read_text(), 1) if own else "",
     )
 
 
@@ -68,7 +72,7 @@ def _figures(grid: Grid, task: str, rows: pd.DataFrame, out: Path) -> Iterator[F
         tests = tests[tests["task"] == task] if len(tests) else tests
         baseline = str(tests["baseline"].iloc[0]) if len(tests) else ""
         tests = tests[tests["baseline"] == baseline] if len(tests) else tests
-        if (folder / name).is_file():
+        if (folder / name).is_file() and _reviewed(grid):
             _copy(folder / name, out / name)
         elif kind != "untrained" and not _drawn(grid, kind, rows, tests, out / name):
             continue
@@ -102,9 +106,14 @@ def _other_figures(grid: Grid, out: Path) -> Iterator[Figure]:
         ("learning_curves.svg", LOSSES, LEARNING),
         ("ranks.svg", "Mean ranks; the numbers are in ranks.csv beside the scores.", "Mean ranks."),
     ):
-        if (folder / name).is_file():
+        if (folder / name).is_file() and _reviewed(grid):
             _copy(folder / name, out / name)
             yield name, alternative, caption
+
+
+def _reviewed(grid: Grid) -> bool:
+    """Return whether what lies beside the scores is of this project: pages and pictures may act."""
+    return grid.path.resolve().is_relative_to(RELEASED.resolve())
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -212,6 +221,17 @@ def filled(text: str, toys: Mapping[str, str], root: Path) -> str:
         return f"```python\n{file.read_text()}```" if file.is_file() else ""
 
     return re.sub(r"<!-- (toy|cards|code) (\S+) -->", found, text)
+
+
+def literal(text: str) -> Markup:
+    """Return a title of others as Markdown that means itself; braces would be attributes."""
+    safe = markdown_text(text).replace("{", "&#123;").replace("}", "&#125;")
+    return Markup(safe)  # noqa: S704 (escaped before)
+
+
+def front(text: str) -> Markup:
+    """Return a title for the head of a page, which is YAML; the theme shows it as HTML."""
+    return Markup(json.dumps(str(escape(printable(text)))))  # noqa: S704 (as above)
 
 
 def prose(text: str) -> Markup:
