@@ -93,6 +93,12 @@ def of_run(**values: object) -> Callable[[Path], None]:
     return rewrite(lambda frame, meta: (meta["run"].update(values), frame)[1])
 
 
+def based(folder: Path) -> None:
+    """Let submission.yaml take its facts from another file."""
+    (folder / "submission.yaml").rename(folder / "more.yaml")
+    (folder / "submission.yaml").write_text("base: more.yaml\n")
+
+
 def turned(frame: pd.DataFrame, meta: dict) -> pd.DataFrame:
     """Return a table whose true labels of the test films are turned round."""
     test = frame["subset"] == "test"
@@ -149,6 +155,13 @@ FAULTS = {
     "another data set than its place says": (
         of_run(dataset="siim_acr"),
         "its place says dataset chexpert@phantom, its metadata siim_acr",
+    ),
+    # Names of folders, of which one would be searched from the root of the disk.
+    "a data set that is a path": (of_run(dataset="/etc", protocol="/"), "its metadata /etc"),
+    "a base": (based, "base: a submission has none"),
+    "a folder in place of the claimed scores": (
+        lambda folder: ((folder / "scores.parquet").unlink(), (folder / "scores.parquet").mkdir()),
+        "scores.parquet: ",
     ),
     "settings that were not hashed": (
         of_run(settings={"w_sta": 0.5}),

@@ -163,6 +163,43 @@ def test_predictions_of_other_settings_are_refused(scored):
         list(score.rows(replace(run, pretrain=pretrain), file))
 
 
+@pytest.mark.parametrize(
+    ("name", "word"), [("variant", "clip"), ("seed", 7), ("head", "unet"), ("encoder", "resnet50")]
+)
+def test_predictions_of_another_place_are_refused(scored, name, word):
+    run, file = scored[1][0]
+    told = {**file.meta, "run": {**file.meta["run"], name: word}}
+    with pytest.raises(UserError, match=f"lies where {name} is"):
+        list(score.rows(run, replace(file, meta=told)))
+
+
+@pytest.mark.parametrize("change", ["truth", "split_hash", "release"])
+def test_predictions_of_two_states_of_a_data_set_are_refused(tmp_path, monkeypatch, change):
+    monkeypatch.chdir(tmp_path)
+    runs = made.runs(("random_init", "clip"), ("classification",), draws=(0,))
+    paths = [made.write(tmp_path, run, images=8) for run in runs]
+    frame, meta = tables.read(paths[-1], "predictions_classification")
+    test = frame["subset"] == "test"
+    if change == "truth":
+        frame = frame.assign(target=frame["target"].where(~test, 1 - frame["target"]))
+    else:
+        meta["run"][change] = "other"
+    tables.write(frame, paths[-1], "predictions_classification", meta)
+    found = score.score_runs(runs, results=tmp_path / "results", bootstrap=2)
+    with pytest.raises(UserError, match="different releases, splits or true labels"):
+        score._check_alike(found)
+
+
+def test_images_of_val_and_test_are_refused(tmp_path):
+    run = made.runs(("clip",), ("classification",), draws=(0,))[0]
+    path = made.write(tmp_path, run, images=8)
+    frame, meta = tables.read(path, "predictions_classification")
+    names = frame["image_id"].str.replace("val", "test")
+    tables.write(frame.assign(image_id=names), path, "predictions_classification", meta)
+    with pytest.raises(UserError, match="images are of val and of test"):
+        score.score_runs([run], results=tmp_path / "results", bootstrap=2)
+
+
 def test_missing_predictions_are_named(tmp_path):
     with pytest.raises(UserError, match=r"predictions\.parquet: no such predictions \(24 of 24"):
         score.score_runs(made.runs(), results=tmp_path / "results", bootstrap=1)
