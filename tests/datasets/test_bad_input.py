@@ -151,6 +151,13 @@ def test_rows_know_their_number_and_strip_cells(tmp_path):
         list(rows(raw_trees.table(path, "a,b", "1,2", "1,2", "1,2", "1,2,3"), ("a",)))
 
 
+@pytest.mark.parametrize("cell", ["1_0", "\u0661", "a\u200b", "\u202eb"])
+def test_what_only_python_or_nobody_reads_is_refused(tmp_path, cell):
+    (tmp_path / "t.csv").write_text(f"a\n{cell}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"t\.csv row 2"):
+        [row.number_in("a") for row in rows(tmp_path / "t.csv", ["a"])]
+
+
 def test_a_list_that_is_no_file_is_named(tmp_path):
     raw_trees.TREES["nih_chestxray14"](tmp_path)
     file = tmp_path / "test_list.txt"

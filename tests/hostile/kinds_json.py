@@ -69,6 +69,8 @@ RECORD: dict[str, Damage] = {
     "wall_s NaN": put("wall_s", float("nan")),
     "wall_s negative": put("wall_s", -1),
     "wall_s infinite": put("wall_s", float("inf")),
+    "wall_s beyond the calendar": put("wall_s", 1e300),
+    "started in the last year": put("started", "9999-12-31T23:59:59Z"),
     "started a word": put("started", "yesterday"),
     "started a year 99999": put("started", "99999-01-01T00:00:00Z"),
     "a hash of 3 digits": edit(

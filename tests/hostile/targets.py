@@ -9,6 +9,7 @@ from tests.hostile import kinds_arrays, kinds_checkpoint, kinds_grid, kinds_json
 from tests.hostile import kinds_csv as kinds_tables
 from tests.hostile import kinds_parquet as parquet
 from tests.hostile.kinds_files import BYTES, PLACES, TEXTS, Damage
+from tests.hostile.kinds_scores import PLACE, SCORES, VALUES
 from tests.hostile.kinds_weights import WEIGHTS
 
 RUN = "mimic_cxr@phantom/seed0"
@@ -131,60 +132,10 @@ def _every(column: str, texts: Mapping[str, str]) -> dict[str, Damage]:
     }
 
 
-_SCORES = {
-    "target 2": parquet.cell("target", 2.0),
-    "target -7": parquet.cell("target", -7.0),
-    "target infinite": parquet.cell("target", float("inf")),
-    "score NaN": parquet.cell("score", float("nan")),
-    "score 2": parquet.cell("score", 2.0),
-    "score infinite": parquet.cell("score", float("inf")),
-}
-_PLACE = {
-    "subset unknown": parquet.cell("subset", "train"),
-    "fraction 7": parquet.cell("fraction", 7),
-    "fraction -1": parquet.cell("fraction", -1),
-    "draw -1": parquet.cell("draw", -1),
-    "draw 99": parquet.cell("draw", 99),
-    "image twice": parquet.table(lambda t: __import__("pyarrow").concat_tables([t, t.slice(0, 1)])),
-    "image of two patients": parquet.cell("patient_id", "somebody else"),
-    "image empty": parquet.cell("image_id", ""),
-    "image null": parquet.cell("image_id", None),
-    "rows missing": parquet.table(lambda t: t.slice(0, len(t) - 1)),
-    "run a list": parquet.meta(lambda known: {**known, "run": [1]}),
-    "run empty": parquet.meta(lambda known: {**known, "run": {}}),
-    "run of another data set": parquet.meta(
-        lambda known: {**known, "run": {**known["run"], "dataset": "other@phantom"}}
-    ),
-    "labels a number": parquet.meta(lambda known: {**known, "labels": 7}),
-    "refused a number": parquet.meta(lambda known: {**known, "refused": 7}),
-    "refused of texts": parquet.meta(lambda known: {**known, "refused": ["x"]}),
-    "wall_s a list": parquet.meta(lambda known: {**known, "run": {**known["run"], "wall_s": [1]}}),
-    "wall_s of texts": parquet.meta(
-        lambda known: {**known, "run": {**known["run"], "wall_s": {"0,10": "x"}}}
-    ),
-}
 _BY_TASK = {
-    "classification": {**_SCORES, "label unknown": parquet.cell("label", "Elephant")},
+    "classification": {**SCORES, "label unknown": parquet.cell("label", "Elephant")},
     "segmentation": {**_cells("prediction", _RUNS), **_cells("target", _RUNS)},
     "detection": {**_cells("predicted", _BOXES), **_cells("target", _BOXES)},
-}
-_VALUES = {
-    "value infinite": parquet.cell("value", float("inf")),
-    "metric unknown": parquet.cell("metric", "no_such"),
-    "task unknown": parquet.cell("task", "no_such"),
-    "task a path": parquet.cell("task", "../../out"),
-    "label a tag": parquet.cell("label", "<script>alert(1)</script>"),
-    "variant a formula": parquet.cell("variant", "=1+1"),
-    "variant of control characters": parquet.cell("variant", "\x1b[2J\x07"),
-    "predictions outside": parquet.cell("predictions", "../../../../../etc/passwd"),
-    "note of a tag": parquet.cell("note", "<script>alert(1)</script>"),
-    "main metrics a list": parquet.meta(lambda known: {**known, "main_metrics": [1]}),
-    "main metrics empty": parquet.meta(lambda known: {**known, "main_metrics": {}}),
-    "comparisons a number": parquet.meta(lambda known: {**known, "comparisons": 7}),
-    "comparisons of texts": parquet.meta(lambda known: {**known, "comparisons": ["x"]}),
-    "hosts a number": parquet.meta(lambda known: {**known, "hosts": 7}),
-    "grid a path": parquet.meta(lambda known: {**known, "grid": "../../x"}),
-    "title a tag": parquet.meta(lambda known: {**known, "title": "<script>alert(1)</script>"}),
 }
 # A table is shown as it stands, its names are words and nothing is opened by them.
 _HARMLESS = (
@@ -240,11 +191,11 @@ TARGETS: list[Target] = [
         Target(
             "score",
             f"{folder}/predictions.parquet",
-            {**_NEEDED, **(_PLACE if task == "classification" else {}), **_BY_TASK[task]},
+            {**_NEEDED, **(PLACE if task == "classification" else {}), **_BY_TASK[task]},
         )
         for task, folder in PREDICTIONS.items()
     ),
-    Target("report", "results/score/suite.parquet", {**_NEEDED, **_VALUES}, _HARMLESS),
+    Target("report", "results/score/suite.parquet", {**_NEEDED, **VALUES}, _HARMLESS),
     Target("report", "suite.yaml", {**PLACES, **BYTES}),
     Target("import", "weights/small.pt", {**FILE, **WEIGHTS}),
     Target(
@@ -256,12 +207,21 @@ TARGETS: list[Target] = [
     # What looks and passes on.
     Target("status", "suite.yaml", _GRID, kinds_grid.ACCEPTED),
     Target("watch", "suite.yaml", {**PLACES, **BYTES}),
-    Target("show", "results/score/suite.parquet", {**_NEEDED, **_VALUES}, _HARMLESS),
+    Target("show", "results/score/suite.parquet", {**_NEEDED, **VALUES}, _HARMLESS),
     Target("compare", "results/score/suite.parquet", _TABLE),
-    Target("trace", "results/score/suite.parquet", {**_NEEDED, **_VALUES}, ("*",), ("results",)),
+    Target("trace", "results/score/suite.parquet", {**_NEEDED, **VALUES}, ("*",), ("results",)),
     Target("trace", "results/report/suite/run.json", _RECORD, ("*",)),
     # A fault is told of what the record is of, and of what has read it.
     Target("verify", SUITE_RUN, _RECORD, _WITHOUT, names=("predictions", "results")),
+    *(
+        Target(
+            verb,
+            "results/fetch/chexpert@phantom/run.json",
+            {"facts empty": kinds_json.put("facts", {}), "run empty": kinds_json.put("run", {})},
+            unreadable=False,
+        )
+        for verb in ("trace", "crate")
+    ),
     Target("crate", "suite.yaml", {**PLACES, **BYTES}),
     Target("crate", "results/report/suite/run.json", _RECORD, ("*",), names=("report/suite",)),
     Target("crate", SUITE_RUN, _RECORD, ("*",), names=("results",)),

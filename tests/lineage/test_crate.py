@@ -126,6 +126,20 @@ def test_what_is_not_finished_or_shows_films_is_refused(tree, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_records_that_cannot_be_told_are_refused(tree, tmp_path):
+    for record, key, value in (
+        ("report/suite/run.json", "wall_s", 1e300),
+        ("fetch/chexpert@phantom/run.json", "facts", {}),
+        ("fetch/chexpert@phantom/run.json", "run", {"dataset": ["x"]}),
+    ):
+        path = tree.results / record
+        sound = path.read_text()
+        path.write_text(json.dumps({**json.loads(sound), key: value}))
+        with pytest.raises(UserError, match=r"run\.json"):
+            crate(grid=tree.root / "suite.yaml", out=tmp_path / "made", results=tree.results)
+        path.write_text(sound)
+
+
 def test_what_a_killed_crate_left_is_removed(tree, tmp_path):
     (tmp_path / ".out.0123abcd.tmp/grid").mkdir(parents=True)
     crate(grid=tree.root / "suite.yaml", out=tmp_path / "out", results=tree.results)

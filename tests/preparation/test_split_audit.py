@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from sista.errors import UserError
-from sista.preparation.split_audit import audit, audit_split
+from sista.preparation.split_audit import _show, audit, audit_split
 from sista.stages.prepare import prepare
 from tests import raw_trees
 
@@ -33,6 +33,13 @@ def test_overlaps_are_found_by_image_patient_and_pixels():
     assert found.sizes == {"train": 3, "val": 1, "test": 2}
     row = found.counts.iloc[0]
     assert (row.positive, row.negative, row.other) == (2, 0, 1)
+
+
+def test_names_that_look_like_a_style_are_shown(capsys):
+    frame = manifest().rename(columns={"label.X": "label.[/b]"})
+    _show(audit({"train": ["a"]}, frame), "[/x]")
+    assert "[/b]" in (shown := capsys.readouterr().out)
+    assert "[/x]: train 1" in shown
 
 
 def test_nesting_repeats_and_unknown_names_are_found():
