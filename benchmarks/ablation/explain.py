@@ -39,7 +39,7 @@ LOGGED = (
     "gradient_ratio",
 )
 PANELS = {
-    "hit_phrase, all": "pointing of phrases",
+    "hit_words, all": "pointing of words",
     "alignment": "alignment (low = close pairs)",
     "uniformity_image": "uniformity of films (low = spread)",
     "recall_5, all": "R@5, all studies",
