@@ -99,6 +99,11 @@ def trainer(
 def gradients(method, encoder, **changes):
     """Loss parts and gradients of one contrastive batch, and the trainer."""
     made, source = trainer(method, encoder, **changes)
+    return *step(made, source), made
+
+
+def step(made, source):
+    """Loss parts and gradients of one contrastive batch."""
     made.model.train()
     chunks = made.chunks(source, ROWS, 0, known_labels(source.pairs))
     parts = made.differentiate(chunks, source.alike(ROWS, made.device), made.scaler, 5)
@@ -108,4 +113,4 @@ def gradients(method, encoder, **changes):
         for name, parameter in module.named_parameters()
         if parameter.grad is not None
     }
-    return parts, found, made
+    return parts, found

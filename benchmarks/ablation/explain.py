@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from sista import tables
 from sista.files import atomic
 from sista.grid.grid import Grid
 from sista.grid.runs import PretrainRun
 from sista.metrics.intervals import crossed_interval
-from sista.report.figures import STYLE, save
+from sista.report.figures import COLOURS, STYLE, save
 from sista.runs.progress import track
 
 # Columns of the last line of a run's log.csv.
@@ -38,7 +39,7 @@ LOGGED = (
     "gradient_ratio",
 )
 PANELS = {
-    "hit_phrase, all": "pointing of phrases",
+    "hit_words, all": "pointing of words",
     "alignment": "alignment (low = close pairs)",
     "uniformity_image": "uniformity of films (low = spread)",
     "recall_5, all": "R@5, all studies",
@@ -95,18 +96,24 @@ def by_variant(encoders: pd.DataFrame, baseline: str) -> pd.DataFrame:
 
 
 def draw(encoders: pd.DataFrame) -> Figure:
-    """Draw the main measures: a panel each, a point for each seed, a bar for the mean."""
+    """Draw the main measures: a panel each; of an encoder a point a seed, a bar the mean."""
     order = list(dict.fromkeys(encoders["variant"]))
+    words = list(dict.fromkeys(encoders["encoder"]))
+    colours = dict(zip(words, COLOURS, strict=False))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 1.6 + 0.5 * len(order)), layout="constrained")
         for axis, (measure, title) in zip(figure.subplots(2, 3).flat, PANELS.items(), strict=True):
             rows = encoders[encoders["measure"] == measure]
             options = {"data": rows, "x": "value", "y": "variant", "order": order, "ax": axis}
-            sns.pointplot(**options, errorbar=None, linestyle="none", marker="|", markersize=16)
-            sns.stripplot(**options, color="#d55e00", size=4, jitter=False, alpha=0.7)
+            options |= {"hue": "encoder", "hue_order": words, "palette": colours, "legend": False}
+            bars = {"linestyle": "none", "marker": "|", "markersize": 14, "errorbar": None}
+            sns.pointplot(**options, **bars, dodge=0.4 if len(words) > 1 else False)
+            sns.stripplot(**options, dodge=True, size=4, jitter=False, alpha=0.7)
             axis.set(title=title, xlabel="", ylabel="")
             if axis.get_subplotspec() is not None and not axis.get_subplotspec().is_first_col():
                 axis.set_yticklabels([])
+        lines = [Line2D([], [], color=colours[w], marker="o", linestyle="", label=w) for w in words]
+        figure.legend(handles=lines, loc="outside lower center", ncols=len(words), frameon=False)
     return figure
 
 

@@ -80,22 +80,26 @@ class ImageEncoder(nn.Module):
             # Transformers with a pyramid (Swin) have the channels of their last map at its end.
             places = (2, 3) if last.shape[1] == self.dim else (1, 2)
             return ImageFeatures(last.mean(places), tuple(maps[-4:]))
-        seen: list[Tensor] = []
+        prefix, looks = self.body.num_prefix_tokens, None
         if attention and self.body.has_class_token:
-            last = self.body.blocks[-1].attn
-            # The fused kernel gives no weights: its input is caught, one query worked out again.
-            hook = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-            try:
-                tokens = self.body.forward_features(images)
-            finally:
-                hook.remove()
+            # The fused kernel gives no weights: one query is worked out again from its input, which
+            # is what the block before gives.
+            tokens, inputs = self.body.forward_intermediates(
+                images,
+                indices=[len(self.body.blocks) - 2],
+                output_fmt="NLC",
+                return_prefix_tokens=True,
+            )
+            patches, special = inputs[0]
+            last = self.body.blocks[-1]
+            with torch.no_grad():
+                seen = last.norm1(torch.cat((special, patches), dim=1))
+                looks = _cls_attention(last.attn, seen)[:, prefix:]
         else:
             tokens = self.body.forward_features(images)
-        prefix = self.body.num_prefix_tokens
         patches = tokens[:, prefix:]
         side = images.shape[-1] // self.map_strides[0]
         grid = patches.transpose(1, 2).unflatten(2, (side, side))
-        looks = _cls_attention(last, seen[0])[:, prefix:] if seen else None
         pooled = tokens[:, 0] if self.body.global_pool == "token" else patches.mean(1)
         return ImageFeatures(pooled, (grid,), looks, tokens)
 
@@ -151,7 +155,6 @@ class ConvStem(nn.Module):
         return tokens
 
 
-@torch.no_grad()
 def _cls_attention(layer: Any, tokens: Tensor) -> Tensor:
     """Work out one row of an attention layer, `[B, N]`; the layer itself stays fused."""
     query, key, _ = layer.qkv(tokens).unflatten(-1, (3, layer.num_heads, -1)).unbind(2)

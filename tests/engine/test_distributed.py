@@ -9,7 +9,7 @@ import torch
 from sista.engine.distributed import Ranks, SynchronisedNorm
 from sista.errors import UserError
 from tests.engine.test_gradients import assert_equal
-from tests.engine.two_processes import CASES
+from tests.engine.two_processes import CASES, EARLY
 from tests.made_up_pairs import ROWS, gradients, trainer
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ def both(tmp_path_factory):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     script = str(Path(__file__).with_name("two_processes.py"))
     subprocess.run([*TORCHRUN, script, str(folder)], cwd=ROOT, env=environment, check=True)
-    names = [f"{word}{rank}" for word in ("", "calls") for rank in range(2)]
+    names = [f"{word}{rank}" for word in ("", "calls", "early") for rank in range(2)]
     return [torch.load(folder / f"{name}.pt", weights_only=True) for name in names]
 
 
@@ -44,10 +44,22 @@ def test_two_processes_equal_one(both, case):
 @pytest.mark.slow
 def test_a_step_sends_few_messages(both):
     _, found, _ = gradients("clip", "vit")
-    for calls in both[2:]:
+    for calls in both[2:4]:
         # All embeddings together; gradients in some buckets, not one by one.
         assert calls["all_gather"] == 1
         assert 1 < calls["all_reduce"] < len(found) / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", range(len(EARLY)), ids=lambda n: "-".join(map(str, EARLY[n])))
+def test_gradients_are_sent_while_the_pass_runs(both, case):
+    for early in both[4:]:
+        method, encoder, chunk, (first, second), found = early[case]
+        assert first < 0.5
+        # All but the last ones, which the end of the pass gives.
+        assert second > 0.8
+        parts, one, _ = gradients(method, encoder, chunk=chunk, double=True)
+        assert_equal((parts, one, None), (parts, found, None), 1e-9)
 
 
 def test_the_longest_report_lies_in_one_process_only():
