@@ -40,6 +40,7 @@ LIMITS = {
     "SISTA_MAX_ROWS": (50_000_000, "rows of one table"),
     "SISTA_MAX_RUNS": (1_000_000, "runs of a grid"),
     "SISTA_MAX_SECONDS": (300, "seconds to decode one film"),
+    "SISTA_MAX_UNPACKED": (200, "times its own size that an archive may hold"),
 }
 
 

@@ -1,6 +1,5 @@
 """Downloads whose archives were never unpacked: a view of the folder as if they had been."""
 
-import shutil
 import tarfile
 import tempfile
 import zipfile
@@ -13,9 +12,11 @@ from typing import IO
 from sista.datasets._account import ENDINGS
 from sista.datasets._card import Dataset
 from sista.datasets._inside import also_inside
-from sista.errors import UserError
+from sista.errors import UserError, check_limit
 from sista.runs.progress import track
 
+# Archives in archives, and bytes that an archive of any size may hold.
+DEEPEST, SMALL, PIECE = 3, 1 << 30, 1 << 20
 ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 Member = tuple[str, IO[bytes]]
 
@@ -105,22 +106,29 @@ class _View:
         self.top = top
         self.films = films
         self.archives: dict[str, str] = {}
+        # Bytes of the archive under way and of what came out of it.
+        self.packed = self.written = 0
 
     def link(self) -> None:
         for path in self.base.iterdir():
             (self.top / path.name).symlink_to(path)
 
     def unpack(self, archives: list[Path], dataset: Dataset) -> None:
-        waiting = [(path, path.relative_to(self.base).as_posix()) for path in archives]
+        waiting = [(path, path.relative_to(self.base).as_posix(), 1) for path in archives]
         while waiting:
-            archive, name = waiting.pop()
+            archive, name, depth = waiting.pop()
+            if depth > DEEPEST:
+                raise UserError(
+                    f"{name}: archives in archives in archives; unpack it beside itself"
+                )
             inner = self._unpack_one(archive, name, dataset)
             # An archive of archives: they count as the outer one.
-            waiting += [(self.top / path, name) for path in inner]
+            waiting += [(self.top / path, name, depth + 1) for path in inner]
 
     def _unpack_one(self, archive: Path, name: str, dataset: Dataset) -> list[str]:
         place = PurePosixPath(name).parent
         inner: list[str] = []
+        self.packed, self.written = archive.stat().st_size, 0
         try:
             names, members = _members(archive)
             # Films at an archive's top belong into a folder of its name, as Kaggle packs them.
@@ -154,7 +162,11 @@ class _View:
         if path.lower().endswith(ENDINGS) and not self.films:
             return False
         with target.open("wb") as file:
-            shutil.copyfileobj(stream, file)
+            while piece := stream.read(PIECE):
+                file.write(piece)
+                self.written += len(piece)
+                if self.written > SMALL:
+                    check_limit("SISTA_MAX_UNPACKED", self.written // self.packed, path)
         return True
 
     def _own(self, folder: Path) -> None:

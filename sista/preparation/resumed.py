@@ -54,7 +54,7 @@ def film_jobs(
     shape = (len(records), size, size)
     stated = f"{VERSION} {_digest(records, root, key)} {shape}"
     begun = (folder / KEY).is_file() and images.is_file() and (folder / DONE).is_file()
-    if not begun or (folder / KEY).read_text() != stated:
+    if not begun or (folder / KEY).read_bytes() != stated.encode():
         (folder / KEY).unlink(missing_ok=True)
         (folder / DONE).write_text("")
         np.lib.format.open_memmap(images, mode="w+", dtype=np.uint8, shape=shape).flush()

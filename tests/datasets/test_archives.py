@@ -1,6 +1,7 @@
 """A download whose archives were not unpacked gives what the unpacked one gives."""
 
 import hashlib
+import io
 import shutil
 import tarfile
 import zipfile
@@ -8,6 +9,7 @@ import zipfile
 import pytest
 
 from sista import registry, tables
+from sista.datasets import _archives
 from sista.datasets._archives import opened
 from sista.errors import UserError
 from sista.stages.fetch import fetch
@@ -160,3 +162,31 @@ def test_links_out_of_a_packed_download_are_refused(tmp_path):
     (root / "train/train1.jpg").symlink_to(outside)
     with pytest.raises(UserError, match=r"train\.csv row 3: .*symbolic link"):
         prepared("object_cxr", root, tmp_path / "packed")
+
+
+def refused(root, told):
+    """Open a download that must not be read."""
+    card = registry.find("datasets", "siim_acr")
+    with pytest.raises(UserError, match=told), opened(card, root):
+        pass
+
+
+def test_a_bomb_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(_archives, "SMALL", 1 << 20)
+    root = raw_trees.TREES["siim_acr"](tmp_path)
+    with zipfile.ZipFile(root / "more.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("zeros.csv", bytes(8 << 20))
+    refused(root, r"zeros\.csv: \d+ times its own size .* set SISTA_MAX_UNPACKED")
+    assert not list(tmp_path.rglob(".unpacked*"))
+
+
+def test_archives_in_archives_end(tmp_path):
+    root = raw_trees.TREES["siim_acr"](tmp_path)
+    inner = b"nothing"
+    for depth in range(5):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as packed:
+            packed.writestr(f"inner{depth}.zip" if depth else "a.csv", inner)
+        inner = file.getvalue()
+    (root / "outer.zip").write_bytes(inner)
+    refused(root, r"outer\.zip: archives in archives")
