@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import pandera.pandas as pa
 
+from sista.errors import UserError
 from sista.metrics import classification as measures
 from sista.metrics.swaps import other_patients
 from sista.metrics.values import Floats, Value, mean, value
+from sista.tasks._arrays import AGAIN
 from sista.tasks._base import Metric, Subset, Task, number, text
 from sista.tasks._rows import check_labels
 
@@ -37,6 +39,8 @@ def _evaluate(subset: Subset) -> Iterator[Value]:
     labels = list(subset.labels)
     score = table["score"][labels].to_numpy(dtype=np.float64)
     target = table["target"][labels].to_numpy(dtype=np.float64)
+    if subset.multiclass and (np.nansum(target, axis=1) > 1).any():
+        raise UserError(f"an image of two classes that exclude each other; {AGAIN}")
     highest = score == score.max(axis=1, keepdims=True)
     chosen = highest & (np.cumsum(highest, axis=1) == 1)
     for metric in (metric.word for metric in METRICS if subset.wants(metric.word)):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from sista.errors import UserError
 from sista.metrics.swaps import other_patients
 from sista.scoring.evaluate import evaluate
 from sista.tasks.classification import SWAPS
@@ -71,3 +72,9 @@ def test_films_of_one_patient_have_chance_only():
     found = values(table(patients=1))
     assert ("auroc_other_film", "macro") not in found
     assert found["auroc_chance", "macro"].value == 0.5
+
+
+def test_classes_that_exclude_each_other_do_not_stand_together():
+    # As a file says whose flag was changed.
+    with pytest.raises(UserError, match="two classes that exclude each other"):
+        values(table(), multiclass=True)
