@@ -142,11 +142,6 @@ def run_lengths(text: str) -> dict[str, Any]:
     if not sides:
         raise UserError("a mask whose size is no height and width; make the table again")
     check_limit("SISTA_MAX_PIXELS", height * width, "a mask")
-    try:
-        # pycocotools asks for so much to join two masks, and does not look whether it was given.
-        np.empty(height * width + 1, np.uint32)
-    except MemoryError as error:
-        raise UserError(f"a mask of {width} x {height} px does not fit into memory") from error
     if not _fill(counts, height * width):
         raise UserError(f"run lengths that do not fill a mask of {width} x {height} px")
     return {"size": [height, width], "counts": counts.tobytes()}

@@ -1,5 +1,6 @@
 """Segmentation: one binary mask of each label an image, as COCO run lengths at the image size."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -62,6 +63,11 @@ def rle_overlap(part: pd.DataFrame) -> measures.Overlap:
         if left["size"] != right["size"]:
             sizes = f"prediction of size {left['size']}, target of {right['size']}"
             raise UserError(f"image {image}: {sizes}; {AGAIN}")
+        try:
+            # pycocotools asks for so much to join both, and does not look whether it was given.
+            np.empty(math.prod(left["size"]) + 1, np.uint32)
+        except MemoryError as error:
+            raise UserError(f"image {image}: its masks do not fit into memory; {AGAIN}") from error
     both = [
         coco_mask.area(coco_mask.merge([left, right], intersect=True))
         for left, right in zip(predicted, target, strict=True)
