@@ -39,9 +39,9 @@ LOGGED = (
     "gradient_ratio",
 )
 PANELS = {
-    "hit_words, all": "pointing of words",
     "alignment": "alignment (low = close pairs)",
     "uniformity_image": "uniformity of films (low = spread)",
+    "uniformity_report": "uniformity of reports (low = spread)",
     "recall_5, all": "R@5, all studies",
     "recall_5, normal": "R@5, normal studies",
     "recall_5, abnormal": "R@5, abnormal studies",
