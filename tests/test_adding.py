@@ -90,7 +90,7 @@ def adapt(project, out, encoder=None, **words):
         blobs(place, 40, dataset=dataset)
     own = project / "resnet_tiny.safetensors"
     if not own.is_file():
-        encoder_file(own, "resnet_tiny")
+        encoder_file(own, "resnet_tiny", corpus="mimic_cxr@phantom_tiny")
     given = {"protocol": "quick_v1", "draws": 0, "fractions": 100, "out": out, **words}
     given |= {"manifest": place / "manifest.parquet", "split": place / "manifest.split.parquet"}
     sista(project, "adapt", *options(encoder=encoder or own, **given))

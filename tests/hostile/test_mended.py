@@ -3,6 +3,8 @@
 import contextlib
 import os
 import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -212,12 +214,16 @@ def closed(folder):
         folder.chmod(0o755)
 
 
-def test_what_a_closed_folder_holds_is_not_left_out_in_silence(tmp_path_factory):
-    # pytest's own folders are closed to others.
-    root = tmp_path_factory.getbasetemp() / "open"
-    for path in (root, *root.parents[:2]):
-        path.mkdir(exist_ok=True)
-        path.chmod(0o755)
+@pytest.fixture
+def open_folder():
+    """A folder that others may look into, as pytest's own are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_what_a_closed_folder_holds_is_not_left_out_in_silence(open_folder):
+    root = open_folder / "results"
     TREES["kermany_pneumonia"](root / "films")
     masks = root / "films/masks_lung"
     masks.mkdir(exist_ok=True)

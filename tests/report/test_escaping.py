@@ -124,7 +124,7 @@ def test_words_keep_their_bytes_in_every_format(word):
 def test_scores_of_others_hold_words(scores, name, word, tmp_path):
     frame, _ = scores
     with pytest.raises(UserError, match=f"column '{name}'"):
-        tables.validate(frame.assign(**{name: word}), "scores")
+        tables.validate(frame.head(1).assign(**{name: word}), "scores")
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "results/../../x", "..", "a/.."])
