@@ -66,7 +66,20 @@ def _gallery(rows: pd.DataFrame) -> _Gallery:
     patients = rows["patient_id"].to_numpy()
     # Films of one patient alone have no control; its value is then undefined.
     others = other_patients(patients, SWAPS if len(set(patients)) > 1 else 0)
-    return _Gallery(films @ reports.T, exact, exact | same_findings(labels), others, groups)
+    return _Gallery(_cosines(films, reports), exact, exact | same_findings(labels), others, groups)
+
+
+def _cosines(films: Floats, reports: Floats) -> Floats:
+    """Return `[N, N]` cosines; those of equal vectors are equal to the last bit.
+
+    Equal reports tie. In one product of all vectors their last bits depend on their place and on
+    where the arrays lie in memory, so that chance would decide which of them comes first.
+    """
+    (left, rows), (right, columns) = (
+        np.unique(vectors, axis=0, return_inverse=True) for vectors in (films, reports)
+    )
+    cosines: Floats = (left @ right.T)[np.ix_(rows.ravel(), columns.ravel())]
+    return cosines
 
 
 def _evaluate(subset: Subset) -> Iterator[Value]:

@@ -12,7 +12,7 @@ from sista.metrics.swaps import other_patients
 from sista.scoring.evaluate import evaluate
 from sista.tasks._arrays import pack
 from sista.tasks._base import Subset
-from sista.tasks.retrieval import SWAPS, retrieval
+from sista.tasks.retrieval import SWAPS, _cosines, retrieval
 
 RULES = {"labels": [], "multiclass": False, "dataset": "x", "fraction": 0}
 
@@ -170,3 +170,16 @@ def test_two_runs_give_equal_bits(studies):
     assert first.keys() == second.keys()
     for key, value in first.items():
         np.testing.assert_array_equal(value.replicates, second[key].replicates)
+
+
+def test_equal_reports_tie_wherever_they_stand():
+    random = np.random.default_rng(0)
+    films = random.normal(size=(107, 128))
+    reports = random.normal(size=(107, 128))
+    reports[[3, 50, 106]] = reports[20]
+    films[104] = films[1]
+    cosines = _cosines(films, reports)
+    np.testing.assert_allclose(cosines, films @ reports.T, atol=1e-12)
+    for place in (3, 50, 106):
+        np.testing.assert_array_equal(cosines[:, place], cosines[:, 20])
+    np.testing.assert_array_equal(cosines[104], cosines[1])
