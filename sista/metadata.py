@@ -69,8 +69,8 @@ class _Manifest(_Typed):
 class _Split(_Typed):
     dataset: str = ""
     hash: str = ""
-    draws: int = Field(1, ge=1)
-    fractions: list[int] = []
+    draws: int = Field(1, ge=1, le=1000)
+    fractions: list[Annotated[int, Field(ge=1, le=100)]] = []
     refused: list[Refused] = []
 
 

@@ -13,6 +13,7 @@ from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import encoder_spec
 from sista.files import digest
 from sista.preparation.masks import to_json
+from sista.preparation.splits import split_hash
 from sista.stages import pretrain
 from sista.text.vocabulary import train_vocabulary
 
@@ -74,14 +75,16 @@ def _row(i: int) -> dict[str, object]:
 
 def _write_split(path: Path, ids: list[str], dataset: str) -> None:
     n = len(ids)
-    subsets = {"train": ids[: n // 2], "val": ids[n // 2 : 3 * n // 4], "test": ids[3 * n // 4 :]}
+    # Each patient has two images: none stands in two sets.
+    half, last = n // 4 * 2, 3 * n // 8 * 2
+    subsets = {"train": ids[:half], "val": ids[half:last], "test": ids[last:]}
     rows = [(s, -1, -1, name) for s in ("val", "test") for name in subsets[s]]
     for draw in (0, 1):
-        for fraction, count in ((10, 6), (100, n // 2)):
+        for fraction, count in ((10, 6), (100, half)):
             rows += [("train", draw, fraction, name) for name in subsets["train"][draw:][:count]]
     frame = pd.DataFrame(rows, columns=["subset", "draw", "fraction", "image_id"])
     refused = [{"draw": d, "fraction": 1, "reason": "too few images"} for d in (0, 1)]
-    meta = {"hash": "0" * 12, "rule": "test", "draws": 2, "fractions": [1, 10, 100]}
+    meta = {"hash": split_hash(frame), "rule": "test", "draws": 2, "fractions": [1, 10, 100]}
     tables.write(frame.assign(dataset=dataset), path, "split", meta | {"refused": refused})
 
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from sista.adaptation.task import Floats, HeadTask
 from sista.adaptation.views import placed_boxes
-from sista.errors import UserError
 from sista.openmmlab.detectors import DetDataSample
+from sista.preparation.annotations import boxes_from_json
 
 
 class DetectionTask(HeadTask):
@@ -28,16 +28,17 @@ class DetectionTask(HeadTask):
 
     def read_targets(self) -> None:
         """Read the boxes, native and as the network sees them."""
-        self.native = [json.loads(text) for text in self.frame["boxes"]]
+        where = f"{self.meta['dataset']} manifest, row"
+        columns = (self.frame[name] for name in ("boxes", "width", "height", "row"))
+        self.native = [
+            boxes_from_json(text, self.labels, width, height, f"{where} {row}")
+            for text, width, height, row in zip(*columns, strict=True)
+        ]
         self.corners = [self._corners(row) for row in range(len(self.frame))]
         self._samples: dict[int, DetDataSample] = {}
 
     def _corners(self, row: int, place: Floats | None = None) -> tuple[Floats, list[int]]:
         boxes = self.native[row]
-        unknown = sorted({str(box["label"]) for box in boxes} - set(self.labels))
-        if unknown:
-            where = f"{self.meta['dataset']} manifest, row {self.frame.iloc[row]['row']}"
-            raise UserError(f"{where}: unknown box label {unknown[0]!r}; run prepare again")
         native = np.array([[b["x"], b["y"], b["w"], b["h"]] for b in boxes], dtype=float)
         corners = self.geometry[row].network_boxes(native.reshape(-1, 4))
         if place is not None:

@@ -14,6 +14,7 @@ from sista.adaptation.resplit import resplit
 from sista.adaptation.settings import of_encoder, without_effect
 from sista.engine.machine import check_machine, find_device
 from sista.errors import UserError
+from sista.preparation.foreign import check_prepared
 from sista.protocols._base import Settings
 from sista.runs import provenance
 from sista.runs.container import check_container
@@ -155,6 +156,7 @@ def _split(
             "of that data set with --split"
         )
     asked.check_cells(split_meta)
+    check_prepared(asked.manifest, asked.split, frame, meta, split, split_meta)
     rule = asked.rules.split_rule(asked.task, asked.dataset)
     if rule is None:
         return split, split_meta

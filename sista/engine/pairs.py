@@ -21,6 +21,7 @@ from sista.engine.films import Films
 from sista.errors import UserError, check_limit, warn
 from sista.files import atomic, digest
 from sista.metadata import Meta, check_columns, opened, table_metadata
+from sista.preparation.foreign import check_apart, check_names
 from sista.runs.container import check_container, read_container
 from sista.runs.progress import track
 
@@ -70,6 +71,7 @@ def load_subsets(corpus: Corpus, *, size: int, text: bool, limit: int = 0) -> tu
         limit: of training studies.
     """
     manifest = _manifest(corpus)
+    _check_apart(corpus, manifest[1])
     form: dict[str, Any] = {"size": size, "text": text, "manifest": manifest}
     train = load_pairs(corpus, subset="train", limit=limit, **form)
     return train, load_pairs(corpus, subset="val", **form)
@@ -121,6 +123,17 @@ def _manifest(corpus: Corpus) -> tuple[pd.DataFrame, Meta]:
     frame, meta = tables.read(corpus.manifest, "manifest", columns)
     check_container(corpus.images, len(frame), int(meta["prepared_size"]))
     return tables.validate(frame, "manifest", str(corpus.manifest), columns), meta
+
+
+def _check_apart(corpus: Corpus, meta: Meta) -> None:
+    """Refuse a split whose subsets share a patient: its validation would not be one."""
+    names = ["image_id", "patient_id", "content_hash"]
+    frame, _ = tables.read(corpus.manifest, "manifest", names)
+    of_subset = {name: _chosen(corpus, name, meta) for name in tables.SUBSETS}
+    # Of the label fractions only the whole: each image once.
+    parts = [pd.DataFrame({"subset": name, "image_id": ids}) for name, ids in of_subset.items()]
+    check_names(corpus.manifest, meta)
+    check_apart(corpus.split, pd.concat(parts).assign(draw=0, fraction=100), frame)
 
 
 def _chosen(corpus: Corpus, subset: str, meta: Meta) -> NDArray[np.object_]:

@@ -20,6 +20,8 @@ from sista.stages.fetch import CACHE
 RESULTS = ("encoder.safetensors", "predictions.parquet", "inventory.parquet", "manifest.parquet")
 # Clocks of a cluster differ by seconds.
 FUTURE_SECONDS = 60.0
+# Findings of a kind that are printed.
+SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Finding:
 def verify(*, results: Results = Path("results"), raw: bool = False) -> None:
     """Hash all results again; name what was altered, and how to repair it. Exits with 1 then.
 
-    Times of change play no part: a file that was damaged and has its old time is found too. Raw
+    Of each kind the first 20 findings are printed, the others counted. Times of change play no
+    part: a file that was damaged and has its old time is found too. Raw
     data below `results` (the phantom's) are hashed as well; others are compared by size and time.
 
     Args:
@@ -55,11 +58,22 @@ def verify(*, results: Results = Path("results"), raw: bool = False) -> None:
     if not records:
         raise UserError(f"{results}: holds no record of a run, so there is nothing to verify")
     findings = list(check(results, records, raw))
-    for each in findings:
-        say(f"{each.kind}: {each.path}: {each.text}\n    remedy: {each.remedy}")
+    _tell(findings)
     say(f"{results}: {len(records)} records checked, {len(findings)} findings")
     if findings:
         raise SystemExit(1)
+
+
+def _tell(findings: list[Finding]) -> None:
+    """Print the findings by kind, the first `SHOWN` of each: one cause may have thousands."""
+    of_kind: dict[str, list[Finding]] = {}
+    for each in findings:
+        of_kind.setdefault(each.kind, []).append(each)
+    for kind, alike in of_kind.items():
+        for each in alike[:SHOWN]:
+            say(f"{kind}: {each.path}: {each.text}\n    remedy: {each.remedy}")
+        if len(alike) > SHOWN:
+            say(f"{kind}: and {len(alike) - SHOWN} more of this kind")
 
 
 def record_paths(results: Path) -> Iterator[Path]:

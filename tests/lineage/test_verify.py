@@ -95,3 +95,17 @@ def test_what_a_killed_run_left_is_named(tree):
     left = tree.results / "prepare" / "chexpert@phantom" / ".manifest.0a1b2c3d.tmp.parquet"
     left.write_text("half")
     assert findings(tree) == [("left over", left.name)]
+
+
+def test_of_equal_findings_twenty_are_printed_and_all_are_counted(tree, capsys):
+    for number in range(50):
+        (tree.results / f".left{number}.0a1b2c3d.tmp.parquet").write_text("half")
+    tree.find("prepare/chexpert@phantom/manifest.parquet").unlink()
+    with pytest.raises(SystemExit) as ended:
+        verify(results=tree.results)
+    assert ended.value.code == 1
+    told = capsys.readouterr().out
+    assert told.count("left over: ") == 21
+    assert "left over: and 30 more of this kind\n" in told
+    assert told.count("missing: ") == 1
+    assert told.rstrip().endswith("51 findings")
