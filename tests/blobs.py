@@ -55,7 +55,9 @@ def blobs(
         labels = {"label.disc": float(there), "label.large": float(there and radius > 15)}
         if multiclass:
             labels["label.large"] = 1 - labels["label.disc"]
-        rows.append(_row(i) | labels | {"mask": to_json(mask), "boxes": json.dumps([box][:there])})
+        rows.append(
+            _row(i, n) | labels | {"mask": to_json(mask), "boxes": json.dumps([box][:there])}
+        )
     frame = pd.DataFrame(rows)
     meta = {"dataset": dataset, "release": "1", "labels": list(LABELS), "mask_label": "disc"}
     meta |= {"box_labels": ["disc"], "prepared_size": SIDE, "multiclass": multiclass, "n": n}
@@ -66,17 +68,24 @@ def blobs(
     return manifest
 
 
-def _row(i: int) -> dict[str, object]:
+def _starts(n: int) -> tuple[int, int, int]:
+    """Return the first image of training, validation and test."""
+    return 0, n // 2, 3 * n // 4
+
+
+def _row(i: int, n: int) -> dict[str, object]:
     none = dict.fromkeys(("study_id", "view", "report", "official"))
     size = {"height": 2 * SIDE, "width": 2 * SIDE, "scale": 0.5, "pad_x": 0.0, "pad_y": 0.0}
-    ids = {"image_id": f"image{i}", "patient_id": f"patient{i // 2}", "path": f"{i}.png", "row": i}
+    # Two images a patient, none in two sets.
+    start = max(first for first in _starts(n) if first <= i)
+    patient = f"patient{(start + (i - start) // 2 * 2) / 2:g}"
+    ids = {"image_id": f"image{i}", "patient_id": patient, "path": f"{i}.png", "row": i}
     return {**ids, **none, **size, "spacing": np.nan, "release": "1", "content_hash": str(i)}
 
 
 def _write_split(path: Path, ids: list[str], dataset: str) -> None:
     n = len(ids)
-    # Each patient has two images: none stands in two sets.
-    half, last = n // 4 * 2, 3 * n // 8 * 2
+    half, last = _starts(n)[1:]
     subsets = {"train": ids[:half], "val": ids[half:last], "test": ids[last:]}
     rows = [(s, -1, -1, name) for s in ("val", "test") for name in subsets[s]]
     for draw in (0, 1):

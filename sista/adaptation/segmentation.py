@@ -35,7 +35,11 @@ class SegmentationTask(HeadTask):
 
     def _native(self, row: int) -> Mask:
         try:
-            return from_json(self.frame["mask"].iloc[row])
+            mask = from_json(self.frame["mask"].iloc[row])
+            film = tuple(int(self.frame[side].iloc[row]) for side in ("height", "width"))
+            if mask.shape != film:
+                raise ValueError(f"of {mask.shape} px for a film of {film}")
+            return mask
         except Exception as error:
             # pycocotools raises many kinds of errors on bad run lengths.
             where = f"{self.meta['dataset']} manifest, row {self.frame['row'].iloc[row]}"

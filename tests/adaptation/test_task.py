@@ -57,6 +57,9 @@ def test_broken_mask_names_the_row(discs):
     broken = frame.assign(mask='{"size": [2, 2]}')
     with pytest.raises(UserError, match="row 0: not a mask"):
         SegmentationTask(broken, meta, 48, 1.0, {})
+    small = frame.assign(mask=to_json(np.zeros((48, 48))))
+    with pytest.raises(UserError, match=r"row 0: not a mask \(of \(48, 48\) px for a film"):
+        SegmentationTask(small, meta, 48, 1.0, {})
 
 
 def test_boxes_go_to_the_image_and_back(discs):

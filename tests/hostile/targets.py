@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from tests.hostile import kinds_arrays, kinds_checkpoint, kinds_grid, kinds_json
+from tests.hostile import kinds_arrays, kinds_checkpoint, kinds_grid, kinds_json, kinds_prepared
 from tests.hostile import kinds_csv as kinds_tables
 from tests.hostile import kinds_parquet as parquet
 from tests.hostile.kinds_files import BYTES, PLACES, TEXTS, Damage
@@ -29,6 +29,8 @@ COMMANDS: dict[str, str] = {
     "prepare": "prepare rsna_pneumonia --source raw --out out/manifest.parquet --size 16 --inventory listing/inventory.parquet",  # noqa: E501
     "pretrain": f"pretrain --method clip --encoder resnet_tiny --corpus blobs@test {_DISCS} --out out/encoder.safetensors --budget tiny",  # noqa: E501
     "adapt": f"{_ADAPT} --head linear --draws 0 --fractions 10",
+    "adapt boxes": f"{_ADAPT} --head yolov3 --draws 0 --fractions 10",
+    "adapt masks": f"{_ADAPT} --head unet --draws 0 --fractions 10",
     "adapt words": f"{_ADAPT} --head zero_shot --draws 0 --fractions 0",
     "adapt regions": f"{_ADAPT} --head grounding --draws 0 --fractions 0",
     "score": "score --grid tasks/three.yaml --out out/three.parquet --results tasks/results --bootstrap 10",  # noqa: E501
@@ -174,6 +176,17 @@ TARGETS: list[Target] = [
                 {**_NEEDED, **parquet.columns(("subset", "draw", "image_id"))},
                 _NO_META,
             ),
+        )
+    ),
+    *(
+        Target(verb, f"discs/manifest.{file}", kinds, names=("manifest.",), unreadable=False)
+        for verb, file, kinds in (
+            ("pretrain", "parquet", kinds_prepared.MANIFEST),
+            ("pretrain", "split.parquet", kinds_prepared.SPLIT),
+            ("adapt", "parquet", {**kinds_prepared.MANIFEST, **kinds_prepared.FRAMES}),
+            ("adapt", "split.parquet", {**kinds_prepared.SPLIT, **kinds_prepared.FRACTIONS}),
+            ("adapt boxes", "parquet", kinds_prepared.BOXES),
+            ("adapt masks", "parquet", kinds_prepared.MASKS),
         )
     ),
     Target("pretrain", "discs/manifest.images.npy", _PREPARED, ("other order in memory",)),

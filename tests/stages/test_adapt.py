@@ -11,6 +11,7 @@ import pytest
 from sista import registry, tables
 from sista.adaptation.job import Job
 from sista.errors import UserError
+from sista.preparation.splits import split_hash
 from sista.scoring.evaluate import evaluate
 from sista.stages.adapt import adapt
 from tests.blobs import blobs, encoder_file
@@ -124,7 +125,9 @@ def test_the_budget_of_the_encoder_shortens_its_heads(tmp_path, protocol, steps)
 def test_early_stopping_without_validation_images_is_refused(tmp_path, head, monitor, reason):
     folder = blobs(tmp_path / "blobs").parent
     split, meta = tables.read(folder / "manifest.split.parquet", "split")
-    tables.write(split[split["subset"] != "val"], folder / "manifest.split.parquet", "split", meta)
+    kept = split[split["subset"] != "val"]
+    meta |= {"hash": split_hash(kept)}
+    tables.write(kept, folder / "manifest.split.parquet", "split", meta)
     changes = {"iterations": None, "cosine": False, "epochs": 2, "monitor": monitor}
     (frame, made), _ = run(folder, tmp_path / "p.parquet", head, changes=changes)
     assert frame.empty
