@@ -96,8 +96,8 @@ BOXES: dict[str, Damage] = {
         f"a text, film {place}": f"[{_BOX % (chr(34) + '1' + chr(34), 5)}]",
         f"true, film {place}": f"[{_BOX % ('true', 5)}]",
         f"no width, film {place}": '[{"label": "disc", "x": 1, "y": 1, "h": 5}]',
-        f"an unknown label, film {place}": '[{"label": "Elephant", "x": 1, "y": 1, "w": 5, "h": 5}]',
-        f"a label of 7, film {place}": '[{"label": 7, "x": 1, "y": 1, "w": 5, "h": 5}]',
+        f"an unknown label, film {place}": f"[{_BOX % (1, 5)}]".replace("disc", "Elephant"),
+        f"a label of 7, film {place}": f"[{_BOX % (1, 5)}]".replace('"disc"', "7"),
     }.items()
 }
 MASKS: dict[str, Damage] = {

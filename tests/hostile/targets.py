@@ -179,7 +179,7 @@ TARGETS: list[Target] = [
         )
     ),
     *(
-        Target(verb, f"discs/manifest.{file}", kinds, names=("manifest.",), unreadable=False)
+        Target(verb, f"discs/manifest.{file}", kinds, names=("manifest",), unreadable=False)
         for verb, file, kinds in (
             ("pretrain", "parquet", kinds_prepared.MANIFEST),
             ("pretrain", "split.parquet", kinds_prepared.SPLIT),
