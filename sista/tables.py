@@ -5,7 +5,7 @@ a column holds, with its unit and the meaning of NaN, null and -1, is the column
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,22 +40,21 @@ def _integer(description: str, **settings: Any) -> pa.Column:
     return pa.Column("int64", coerce=True, description=description, **settings)
 
 
-def _stay_below(paths: "pd.Series[str]") -> "pd.Series[bool]":
-    return ~paths.str.contains(r"^/|(?:^|/)\.\.(?:/|$)|\0", regex=True).astype(bool)
+def _each(holds: Callable[[str], object]) -> Callable[["pd.Series[str]"], "pd.Series[bool]"]:
+    """Return a check of texts that asks once of each: few different ones in very many rows."""
+    return lambda texts: texts.isin([text for text in texts.unique() if holds(str(text))])
 
 
-def _are_words(texts: "pd.Series[str]") -> "pd.Series[bool]":
-    # Few different ones in very many rows.
-    return texts.isin([text for text in texts.unique() if re.fullmatch(WORD, str(text))])
-
-
-_WORDS = pa.Check(_are_words, name="are_words", error="is no word (letters, digits and . _ + - @)")
+_IS_WORD = _each(re.compile(WORD).fullmatch)
+_WORDS = pa.Check(_IS_WORD, error="is no word (letters, digits and . _ + - @)")
 _FINITE = pa.Check(np.isfinite, name="is_finite", error="is infinite")
 _COUNTED = pa.Check.ge(0)
 # Control characters and marks that nobody sees: by one of them a patient would be two.
 _UNSEEN = r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
-_SEEN = pa.Check(lambda ids: ~ids.str.contains(_UNSEEN), error="holds letters that are not seen")
-_BELOW = pa.Check(_stay_below, name="stays_below_its_folder", error="leads out of its folder")
+_IS_SEEN = _each(lambda text: not re.search(_UNSEEN, text))
+_SEEN = pa.Check(_IS_SEEN, error="holds letters that are not seen")
+_STAYS = _each(lambda path: not re.search(r"^/|(?:^|/)\.\.(?:/|$)|\0", path))
+_BELOW = pa.Check(_STAYS, error="leads out of its folder")
 
 # Of all predictions; a task adds its own. A row is one of a head's answers about one image.
 _PREDICTED = {

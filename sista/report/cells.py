@@ -1,7 +1,7 @@
 """The main tables as data: mean and standard deviation over draws, best per block, footnotes."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -217,7 +217,9 @@ def _block(part: pd.DataFrame, columns: Iterable[Column], controls: Collection[s
     columns = list(columns)
     competing = []
     for name, of_row in part.groupby("row_name", sort=False):
-        block.rows[str(name)] = {column: _cell(of_row, column) for column in columns}
+        keys = ["protocol", "dataset", "column_head", "metric", "fraction"]
+        of_cell = dict(iter(of_row.groupby(keys)))
+        block.rows[str(name)] = {c: _cell(of_cell.get(astuple(c)), c) for c in columns}
         if str(of_row["variant"].iloc[0]) not in controls:
             competing.append(block.rows[str(name)])
     for column in columns:
@@ -235,16 +237,9 @@ def _block(part: pd.DataFrame, columns: Iterable[Column], controls: Collection[s
     return block
 
 
-def _cell(rows: pd.DataFrame, column: Column) -> Cell:
+def _cell(chosen: pd.DataFrame | None, column: Column) -> Cell:
     """Return mean and standard deviation of the runs of one row and column."""
-    chosen = rows[
-        (rows["protocol"] == column.protocol)
-        & (rows["dataset"] == column.dataset)
-        & (rows["metric"] == column.metric)
-        & (rows["fraction"] == column.fraction)
-        & (rows["column_head"] == column.head)
-    ]
-    if chosen.empty:
+    if chosen is None:
         return Cell(float("nan"), float("nan"), 0, "not run")
     values = chosen["value"].dropna().to_numpy()
     predictions = tuple(dict.fromkeys(map(str, chosen["predictions"])))
@@ -266,9 +261,9 @@ def _cell(rows: pd.DataFrame, column: Column) -> Cell:
 
 def _plateau(rows: pd.DataFrame) -> list[str]:
     """Return the note of pre-trainings that left their plateau late or never, if there are any."""
+    if not off_plateau(rows).any():
+        return []
     of = rows.drop_duplicates("seed")
     marked = of[off_plateau(of)]["plateau"].value_counts()
-    if marked.empty:
-        return []
     kinds = " and ".join(f"{count} {word}" for word, count in marked.items())
     return [f"plateau of pre-training: {kinds} of {count(len(of), 'seed')}; not ranked"]

@@ -85,6 +85,11 @@ class Report:
         self.shown = shown_rows(scores, meta["main_metrics"])
         self.tables = main_tables(scores, meta)
         self.controls = control_rows(scores, meta)
+        # The tables of a task by metric, beside the main one.
+        self.others: dict[str, dict[str, TaskTable]] = {}
+        for task in self.tables:
+            main = self.shown["metric"][self.shown["task"] == task]
+            self.others[task] = page.other_tables(scores, task, main, self.controls)
         variants = list(map(str, dict.fromkeys(self.rows["variant"])))
         self.looks = figures.looks(variants, self.controls)
         self.late = self.off_plateau()
@@ -120,7 +125,7 @@ class Report:
 
     def write_latex(self, task: str, table: TaskTable) -> None:
         """Write the tables for a paper: the main one, and those with numbers printed elsewhere."""
-        others = self.others(task)
+        others = self.others[task]
         tables = {task: table} | {
             f"{task}_{metric}": other
             for metric, other in others.items()
@@ -132,11 +137,6 @@ class Report:
             texts[f"{name}_intervals"] = to_latex_intervals(each)
             texts[f"{name}_preview"] = to_latex_preview(each, name)
             self.write({f"{word}.tex": text for word, text in texts.items()})
-
-    def others(self, task: str) -> dict[str, TaskTable]:
-        """Return the tables of a task by metric, beside the main one."""
-        main = self.shown["metric"][self.shown["task"] == task]
-        return page.other_tables(self.scores, task, main, self.controls)
 
     def whole_page(self, title: str, grid: Path, settings: dict[str, Any]) -> str:
         """Draw the figures and return the page."""
@@ -203,7 +203,7 @@ class Report:
         section.tests = page.test_rows(tests.to_dict("records"))
         section.others = [
             {"title": page.other_title(metric), "table": table}
-            for metric, table in self.others(task).items()
+            for metric, table in self.others[task].items()
         ]
         section.sheets = list(self.overlays(task))
         return section
