@@ -117,8 +117,7 @@ candid_ptx = Dataset(
         "chest_tube.csv and acute_rib_fracture.csv (optional)",
     ),
     licence="data use agreement of the University of Otago: research, no redistribution",
-    access="data use agreement and ethics course; said to be closed now outside Health New "
-    "Zealand",
+    access="data use agreement and ethics course; said to be closed now outside Health New Zealand",
     url="https://doi.org/10.1148/ryai.2021210136",
     citation="Feng et al., Curation of the CANDID-PTX Dataset with Free-Text Reports, Radiology: "
     "Artificial Intelligence 2021",

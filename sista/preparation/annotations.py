@@ -55,7 +55,7 @@ def boxes_from_json(
     """
     again = "run prepare again"
     try:
-        boxes = json.loads(text)
+        boxes = json.loads(text, object_pairs_hook=_once)
         if not isinstance(boxes, list) or not all(set(box) == set(KEYS) for box in boxes):
             raise TypeError("no list of boxes")
     except (ValueError, TypeError, RecursionError) as error:
@@ -67,7 +67,15 @@ def boxes_from_json(
             raise UserError(f"{where}: unknown box label {told!r}; {again}")
         if not _sound(numbers, width, height):
             raise UserError(f"{where}: box {number} has no place and size on the film; {again}")
+    if len({tuple(box[key] for key in KEYS) for box in boxes}) < len(boxes):
+        raise UserError(f"{where}: a box twice; {again}")
     return boxes
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key twice")
+    return dict(pairs)
 
 
 def _sound(numbers: Sequence[Any], width: int, height: int) -> bool:

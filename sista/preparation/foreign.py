@@ -1,6 +1,7 @@
 """Prepared data of others: what no single table's contract can say is checked across them."""
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ def check_prepared(
             the manifest lacks, rows under another hash, a film outside of its prepared square, ...
     """
     check_names(manifest, meta)
+    known = frame[[f"label.{name}" for name in meta["labels"] if f"label.{name}" in frame]]
+    if meta.get("multiclass") and (twice := known.eq(1).sum(axis=1).gt(1)).any():
+        told = f"row {int(twice.argmax())}: two classes that exclude each other"
+        raise UserError(f"{manifest}: {told}; {AGAIN}")
     for fault in _outside(frame, int(meta["prepared_size"])):
         raise UserError(f"{manifest}: {fault}; {AGAIN}")
     for fault in _misplaced(table, split_meta):
@@ -64,8 +69,9 @@ def check_names(manifest: Path, meta: Mapping[str, Any]) -> None:
             raise UserError(f"{manifest}: its metadata, {name}: {told}; {AGAIN}")
     if meta.get("label_policy") not in (None, *POLICIES):
         raise UserError(f"{manifest}: its metadata, label_policy: an unknown one; {AGAIN}")
-    if not str(meta.get("mask_label") or "mask").isprintable():
-        raise UserError(f"{manifest}: its metadata, mask_label: a name that is none; {AGAIN}")
+    for name in ("mask_label", "release"):
+        if not str(meta.get(name) or "none").isprintable():
+            raise UserError(f"{manifest}: its metadata, {name}: a name that is none; {AGAIN}")
 
 
 def check_apart(split: Path, table: pd.DataFrame, frame: pd.DataFrame) -> None:
@@ -88,9 +94,12 @@ def check_apart(split: Path, table: pd.DataFrame, frame: pd.DataFrame) -> None:
 def _outside(frame: pd.DataFrame, prepared: int) -> Iterator[str]:
     """Yield a film that does not lie in the container, or not inside its prepared square."""
     pads = frame[["pad_x", "pad_y"]].to_numpy(float)
-    sides = frame[["width", "height"]].to_numpy(float) * frame[["scale"]].to_numpy(float)
-    # A short side is rounded to whole pixels; written so that NaN is refused.
-    good = ((pads >= 0) & (pads + sides <= prepared + 1)).all(axis=1)
+    sides = frame[["width", "height"]].to_numpy(float)
+    scale = frame[["scale"]].to_numpy(float)
+    # As `Frame.fitted` puts a film: its long side fills the square; NaN is near nothing.
+    fitted = np.isclose(scale, prepared / sides.max(axis=1, keepdims=True), rtol=1e-6)
+    centred = np.abs(pads - (prepared - sides * scale) / 2) <= 1
+    good = (fitted & centred).all(axis=1)
     # They are all different, and as many as images in the container.
     if frame["row"].max() >= len(frame):
         yield f"row {int(frame['row'].argmax())}: its place is beyond the images; they are fewer"
@@ -107,6 +116,13 @@ def _misplaced(table: pd.DataFrame, meta: Mapping[str, Any]) -> Iterator[str]:
     for row in np.flatnonzero(~np.where(train, own, shared))[:1]:
         yield f"row {row}: in a draw or label fraction that this split does not have"
     made = set(zip(table["draw"], table["fraction"], strict=True))
-    for each in meta["refused"]:
-        if (each.get("draw"), each["fraction"]) in made:
-            yield f"{each['fraction']} % of draw {each['draw']} is refused, but has rows"
+    draws = range(int(meta["draws"]))
+    refused = {
+        (draw, each["fraction"])
+        for each in meta["refused"]
+        for draw in (draws if each.get("draw") is None else [each["draw"]])
+    }
+    if both := sorted(refused & made):
+        yield f"{both[0][1]} % of draw {both[0][0]} is refused, but has rows"
+    if lost := sorted({*product(draws, meta["fractions"])} - refused - made):
+        yield f"{lost[0][1]} % of draw {lost[0][0]} has neither rows nor a reason why not"

@@ -47,6 +47,7 @@ def test_what_prepare_makes_passes():
         ("image_id", 11, "elephant", r"s\.parquet: .*without a manifest row: image11"),
         ("row", 5, 99, r"m\.parquet: row 5: its place is beyond the images"),
         ("scale", 4, np.inf, r"m\.parquet: row 4: scale or borders"),
+        ("scale", 4, 1e-300, r"m\.parquet: row 4: scale or borders"),
         ("scale", 4, 7.0, r"m\.parquet: row 4: scale or borders"),
         ("pad_x", 3, np.nan, r"m\.parquet: row 3: scale or borders"),
         ("pad_y", 3, 1e300, r"m\.parquet: row 3: scale or borders"),
@@ -87,6 +88,7 @@ def test_a_split_that_does_not_fit_is_refused(row, told):
         ({"box_labels": ["\x1b[2J"]}, "box_labels: a name that is none"),
         ({"labels": [""]}, "labels: a name that is none"),
         ({"mask_label": "\u202ex"}, "mask_label: a name that is none"),
+        ({"release": "\x1b[2J"}, "release: a name that is none"),
         ({"label_policy": "no_such"}, "label_policy: an unknown one"),
     ],
 )
@@ -104,7 +106,18 @@ def test_boxes_of_prepare_are_read():
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "7", "{}", "null", "[[1, 2, 3, 4]]", "[" * 50_000, '["x"]', "[7]", "[null]"],
+    [
+        '[{"label": "disc", "x": 1, "x": 9, "y": 1, "w": 5, "h": 5}]',
+        "{",
+        "7",
+        "{}",
+        "null",
+        "[[1, 2, 3, 4]]",
+        "[" * 50_000,
+        '["x"]',
+        "[7]",
+        "[null]",
+    ],
 )
 def test_boxes_that_are_none_are_refused(text):
     with pytest.raises(UserError, match="row 1: boxes that are no JSON of boxes; run prepare"):
@@ -128,3 +141,24 @@ def test_a_box_beside_its_film_is_refused(changes):
 def test_a_box_of_an_unknown_label_is_refused(label):
     with pytest.raises(UserError, match="row 1: unknown box label"):
         boxes_from_json(json.dumps([BOX | {"label": label}]), ["disc"], 96, 48, "row 1")
+
+
+def test_a_box_stands_once():
+    with pytest.raises(UserError, match="row 1: a box twice"):
+        boxes_from_json(json.dumps([BOX, BOX]), ["disc"], 96, 48, "row 1")
+
+
+def test_a_draw_without_rows_needs_a_reason():
+    frame, meta, split, of_split = prepared()
+    with pytest.raises(UserError, match="1 % of draw 1 has neither rows nor a reason"):
+        checked(frame, meta, split, of_split | {"draws": 2})
+    with pytest.raises(UserError, match="1 % of draw 0 has neither rows nor a reason"):
+        checked(frame, meta, split, of_split | {"refused": []})
+
+
+def test_classes_that_exclude_each_other_do_not_stand_together():
+    frame, meta, *others = prepared()
+    frame = frame.assign(**{"label.a": 1.0, "label.b": [0.0] * 5 + [1.0] * 7})
+    checked(frame, meta, *others)
+    with pytest.raises(UserError, match="row 5: two classes that exclude each other"):
+        checked(frame, meta | {"multiclass": True}, *others)
