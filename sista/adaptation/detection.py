@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sista.adaptation.task import Floats, HeadTask
 from sista.adaptation.views import placed_boxes
 from sista.openmmlab.detectors import DetDataSample
-from sista.preparation.annotations import boxes_from_json
+from sista.preparation.boxes import boxes_from_json
 
 
 class DetectionTask(HeadTask):

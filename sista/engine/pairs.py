@@ -21,7 +21,8 @@ from sista.engine.films import Films
 from sista.errors import UserError, check_limit, warn
 from sista.files import atomic, digest
 from sista.metadata import Meta, check_columns, opened, table_metadata
-from sista.preparation.foreign import check_apart, check_names
+from sista.preparation.foreign import check_apart
+from sista.preparation.manifest_checks import check_names
 from sista.runs.container import check_container, read_container
 from sista.runs.progress import track
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sista.errors import UserError
-from sista.preparation.annotations import boxes_from_json
+from sista.preparation.boxes import boxes_from_json
 from sista.preparation.foreign import check_prepared
 from sista.preparation.splits import split_hash
 
