@@ -75,6 +75,7 @@ class _Split(_Typed):
 
 
 _Word = Annotated[str, Field(pattern=f"^(?:{WORD})$")]
+_Words = Annotated[str, Field(pattern=f"^(?:{WORD}(?:, {WORD})*)?$")]
 
 
 class _PredictionsRun(_Typed):
@@ -124,19 +125,19 @@ class _Scores(_Typed):
 
 
 class _Checkpoint(_Typed):
-    word: str = ""
-    method: str = ""
-    variant: str = ""
-    family: str = ""
-    corpus: str = ""
-    budget: str = ""
-    seed: int = Field(0, ge=0)
+    word: _Words = ""
+    method: _Words = ""
+    variant: _Words = ""
+    family: _Words = ""
+    corpus: _Words = ""
+    budget: _Words = ""
+    seed: int = Field(0, ge=0, lt=2**63)
     settings: dict[str, Any] = {}
-    settings_hash: str = ""
+    settings_hash: _Words = ""
     image_encoder: dict[str, Any] = {}
     text_encoder: dict[str, Any] | None = None
     tokenizer: str | None = None
-    plateau: str | None = None
+    plateau: _Words | None = None
     released: dict[str, Any] | None = None
 
 
@@ -192,10 +193,8 @@ class Meta(dict[str, Any]):
             _MODELS.get(kind, _Typed).model_validate(dict(self))
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise UserError(
-                f"{self.path}: its metadata, {where}: {first['msg']}; {AGAIN}"
-            ) from error
+            where = f"{self.path}: its metadata, {'.'.join(map(str, first['loc']))}"
+            raise UserError(f"{where}: {first['msg']}; {AGAIN}") from error
 
 
 @contextmanager

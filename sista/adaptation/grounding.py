@@ -146,6 +146,12 @@ class GroundingTask(StudyTask):
                 f"{self.read[0]}: no true region of a finding on these films; give others (of "
                 "the present data sets only phantoms know them)"
             )
+        odd = ~table["label"].map(lambda name: name.isprintable() and 0 < len(name) <= 200)
+        if (wrong := odd | ~table["image_id"].isin(self.frame["image_id"])).any():
+            raise UserError(
+                f"{self.read[0]}: row {int(wrong.argmax())}: a film that the manifest lacks, or a "
+                "name that is none; run prepare again"
+            )
         positions = {image: n for n, image in enumerate(pairs.frame["image_id"])}
         sizes = list(zip(pairs.frame["height"], pairs.frame["width"], strict=True))
         regions: dict[tuple[int, str], Mask] = {}
@@ -156,8 +162,9 @@ class GroundingTask(StudyTask):
                 mask = from_json(row["mask"])
             except UserError as error:
                 raise UserError(f"{where}: {error}; run prepare again") from error
-            if mask.shape != sizes[key[0]]:
-                raise UserError(f"{where}: has another size than its film; run prepare again")
+            if mask.shape != sizes[key[0]] or not mask.any():
+                told = "is empty, or has another size than its film"
+                raise UserError(f"{where}: {told}; run prepare again")
             regions[key] = regions[key] | mask if key in regions else mask
         return regions
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sista.encoders.image import ImageEncoder
 from sista.encoders.specs import EncoderSpec, Family
 from sista.errors import UserError, check_version
-from sista.files import atomic, reading, sha256
+from sista.files import atomic, digest, reading, sha256
 from sista.metadata import Meta
 
 VERSION = 1
@@ -52,6 +52,13 @@ def load_state(path: Path, module: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
+def check_modules(path: Path, known: Collection[str]) -> None:
+    """Refuse weights of a module that this version does not know: what they do is unknown too."""
+    state, _ = _open(path, weights=True)
+    if unknown := sorted({key.partition(".")[0] for key in state} - set(known)):
+        raise UserError(f"{path}: weights of unknown modules {unknown[:3]}; {AGAIN}")
+
+
 def load_image_encoder(path: Path) -> tuple[ImageEncoder, Meta]:
     """Return the image encoder of a checkpoint in eval mode, and the metadata.
 
@@ -67,6 +74,8 @@ def load_image_encoder(path: Path) -> tuple[ImageEncoder, Meta]:
             wanted = ImageEncoder(spec).state_dict()
     except Exception as error:  # timm's models raise many kinds on what fits nothing
         raise UserError(f"{path}: its image encoder cannot be built ({error}); {AGAIN}") from error
+    if metadata.get("family", spec.family) != spec.family:
+        raise UserError(f"{path}: says it is of another family than its encoder; {AGAIN}")
     check_weights(path, f"encoder {spec.word}", wanted, state)
     encoder = ImageEncoder(spec)
     encoder.load_state_dict(state)
@@ -156,5 +165,8 @@ def _open(path: Path, weights: bool) -> tuple[dict[str, Tensor], Meta]:
         metadata = Meta.parsed(path, (file.metadata() or {}).get("sista", ""))
         check_version(path, metadata.get("version", VERSION), VERSION)
         metadata.check("checkpoint")
+        method, settings = metadata.get("method", ""), metadata.get("settings", {})
+        if metadata.get("settings_hash") not in (None, "", digest({"method": method, **settings})):
+            raise UserError(f"{path}: its settings are not those of its settings_hash; {AGAIN}")
         keys = file.keys() if weights else ()
         return {key: file.get_tensor(key) for key in keys}, metadata

@@ -103,10 +103,11 @@ def load_pairs(
     frame, meta = manifest or _manifest(corpus)
     frame = frame[frame["image_id"].isin(_chosen(corpus, subset, meta))]
     if text:
-        without = int(frame["report"].isna().sum())
+        there = frame["report"].fillna("").str.strip().ne("")
+        without = int((~there).sum())
         if without:
             warn(f"left out: {without} of {len(frame)} {subset} studies: no report text")
-        frame = frame[frame["report"].notna()]
+        frame = frame[there]
     # The number of a study decides its augmentation and its batches: by name, not as prepared.
     frame = frame.sort_values("image_id", ignore_index=True)
     frame = frame.head(limit) if limit else frame

@@ -11,7 +11,13 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 
 from sista import registry
-from sista.encoders.checkpoint import AGAIN, check_weights, load_image_encoder, load_state
+from sista.encoders.checkpoint import (
+    AGAIN,
+    check_modules,
+    check_weights,
+    load_image_encoder,
+    load_state,
+)
 from sista.encoders.text import SMALL, TextEncoder, from_architecture, small_bert
 from sista.engine.batches import Batch, token_batch
 from sista.engine.interface import Embedded, Objective
@@ -22,13 +28,15 @@ from sista.errors import UserError
 from sista.files import reading
 from sista.grid.budgets import find_budget
 from sista.text.findings import stated_spans
+from sista.text.tokenizer_file import tokenizer_from
 from sista.text.vocabulary import TokenTable, tokenise
 
 
 @dataclass(frozen=True)
 class Restored:
-    """A trained model in eval mode, and what it was trained with."""
+    """A trained model in eval mode, and what it was trained with; `path` is its checkpoint."""
 
+    path: Path
     model: PretrainModel
     objective: Objective
     tokenizer: Tokenizer
@@ -54,6 +62,7 @@ class Restored:
         batch = token_batch(table, np.arange(len(texts)), self._device)
         pooled = self.model.text(batch.ids, batch.length, batch.chunks).pooled
         unit: torch.Tensor = functional.normalize(self.model.text_head(pooled), dim=1)
+        self._check_finite(unit)
         return unit
 
     @property
@@ -72,7 +81,13 @@ class Restored:
         for start in range(0, len(pairs.frame), batch):
             rows = np.arange(start, min(start + batch, len(pairs.frame)))
             parts.append(self.model(self._batch(pairs, table, rows)))
-        return Embedded(*(_joined([part[n] for part in parts]) for n in range(len(parts[0]))))
+        whole = Embedded(*(_joined([part[n] for part in parts]) for n in range(len(parts[0]))))
+        self._check_finite(*(part for part in whole if part is not None))
+        return whole
+
+    def _check_finite(self, *made: torch.Tensor) -> None:
+        if not all(bool(each.isfinite().all()) for each in made if each.is_floating_point()):
+            raise UserError(f"{self.path}: its weights give no finite vectors; {AGAIN}")
 
     def _batch(self, pairs: Pairs, table: TokenTable, rows: np.ndarray[Any, Any]) -> Batch:
         device = self._device
@@ -96,11 +111,12 @@ def restore(path: Path, device: torch.device | None = None) -> Restored:
         raise UserError(f"{path}: method {metadata['method']} has no text encoder")
     objective = _objective(path, metadata)
     with reading(path, AGAIN):
-        tokenizer = Tokenizer.from_str(metadata["tokenizer"])
+        tokenizer = tokenizer_from(metadata["tokenizer"])
     # Of no labels: nobody asks a restored model for finding logits.
     model = PretrainModel(
         image, _text(path, image.spec.text, tokenizer, metadata), objective.needs, 0
     )
+    check_modules(path, [*dict(model.named_children()), "objective"])
     for name, module in model.named_children():
         if name not in ("image", "classifier"):
             state = load_state(path, name)
@@ -117,7 +133,7 @@ def restore(path: Path, device: torch.device | None = None) -> Restored:
     objective.load_state_dict(state, strict=False)
     model.to(device or "cpu")
     objective.to(device or "cpu")
-    return Restored(model.eval(), objective.eval(), tokenizer, metadata)
+    return Restored(path, model.eval(), objective.eval(), tokenizer, metadata)
 
 
 def _objective(path: Path, metadata: dict[str, Any]) -> Objective:

@@ -158,6 +158,16 @@ def _checked(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for key, value in stripped.items():
         if len(key) > LONGEST_KEY or not key.isprintable():
             raise UserError(f"{path}: a key of {len(key)} characters is no name; {REMEDY}")
-        if value.layout != torch.strided or value.is_quantized:
+        plain = value.layout == torch.strided and not (value.is_quantized or value.is_nested)
+        # A view of few numbers can claim any number of them.
+        if not plain or value.device.type != "cpu" or _claimed(value) > _held(value):
             raise UserError(f"{path}: {key} is no plain tensor; {REMEDY}")
     return stripped
+
+
+def _claimed(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _held(tensor: Tensor) -> int:
+    return tensor.untyped_storage().nbytes()

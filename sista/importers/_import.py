@@ -32,6 +32,8 @@ def main(word: str, file: Path, *, out: Path, size: Pixels | None = None) -> Non
 
     card: Card = registry.find("importers", word)
     check_place(out)
+    if out.resolve() == file.resolve():
+        raise UserError(f"--out {out}: is the file to import; give another name")
     tensors = read_tensors(file)
     try:
         layout = recognise(card, tensors)

@@ -33,12 +33,14 @@ def read_array(path: Path, mmap_mode: Literal["r", "c"] | None = None) -> NDArra
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no array, or promises more than it holds.
+        ValueError: it is no array, or promises more or less than it holds.
     """
     with _damage(path):
         array = np.load(regular(path), mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.memmap):
         raise ValueError(f"{path}: an archive, not an array")
+    if array.offset + array.nbytes != path.stat().st_size:
+        raise ValueError(f"{path}: more bytes than its array has")
     if mmap_mode == "r":
         return array
     # Mapped first: the header alone cannot ask for memory, the file must have the bytes.

@@ -20,6 +20,8 @@ def read_settings(text: str) -> dict[str, Any]:
         given = json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise UserError(f"--settings: not valid JSON ({error.msg}): {shown}") from error
+    except RecursionError as error:
+        raise UserError(f"--settings: nested too deeply: {shown}") from error
     if not isinstance(given, dict):
         raise UserError(f'--settings: must be a JSON object, such as {{"width": 8}}, not {shown}')
     return given

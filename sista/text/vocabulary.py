@@ -24,6 +24,7 @@ from tokenizers import (
 from sista.errors import UserError
 from sista.files import reading, within
 from sista.text.cleaning import sentence_ends
+from sista.text.tokenizer_file import tokenizer_from
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Function words that carry no finding; `no` and `without` stay.
@@ -104,7 +105,7 @@ def load_vocabulary(manifest: Path, meta: Mapping[str, Any]) -> Tokenizer:
         raise UserError(f"{manifest}: names no vocabulary; run prepare again")
     file = within(manifest.parent, str(meta["vocabulary"]))
     with reading(file, "run prepare again"):
-        return Tokenizer.from_str(file.read_text(encoding="utf-8"))
+        return tokenizer_from(file.read_text(encoding="utf-8"))
 
 
 def with_special_tokens(tokenizer: Tokenizer) -> Tokenizer:

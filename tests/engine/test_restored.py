@@ -145,8 +145,30 @@ def test_an_image_encoder_that_names_something_else_is_refused(trained, tmp_path
 )
 def test_what_a_checkpoint_says_of_its_method_is_checked_and_named(trained, tmp_path, name, value):
     file = changed(trained, tmp_path / "a.safetensors", **{name: value})
-    with pytest.raises(UserError, match=r"a\.safetensors: .*(unknown|setting|expected|must be)"):
+    with pytest.raises(
+        UserError, match=r"a\.safetensors: .*(unknown|setting|expected|must be|should match)"
+    ):
         restore(file)
+
+
+@pytest.mark.parametrize("name", ["evil.more", "more"])
+def test_weights_of_an_unknown_module_are_refused(trained, tmp_path, name):
+    file = changed(trained, tmp_path / "a.safetensors")
+    state = load_file(file) | {name: torch.zeros(2)}
+    save_file(state, file, {"sista": json.dumps(dict(read_metadata(file)))})
+    with pytest.raises(UserError, match=r"a\.safetensors: weights of unknown modules"):
+        restore(file)
+
+
+def test_finite_weights_whose_vectors_are_not_are_named(trained, tmp_path):
+    file = changed(trained, tmp_path / "a.safetensors")
+    state = load_file(file)
+    # Else an integer, the counter of a norm.
+    head = {k: v for k, v in state.items() if k.startswith("text_head.") and v.is_floating_point()}
+    huge = {k: torch.full_like(v, 3e38) for k, v in head.items()}
+    save_file(state | huge, file, {"sista": json.dumps(dict(read_metadata(file)))})
+    with pytest.raises(UserError, match=r"a\.safetensors: its weights give no finite vectors"):
+        restore(file).embed_texts(["effusion"])
 
 
 def test_weights_of_another_type_are_refused(trained, tmp_path):

@@ -96,6 +96,14 @@ def _each(change: Callable[[Tensor], Tensor]) -> Damage:
     return tensors(lambda found: {k: change(v).contiguous() for k, v in found.items()})
 
 
+def _heads_of(value: float) -> Callable[[Tensors], Tensors]:
+    """Return a change that makes all weights of the projections one finite number."""
+    return lambda found: {
+        k: torch.full_like(v, value) if "_head." in k and v.is_floating_point() else v
+        for k, v in found.items()
+    }
+
+
 # Of any safetensors file.
 CONTAINER: dict[str, Damage] = {
     "header length 0": _length(0),
@@ -162,6 +170,13 @@ CHECKPOINT: dict[str, Damage] = {
     "channels negative": argument("channels", [-1, 2, 3, 4]),
     "channels huge": argument("channels", [10**7] * 4),
     "stages unknown": argument("stages", 99),
+    "a word that is a path": put("word", "../../x"),
+    "a variant that is a command": put("variant", "$(touch CANARY)"),
+    "a corpus that is markup": put("corpus", "</script>\x1b[2J"),
+    "a seed of 2^70": put("seed", 2**70),
+    "a plateau of control characters": put("plateau", "\x1b[2J"),
+    "another family": put("family", "elephant"),
+    "settings of another hash": put("settings_hash", "0" * 12),
 }
 # Only of a checkpoint whose texts are read.
 TEXT: dict[str, Damage] = {
@@ -178,4 +193,7 @@ TEXT: dict[str, Damage] = {
     "settings out of range": put("settings", {"theta": 9.0}),
     "settings NaN": put("settings", {"theta": float("nan")}),
     "a budget unknown": put("budget", "no_such_budget"),
+    "a module unknown": tensors(lambda found: {**found, "evil.more": torch.zeros(2)}),
+    "a tensor of no module": tensors(lambda found: {**found, "more": torch.zeros(2)}),
+    "weights of 3e38": tensors(_heads_of(3e38)),
 }

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from tests.hostile import kinds_arrays, kinds_checkpoint, kinds_grid, kinds_json, kinds_prepared
+from tests.hostile import (
+    kinds_arrays,
+    kinds_checkpoint,
+    kinds_grid,
+    kinds_json,
+    kinds_prepared,
+    kinds_tokenizer,
+)
 from tests.hostile import kinds_csv as kinds_tables
 from tests.hostile import kinds_parquet as parquet
 from tests.hostile.kinds_files import BYTES, PLACES, TEXTS, Damage
@@ -85,6 +92,7 @@ _MANIFEST = (
     *("label.disc",),
 )
 _CHECKPOINT = {**FILE, **kinds_checkpoint.CONTAINER, **kinds_checkpoint.CHECKPOINT}
+_WORDS = {**kinds_checkpoint.TEXT, **kinds_tokenizer.TOKENIZER}
 _GRID = {**FILE, **TEXTS, **kinds_grid.VALUES}
 _RECORD = {**FILE, **kinds_json.ANY, **kinds_json.RECORD}
 _RUNS = {
@@ -191,9 +199,13 @@ TARGETS: list[Target] = [
     ),
     Target("pretrain", "discs/manifest.images.npy", _PREPARED, ("other order in memory",)),
     Target("adapt", "discs/manifest.images.npy", _PREPARED, ("other order in memory",)),
-    Target("pretrain", "discs/manifest.vocabulary.json", {**FILE, **TEXTS, **kinds_json.ANY}),
+    Target(
+        "pretrain",
+        "discs/manifest.vocabulary.json",
+        {**FILE, **TEXTS, **kinds_json.ANY, **kinds_tokenizer.VOCABULARY},
+    ),
     Target("adapt", "discs/encoder.safetensors", _CHECKPOINT, _UNREAD),
-    Target("adapt words", "discs/encoder.safetensors", kinds_checkpoint.TEXT, _NO_WORDS),
+    Target("adapt words", "discs/encoder.safetensors", _WORDS, _NO_WORDS),
     Target(
         "adapt regions",
         "discs/manifest.regions.parquet",

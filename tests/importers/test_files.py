@@ -197,3 +197,19 @@ def test_a_missing_file_and_a_folder(tmp_path):
     for path in (tmp_path / "absent.pth", tmp_path):
         with pytest.raises(UserError, match="no such file"):
             read_tensors(path)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        torch.zeros(1).expand(2**40),
+        torch.zeros(1, dtype=torch.uint8).expand(2**33),
+        torch.empty(2, 3, device="meta"),
+    ],
+    ids=["2^40 numbers", "2^33 bytes", "no values"],
+)
+def test_a_tensor_that_claims_more_than_the_file_holds_is_refused(tmp_path, odd):
+    path = tmp_path / "file.pt"
+    torch.save({"a": odd}, path)
+    with pytest.raises(UserError, match=r"file\.pt"):
+        read_tensors(path)
