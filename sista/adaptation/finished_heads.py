@@ -20,8 +20,8 @@ class FinishedHeads:
         stamps = [(p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in inputs]
         key = {"run": digest(run), "inputs": digest(stamps)}
         known = self.folder / "job.json"
-        if self.folder.is_symlink():
-            # Not ours: what it leads to stays.
+        if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
+            # Not ours: what it leads to stays; nobody writes to a pipe.
             self.folder.unlink()
         if self.folder.exists() and self._read(known) != key:
             told = f"{self.folder}: finished heads of another job, ignored; this one begins anew"

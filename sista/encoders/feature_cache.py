@@ -46,7 +46,8 @@ class FeatureCache:
             if folder.is_symlink():
                 raise UserError(f"{folder}: a link in the place of kept features; delete it")
         with held(self.folder / "lock", "features: another job encodes these images"):
-            for left in self.folder.glob("*.tmp"):
+            # Opening a pipe, as rmtree does, would wait for ever.
+            for left in filter(Path.is_dir, self.folder.glob("*.tmp")):
                 shutil.rmtree(left, ignore_errors=True)
             yield
 

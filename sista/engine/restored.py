@@ -62,7 +62,7 @@ class Restored:
         batch = token_batch(table, np.arange(len(texts)), self._device)
         pooled = self.model.text(batch.ids, batch.length, batch.chunks).pooled
         unit: torch.Tensor = functional.normalize(self.model.text_head(pooled), dim=1)
-        self._check_finite(unit)
+        self.check_finite(unit)
         return unit
 
     @property
@@ -82,10 +82,11 @@ class Restored:
             rows = np.arange(start, min(start + batch, len(pairs.frame)))
             parts.append(self.model(self._batch(pairs, table, rows)))
         whole = Embedded(*(_joined([part[n] for part in parts]) for n in range(len(parts[0]))))
-        self._check_finite(*(part for part in whole if part is not None))
+        self.check_finite(*(part for part in whole if part is not None))
         return whole
 
-    def _check_finite(self, *made: torch.Tensor) -> None:
+    def check_finite(self, *made: torch.Tensor) -> None:
+        """Refuse vectors of a film or text that hold NaN or infinity; names the checkpoint."""
         if not all(bool(each.isfinite().all()) for each in made if each.is_floating_point()):
             raise UserError(f"{self.path}: its weights give no finite vectors; {AGAIN}")
 

@@ -46,7 +46,7 @@ class PromptClassifier(Classifier):
         self, run: Restored, positive: Tensor, negative: Tensor, temperature: float, exclusive: bool
     ) -> None:
         super().__init__(exclusive)
-        self.image_head = run.model.image_head
+        self.image_head, self.check_finite = run.model.image_head, run.check_finite
         self.positive, self.negative = positive, negative
         self.temperature = temperature
 
@@ -56,6 +56,7 @@ class PromptClassifier(Classifier):
         The sigmoid of the difference of two cosines is the softmax over both.
         """
         film = functional.normalize(self.image_head(inputs), dim=1)
+        self.check_finite(film)
         cosine = film @ self.positive.T
         if not self.exclusive:
             cosine = cosine - film @ self.negative.T
