@@ -145,13 +145,17 @@ def load_released(template: str, word: str) -> tuple[ImageEncoder, dict[str, Any
     """
     path = Path(template.replace("{encoder}", word))
     if not path.is_file():
+        shown = str(path)[:200]
         raise UserError(
-            f"{path}: no such file; make it with `sista import WORD FILE --out {path}` "
+            f"weights {shown}: no such file; make it with `sista import WORD FILE --out {shown}` "
             "(`sista list importers` shows the words)"
         )
     encoder, metadata = load_image_encoder(path)
     if "released" not in metadata:
-        raise UserError(f"{path}: not made by `sista import`, but by method {metadata['method']}")
+        raise UserError(
+            f"{path}: not made by `sista import`, but by method {metadata['method']}; import "
+            "released weights, or name that method in the grid"
+        )
     if encoder.word != word:
         raise UserError(
             f"{path}: is a {encoder.word}, the grid asks for {word}; write `{{encoder}}` in the "

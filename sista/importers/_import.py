@@ -1,5 +1,6 @@
 """Verb `import`: from a file of released weights to an encoder of this project."""
 
+import os
 from pathlib import Path
 
 from sista import registry
@@ -32,7 +33,8 @@ def main(word: str, file: Path, *, out: Path, size: Pixels | None = None) -> Non
 
     card: Card = registry.find("importers", word)
     check_place(out)
-    if out.resolve() == file.resolve():
+    # Not `resolve`, which raises where a link leads to itself.
+    if os.path.realpath(out) == os.path.realpath(file):
         raise UserError(f"--out {out}: is the file to import; give another name")
     tensors = read_tensors(file)
     try:

@@ -21,7 +21,9 @@ def read_settings(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise UserError(f"--settings: not valid JSON ({error.msg}): {shown}") from error
     except RecursionError as error:
-        raise UserError(f"--settings: nested too deeply: {shown}") from error
+        raise UserError(
+            f"--settings: nested too deeply: {shown[:40]}...; give settings by name"
+        ) from error
     if not isinstance(given, dict):
         raise UserError(f'--settings: must be a JSON object, such as {{"width": 8}}, not {shown}')
     return given
