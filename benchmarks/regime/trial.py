@@ -145,7 +145,8 @@ def run(trial: Trial, prepared: Path) -> dict[str, Any]:
         if trial.draws:
             begun = time.process_time()
             facts = {
-                **dict.fromkeys("variant method settings settings_hash corpus".split(), "trial"),
+                **dict.fromkeys(("variant", "method", "corpus"), "trial"),
+                **{"settings": {}, "settings_hash": digest({"method": "trial"})},
                 **{"word": encoder.word, "family": encoder.family, "seed": trial.seed},
                 **{"budget": "quick", "image_encoder": encoder.description()},
             }
