@@ -23,7 +23,7 @@ WORD = r"[A-Za-z0-9_][A-Za-z0-9._+@-]{0,99}"
 # As long as a path may be; more digits than any number that is asked for has.
 LONGEST_ARGUMENT, LONGEST_NUMBER = 4000, 50
 # Letters of the errors of one file.
-LONGEST_TOLD = 1000
+LONGEST_TOLD, LONGEST_REMEDY = 1000, 300
 # NumPy's generators take no greater seed; no machine has more threads.
 MAX_SEED, MAX_THREADS = 2**32 - 1, 4096
 # Of settings of methods and heads, by their names, where their file names no `RANGES` of its own.
@@ -45,7 +45,17 @@ LIMITS = {
 
 
 class UserError(Exception):
-    """An error a user can mend: the message names the file, the row and the remedy."""
+    """An error a user can mend: the message names the file, the row and the remedy.
+
+    Of a message that quotes what a library says of a damaged file the middle is left out: the file
+    stands at its start, the remedy at its end.
+    """
+
+    def __init__(self, text: object = "") -> None:
+        whole = str(text)
+        if len(whole) > LONGEST_TOLD + LONGEST_REMEDY:
+            whole = f"{whole[:LONGEST_TOLD]} ... {whole[-LONGEST_REMEDY:]}"
+        super().__init__(whole)
 
 
 def check_range(name: str, value: float | None, low: float, high: float = math.inf) -> None:
@@ -77,12 +87,6 @@ def shown(value: object, most: int = 60) -> str:
     except (ValueError, RecursionError):
         text = f"a {type(value).__name__} too long to show"
     return text if len(text) <= most else f"{text[:most]}..."
-
-
-def cut(text: object) -> str:
-    """Return a message about a whole file, cut: it may quote what stands in there."""
-    whole = str(text)
-    return whole if len(whole) <= LONGEST_TOLD else f"{whole[:LONGEST_TOLD]}..."
 
 
 def limit(name: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sista.errors import UserError, check_word, cut, shown
+from sista.errors import UserError, check_word, shown
 from sista.files import reading
 
 BASE = "base"
@@ -73,7 +73,7 @@ def _mapping(path: Path, children: list[Path]) -> dict[str, Any]:
         try:
             values = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 (a SafeLoader)
         except yaml.YAMLError as error:
-            raise UserError(f"{asked}: not valid YAML: {cut(error)}") from error
+            raise UserError(f"{asked}: not valid YAML: {error}") from error
         except ValueError as error:
             # Numbers of thousands of digits, dates of no calendar.
             raise UserError(f"{asked}: not valid YAML: a value that cannot be read") from error

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sista import registry
 from sista.encoders.specs import check_patches, encoder_spec
-from sista.errors import MAX_SEED, MAX_THREADS, UserError, check_limit, check_word, cut, shown
+from sista.errors import MAX_SEED, MAX_THREADS, UserError, check_limit, check_word, shown
 from sista.grid.budgets import find_budget
 from sista.grid.file import BASE, read_grid
 from sista.grid.runs import AdaptRun, PretrainRun
@@ -174,9 +174,9 @@ class Grid(_Strict):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise UserError(f"{where}: {cut(_explain(error))}; correct the grid") from error
+            raise UserError(f"{where}: {_explain(error)}; correct the grid") from error
         except UserError as error:
-            raise UserError(f"{where}: {cut(error)}") from error
+            raise UserError(f"{where}: {error}") from error
 
     def pretrain_runs(self) -> Iterator[PretrainRun]:
         """Yield one run for each variant, encoder and seed."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pickle
 import shutil
 import tempfile
 from pathlib import Path
@@ -246,3 +247,12 @@ def test_a_row_of_empty_cells_that_is_shorter_than_the_others_is_cut(tmp_path):
     boxes.write_text(whole[:-1])
     with pytest.raises(UserError, match=r"BBox_List_2017\.csv row .* may be cut"):
         list(read(tmp_path))
+
+
+def test_a_message_of_any_length_keeps_its_file_and_its_remedy():
+    error = UserError(f"a.yaml: damaged ({'x' * 10**6}); download it again")
+    assert str(error).startswith("a.yaml: damaged (xxx")
+    assert str(error).endswith("xxx); download it again")
+    assert len(str(error)) <= 1500
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    assert str(UserError("short; stays")) == "short; stays"
