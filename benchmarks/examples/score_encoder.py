@@ -14,7 +14,7 @@ def main(at: Path = Path("results/example"), data: str = "chexpert@phantom_tiny"
     fetch.fetch(data, out=at / "inventory.parquet")
     prepare.prepare(data, source=at / "raw", out=at / "data.parquet")
     mine = ImageEncoder(encoder_spec("resnet_tiny"))  # here: mine.body.load_state_dict(...)
-    about = dict.fromkeys("word variant method corpus budget settings_hash".split(), "mine")
+    about = dict.fromkeys("word variant method corpus budget".split(), "mine")
     about |= {"family": "resnet", "settings": {}, "seed": 0, "image_encoder": mine.description()}
     save_checkpoint(at / "mine.safetensors", {"image": mine}, about)
     files = {"manifest": at / "data.parquet", "split": at / "data.split.parquet"}

@@ -146,7 +146,7 @@ def run(trial: Trial, prepared: Path) -> dict[str, Any]:
             begun = time.process_time()
             facts = {
                 **dict.fromkeys(("variant", "method", "corpus"), "trial"),
-                **{"settings": {}, "settings_hash": digest({"method": "trial"})},
+                "settings": {},
                 **{"word": encoder.word, "family": encoder.family, "seed": trial.seed},
                 **{"budget": "quick", "image_encoder": encoder.description()},
             }

@@ -28,14 +28,18 @@ LARGEST = 10_000
 def save_checkpoint(
     path: Path, modules: Mapping[str, nn.Module], metadata: Mapping[str, Any]
 ) -> None:
-    """Write the weights of `modules` (prefixed by their names) and JSON metadata, atomically."""
+    """Write the weights of `modules` (prefixed by their names) and JSON metadata, atomically.
+
+    Metadata without a settings_hash get that of their method and settings.
+    """
     state: dict[str, Tensor] = {}
     for name, module in modules.items():
         for key, value in module.state_dict().items():
             # safetensors takes neither shared memory nor other strides (channels last).
             state[f"{name}.{key}"] = value.detach().cpu().contiguous().clone()
     # One key: safetensors writes several in random order, and equal runs shall give equal files.
-    text = json.dumps({**metadata, "version": VERSION}, sort_keys=True, default=str)
+    hashed = {"settings_hash": _settings_hash(metadata)}
+    text = json.dumps({**hashed, **metadata, "version": VERSION}, sort_keys=True, default=str)
     with atomic(path) as temporary:
         save_file(state, temporary, metadata={"sista": text})
 
@@ -169,8 +173,11 @@ def _open(path: Path, weights: bool) -> tuple[dict[str, Tensor], Meta]:
         metadata = Meta.parsed(path, (file.metadata() or {}).get("sista", ""))
         check_version(path, metadata.get("version", VERSION), VERSION)
         metadata.check("checkpoint")
-        method, settings = metadata.get("method", ""), metadata.get("settings", {})
-        if metadata.get("settings_hash") not in (None, "", digest({"method": method, **settings})):
+        if metadata.get("settings_hash") not in (None, "", _settings_hash(metadata)):
             raise UserError(f"{path}: its settings are not those of its settings_hash; {AGAIN}")
         keys = file.keys() if weights else ()
         return {key: file.get_tensor(key) for key in keys}, metadata
+
+
+def _settings_hash(metadata: Mapping[str, Any]) -> str:
+    return digest({"method": metadata.get("method", ""), **metadata.get("settings", {})})
