@@ -179,7 +179,19 @@ def _picture(path: Path) -> Radiograph:
         # 16 bits: Pillow's conversion to L would cut at 255 instead of scaling.
         if file.mode.startswith(("I", "F")):
             return Radiograph(to_8_bit(np.asarray(file)))
-        return Radiograph(np.asarray(file if file.mode == "L" else file.convert("L")))
+        return Radiograph(_grey(file if file.mode == "L" else file.convert("L")))
+
+
+def _grey(image: Image.Image) -> Pixels:
+    """Return the pixels of a grey picture, where Pillow holds them in one piece without a copy."""
+    # Here: planning reads tables without it.
+    import pyarrow
+
+    try:
+        pixels: Pixels = pyarrow.array(image).to_numpy()
+    except ValueError:  # above 16 million pixels it holds several pieces
+        return np.asarray(image)
+    return pixels.reshape(image.height, image.width)
 
 
 def _deep_colour(path: Path) -> NDArray[Any]:

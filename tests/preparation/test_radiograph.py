@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pydicom
 import pytest
@@ -73,6 +74,23 @@ def test_truncated_picture_is_named(tmp_path, name):
 def test_colour_and_palette_become_grey(tmp_path, mode):
     Image.fromarray(film(1)).convert(mode).save(tmp_path / "a.png")
     assert load(tmp_path / "a.png").pixels.shape == (20, 16)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 2503), (301, 2502), (90, 33)])
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_grey_pictures_are_read_as_opencv_reads_them(tmp_path, shape, ending):
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(film(1, *shape)).save(path)
+    read = [load(path) for _ in range(2)]
+    assert np.array_equal(read[0].pixels, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    assert read[0].content_hash == read[1].content_hash
+
+
+def test_a_picture_that_pillow_holds_in_pieces_is_read(tmp_path):
+    """More than its block of 16 MB."""
+    pixels = np.tile(film(1, 50, 40), (100, 100))
+    Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=1)
+    assert np.array_equal(load(tmp_path / "a.png").pixels, pixels)
 
 
 def test_16_bit_png_is_scaled(tmp_path):
