@@ -73,8 +73,9 @@ def test_every_page_opens_without_a_fault_and_is_accessible(opened, built):
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_kinds_of_pages_are_accessible_in_all_looks(opened, viewport, scheme):
-    places = ["index.html", "grids/phantom.html", "runs/phantom/sista.html", "words/methods.html"]
-    for place in [*places, "pitfalls.html", "quick_start.html", "reference/metrics.html"]:
+    places = ["index.html", "grids/phantom_seeds.html", "runs/phantom_seeds/sista.html"]
+    places += ["words/methods.html", "pitfalls.html", "quick_start.html", "reference/metrics.html"]
+    for place in places:
         page = opened(place, viewport=viewport, color_scheme=scheme)
         assert violations(page) == [], place
         # Nothing but tables and code scrolls sideways.
@@ -209,19 +210,19 @@ def test_results_of_ones_own_have_a_site_with_all_tests(opened, project, tmp_pat
 
 def test_two_rows_are_compared_with_the_test_of_the_scores(opened):
     page = opened("index.html#grid=ablation&metric=auroc&fraction=10+%25")
-    page.get_by_label(re.compile("^Compare sista, ")).check()
+    page.get_by_label(re.compile("^Compare sista, resnet_tiny")).check()
     assert "Choose a second row" in page.locator("#comparison").inner_text()
-    page.get_by_label(re.compile("^Compare clip, ")).check()
+    page.get_by_label(re.compile("^Compare clip, resnet_tiny")).check()
     told = page.locator("#test").inner_text()
     (grid,) = [g for g in read_grids(RELEASED) if g.name == "ablation"]
-    wanted = ("sista", "clip", 10, "auroc")
-    keys = ("variant", "baseline", "fraction", "metric")
+    wanted = ("sista", "clip", "resnet_tiny", 10, "auroc")
+    keys = ("variant", "baseline", "encoder", "fraction", "metric")
     (test,) = [t for t in grid.meta["comparisons"] if tuple(t[key] for key in keys) == wanted]
     sign = 1 if told.startswith("sista") else -1
     assert f"{100 * sign * test['difference']:+.1f}," in told
     assert f"p {test['p']:.3f}" in told
     # A third row takes the place of the oldest.
-    page.get_by_label(re.compile("^Compare sista_no_sta, ")).check()
+    page.get_by_label(re.compile("^Compare sista_no_sta, resnet_tiny")).check()
     assert "sista_no_sta" in page.locator("#comparison").inner_text()
     assert page.locator(".choose:checked").count() == 2
 
