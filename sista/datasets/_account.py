@@ -7,6 +7,7 @@ from pathlib import Path
 from sista.datasets._card import Dataset
 from sista.errors import UserError
 from sista.files import walk
+from sista.preparation.films import Unreadable
 from sista.preparation.image_record import ImageRecord, LeftOut
 from sista.preparation.masks import MaskFile
 from sista.runs.progress import track
@@ -40,6 +41,16 @@ class Account:
             for folder, count in sorted(unnamed.items())
         ]
         return Account(self.records, self.left_out + found)
+
+    def without(self, unreadable: Iterable[Unreadable]) -> "Account":
+        """Move films that cannot be read to what is left out."""
+        lost = {film.path: film for film in unreadable}
+        found = [
+            LeftOut("films", "they cannot be read, see the quarantine table", film.where, film.path)
+            for film in lost.values()
+        ]
+        kept = [record for record in self.records if record.path not in lost]
+        return Account(kept, self.left_out + found)
 
     def facts(self) -> list[dict[str, str | int]]:
         """Return what was left out as `{what, why, n}`, without the places."""

@@ -11,7 +11,7 @@ from sista.preparation.image_record import ImageRecord, LeftOut, only_records
 from sista.preparation.masks import MaskFile
 from sista.text.cleaning import MINIMUM_TOKENS, note
 
-TABLE, SPLITS = "metadata.csv", "splits.csv"
+TABLE, SPLITS, BOXES = "metadata.csv", "splits.csv", "annotations/boxes.csv"
 VIEWS = ("PA", "AP", "AP Supine")
 # The first folder that has a mask of the film wins: outlines drawn by people before a machine's.
 MASKS = ("annotations/v7labs-lung-masks", "annotations/lungVAE-masks")
@@ -85,6 +85,10 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
             report=text,
             official=subsets.get(name),
         )
+    if given(folder / BOXES):
+        number = sum(1 for _ in rows(folder / BOXES, ("filename",)))
+        why = "they outline lungs, devices and findings of a few films; no task has them"
+        yield LeftOut("boxes", why, BOXES, count=number)
     if without:
         yield LeftOut("masks of the lungs", "these films have none", count=without)
     if unknown := set(subsets) - used:

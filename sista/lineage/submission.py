@@ -19,11 +19,11 @@ from sista import registry, tables
 from sista.errors import UserError, check_word, say
 from sista.files import atomic, digest, sha256, walk
 from sista.grid.file import read_grid
-from sista.grid.grid import FRACTIONS
 from sista.grid.runs import AdaptRun, PretrainRun
 from sista.lineage.compare import differing
+from sista.lineage.rules_kept import broken
 from sista.lineage.truth import Truth
-from sista.metadata import Meta, data_word
+from sista.metadata import data_word
 from sista.report import formats
 from sista.report.main_tables import main_tables
 from sista.runs import provenance
@@ -186,9 +186,9 @@ def _one(folder: Path, path: Path, truth: Truth) -> tuple[AdaptRun, list[Fault]]
             Fault(name, "its settings_hash is not that of its method and settings; run it again")
         )
     draws, fractions = (tuple(sorted({int(v) for v in frame[n]})) for n in ("draw", "fraction"))
-    own += [Fault(name, text) for text in _cells(frame, meta, task, place["head"])]
     # Its words are names of folders: where they are not those of its place they lead anywhere.
     if placed:
+        own += [Fault(name, text) for text in broken(frame, meta, place["head"])]
         own += [Fault(name, text) for text in truth.faults(frame, run, task)]
     seed = int(place["seed"].removeprefix("seed")) if place["seed"][4:].isdecimal() else 0
     pretrain = PretrainRun(
@@ -209,21 +209,6 @@ def _said(run: dict[str, Any], key: str) -> str:
     return f"seed{run.get('seed')}" if key == "seed" else str(run.get(key))
 
 
-def _cells(frame: pd.DataFrame, meta: Meta, task: str, head: str) -> Iterator[str]:
-    """Yield what is missing: a label fraction, or a draw of one of them."""
-    if registry.constant("heads", head, "ADAPTS") == "untrained":
-        return
-    there = {(int(d), int(f)) for d, f in frame[["draw", "fraction"]].drop_duplicates().to_numpy()}
-    refused = {
-        (int(r["draw"]), int(r["fraction"])) for r in meta["refused"] if r.get("draw") is not None
-    }
-    draws = sorted({draw for draw, _ in there | refused})
-    wanted = {(draw, fraction) for draw in draws for fraction in FRACTIONS}
-    if missing := sorted(wanted - there - refused):
-        told = ", ".join(f"draw {d} at {f} %" for d, f in missing[:5])
-        yield f"lacks {len(missing)} of {len(wanted)} heads ({told}): adapt at all label fractions"
-
-
 def _copies(folder: Path, runs: list[AdaptRun]) -> Iterator[Fault]:
     """Yield predictions that stand twice, or that were released under another name."""
     released: dict[str, str] = {}
@@ -231,13 +216,27 @@ def _copies(folder: Path, runs: list[AdaptRun]) -> Iterator[Fault]:
         listed = tables.columns_of(path, ["predictions_sha256", "variant"]).to_pandas()
         for hashed, variant in listed.drop_duplicates().to_numpy().tolist():
             released[str(hashed)] = f"row {variant} of {path.parent.name}, released here"
-    seen: dict[str, str] = {}
+    drawn: dict[tuple[int, ...], str] = {}
+    seen: dict[tuple[str, int], str] = {}
     for run in runs:
-        hashed = sha256(folder / run.predictions)
-        twin = seen.get(hashed) or released.get(hashed)
+        path = folder / run.predictions
+        if registry.constant("heads", run.head, "ADAPTS") != "untrained":
+            drawn.setdefault(run.draws, run.predictions)
+        # By what is predicted: names, settings and times of the copy may be others.
+        values = (run.task, _content(tables.read(path, f"predictions_{run.task}")[0]))
+        twin = seen.get(values) or released.get(sha256(path))
         if twin:
             yield Fault(run.predictions, f"is a copy of {twin}")
-        seen[hashed] = run.predictions
+        seen[values] = run.predictions
+    if len(drawn) > 1:
+        (one, where), (other, there), *_ = drawn.items()
+        yield Fault(there, f"has label draws {other}, {where} has {one}: hand in the same of all")
+
+
+def _content(frame: pd.DataFrame) -> int:
+    """Return a number of the predicted values, whatever the order of the rows."""
+    each = pd.util.hash_pandas_object(frame[sorted(frame.columns)], index=False)
+    return int(each.sum())
 
 
 def _claimed(folder: Path, scored: Scored) -> list[Fault]:

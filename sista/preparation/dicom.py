@@ -27,12 +27,18 @@ from pydicom.uid import (
 
 from sista.errors import UserError, check_limit
 from sista.preparation.grey import Pixels, colour_to_grey, to_8_bit
+from sista.preparation.stored_values import (
+    MONOCHROME,
+    bits_below,
+    first_number,
+    padding_of,
+    without_overlay,
+)
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 NEEDED = ("Rows", "Columns", "BitsAllocated")
 WINDOW = ("WindowCenter", "WindowWidth")
 RESCALE = ("RescaleSlope", "RescaleIntercept")
-MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 # Of a JPEG 2000 file; the pixels alone have no boxes.
 JP2 = b"\x00\x00\x00\x0cjP  "
@@ -70,11 +76,15 @@ def read_dicom(path: Path) -> tuple[Pixels, Any]:
         _check_length(data, path)
         pixels_in_all = int(data.Rows) * int(data.Columns) * int(data.SamplesPerPixel)
         check_limit("SISTA_MAX_PIXELS", pixels_in_all, f"{path}")
-        values = _decode(data, path)
+        # The decoder keeps the lowest bits that are stored: these, and the ones below them.
+        below = bits_below(data)
+        data.BitsStored += below
+        values = _decode(data, path) >> below if below else _decode(data, path)
+        data.BitsStored -= below
         if values.ndim != 2:
             return colour_to_grey(values), data
-        padding = _padding(data, values)
-        values = _without_overlay(data, values)
+        padding = padding_of(data, values)
+        values = without_overlay(data, values)
         values = _displayed(values, data, path)
         if not np.isfinite(values).all():
             raise UserError(f"{path}: pixels that are no finite numbers; get the file again")
@@ -134,20 +144,10 @@ def _is_empty(data: Any, name: str) -> bool:
     )
 
 
-def _first_number(data: Any, name: str | tuple[int, int]) -> float | None:
-    """Return the number of a tag, the first of several; None where it holds none."""
-    try:
-        value = data[name].value
-        number = float(value if isinstance(value, (str, int, float)) else value[0])
-    except Exception:  # pydicom converts values here; what it raises depends on the tag
-        return None
-    return number if np.isfinite(number) else None
-
-
 def _mend(data: Any, path: Path) -> None:
     """Set what a viewer would assume, drop what it would ignore, refuse the rest by its tag."""
     for name in NEEDED:
-        if not _first_number(data, name):
+        if not first_number(data, name):
             raise _refusal(path, name, "is missing, empty or 0")
     for name in [element.keyword for element in data.group_dataset(0x0028) if element.keyword]:
         if _is_empty(data, name):
@@ -155,7 +155,7 @@ def _mend(data: Any, path: Path) -> None:
     allocated = int(data.BitsAllocated)
     defaults = {"SamplesPerPixel": 1, "PixelRepresentation": 0, "BitsStored": allocated}
     for name, default in defaults.items():
-        if _first_number(data, name) is None:
+        if first_number(data, name) is None:
             setattr(data, name, default)
     if not 0 < int(data.BitsStored) <= allocated:
         data.BitsStored = allocated
@@ -167,7 +167,7 @@ def _mend(data: Any, path: Path) -> None:
     data.PhotometricInterpretation = photometric
     if samples > 1 and "PlanarConfiguration" not in data:
         data.PlanarConfiguration = 0
-    frames = _first_number(data, "NumberOfFrames")
+    frames = first_number(data, "NumberOfFrames")
     if "NumberOfFrames" in data and (frames is None or frames > 1):
         told = "several frames" if frames else "a number of frames that is none"
         raise UserError(f"{path}: a DICOM file of {told}; a radiograph has one (NumberOfFrames)")
@@ -177,7 +177,7 @@ def _mend(data: Any, path: Path) -> None:
 
 def _mend_look_ups(data: Any, path: Path) -> None:
     if any(name in data for name in RESCALE):
-        slope, intercept = (_first_number(data, name) for name in RESCALE)
+        slope, intercept = (first_number(data, name) for name in RESCALE)
         for name, value in zip(RESCALE, (slope, intercept), strict=True):
             if value is None and name in data:
                 raise _refusal(path, name, "holds no number")
@@ -186,7 +186,7 @@ def _mend_look_ups(data: Any, path: Path) -> None:
     function = str(data.get("VOILUTFunction", "LINEAR")).strip().upper()
     if function not in VOI_FUNCTIONS:
         del data.VOILUTFunction
-    center, width = (_first_number(data, name) for name in WINDOW)
+    center, width = (first_number(data, name) for name in WINDOW)
     # Display tags: without a window that can be used a viewer shows the whole range.
     least = 0 if function in ("LINEAR_EXACT", "SIGMOID") else 0.999
     if center is None or width is None or width <= least:
@@ -253,34 +253,6 @@ def _decode(data: Any, path: Path) -> NDArray[Any]:
     if data.PhotometricInterpretation == "PALETTE COLOR":
         values = apply_color_lut(values, data)
     return values
-
-
-def _padding(data: Any, values: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Return which stored values pad the film, None where none or all do (PS3.3, C.7.5.1.1.2)."""
-    first = _first_number(data, "PixelPaddingValue")
-    if first is None or data.PhotometricInterpretation not in MONOCHROME:
-        return None
-    last = _first_number(data, "PixelPaddingRangeLimit")
-    bits, signed = 8 * values.dtype.itemsize, values.dtype.kind == "i"
-    # Its type follows that of the pixels, yet is often written as the other one.
-    ends = sorted(_as_stored(end, bits, signed) for end in (first, first if last is None else last))
-    padding: NDArray[np.bool_] = (values >= ends[0]) & (values <= ends[1])
-    return padding if padding.any() and not padding.all() else None
-
-
-def _as_stored(value: float, bits: int, signed: bool) -> float:
-    if signed and value >= 2 ** (bits - 1):
-        return value - 2.0**bits
-    return value + 2.0**bits if value < 0 and not signed else value
-
-
-def _without_overlay(data: Any, values: NDArray[Any]) -> NDArray[Any]:
-    """Return values without the overlay that old scanners keep above the stored bits."""
-    position = _first_number(data, (0x6000, 0x0102)) if (0x6000, 0x0102) in data else None
-    if not position or position < data.BitsStored or values.dtype.kind != "u":
-        return values
-    stored: NDArray[Any] = values & values.dtype.type(2 ** int(data.BitsStored) - 1)
-    return stored
 
 
 def _displayed(values: NDArray[Any], data: Any, path: Path) -> NDArray[Any]:

@@ -13,6 +13,8 @@ from sista.files import read_lines
 _ENDING = re.compile(r"\.(?:png|jpe?g|dcm|dicom|tiff?|bmp|npy)(?:\.gz)?$", re.IGNORECASE)
 # A label, an age or a row number: no name, even where an image is called so.
 _LABEL = re.compile(r"[-+.\d]{0,5}")
+# Of the columns that tables of images have.
+HEADER = re.compile(r"image|path|file|name|label|finding|patient|study|dicom|subject|split|\bid\b")
 
 
 class NameIndex:
@@ -101,23 +103,41 @@ def first_cell(line: str) -> str:
     return " ".join(words[: ends[-1] + 1] if ends else words[:1])
 
 
+def _images_of(line: str) -> list[str]:
+    """Return the different images that a line names by their endings; a mask is none."""
+    words = (word.strip("\"'[]() ") for word in re.split(r"[,;\t\s]+", line))
+    found = dict.fromkeys(word for word in words if _ENDING.search(word))
+    stems = {_stem(word).replace("\\", "/").rpartition("/")[2]: word for word in found}
+    return [word for name, word in stems.items() if not re.search("mask|label|seg", name, re.I)]
+
+
 def read_list(file: Path, index: NameIndex) -> list[str]:
     """Return the lines of a list file that name an image each; a header is left out.
 
-    The first line is a header where it names no image, neither by the index nor by an ending.
+    The first line is a header where it names no image and a cell of it is the name of a column.
 
     Raises:
-        UserError: the file is missing, no text or empty.
+        UserError: the file is missing, no text or empty, or a line names several images.
     """
     lines = read_lines(file, "correct --lists")
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
-    if lines and index.find(lines[0]) is None and _is_header(lines[0], file):
+    if lines and index.find(lines[0]) is None and _is_header(lines[0]):
         lines = lines[1:]
+    for number, line in enumerate(lines, 1):
+        if len(named := _images_of(line)) > 1:
+            raise UserError(
+                f"{file}: entry {number} names several images ({named[0][:80]}, {named[1][:80]}); "
+                "write one a line"
+            )
     if not lines:
         raise UserError(f"{file}: names no image; correct --lists, or get the list again")
     return lines
 
 
-def _is_header(line: str, file: Path) -> bool:
-    named = any(_ENDING.search(word) for word in re.split(r"[,;\t\s]+", line))
-    return not named and (file.suffix == ".csv" or not re.search(r"\d", line))
+def _is_header(line: str) -> bool:
+    # A name that nobody knows is none: it may stand in the other list too.
+    cells = [cell.strip("\"' ").lower() for cell in re.split(r"[,;\t]", line)]
+    named = [cell for cell in cells if cell]
+    if not named or re.search(r"\d", named[0]) or any(map(_ENDING.search, line.split())):
+        return False
+    return any(HEADER.search(cell) for cell in cells if not re.search(r"\d", cell))

@@ -237,6 +237,21 @@ def _block(part: pd.DataFrame, columns: Iterable[Column], controls: Collection[s
     return block
 
 
+def mean_of(values: "pd.Series[float]") -> float:
+    """Return the mean of the values that there are, NaN without any.
+
+    One way for tables and site: other sums end in other last bits, which a rounded half shows.
+    """
+    known = values.dropna().to_numpy()
+    return float(np.mean(known)) if len(known) else float("nan")
+
+
+def std_of(values: "pd.Series[float]") -> float:
+    """Return the standard deviation of the values that there are, NaN below two."""
+    known = values.dropna().to_numpy()
+    return float(np.std(known, ddof=1)) if len(known) > 1 else float("nan")
+
+
 def _cell(chosen: pd.DataFrame | None, column: Column) -> Cell:
     """Return mean and standard deviation of the runs of one row and column."""
     if chosen is None:
@@ -250,9 +265,8 @@ def _cell(chosen: pd.DataFrame | None, column: Column) -> Cell:
     notes = [f"{len(values)} of {len(chosen)} runs; the others: {reasons}"] if reasons else []
     plateau = _plateau(chosen)
     note = "; ".join([*notes, *plateau]) or None
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    mean, std = mean_of(chosen["value"]), std_of(chosen["value"])
     percent = find_metric(column.metric).percent
-    mean = float(np.mean(values))
     seeds = int(chosen.loc[chosen["value"].notna(), "seed"].nunique())
     whole = Cell(mean, std, len(values), note, predictions=predictions, percent=percent)
     low, high = (float(chosen[name].mean()) for name in ("low", "high"))

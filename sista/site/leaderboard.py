@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sista.errors import UserError, check_word
-from sista.report.cells import TaskTable
+from sista.report.cells import TaskTable, mean_of, std_of
 from sista.report.main_tables import main_tables, smallest_difference
 from sista.scoring.main_rows import control_rows, off_plateau, overall, read_scores, shown_rows
 from sista.tasks._base import find_metric
@@ -84,8 +85,8 @@ def _rows(grid: Grid) -> pd.DataFrame:
     whole = whole.assign(main=whole.index.isin(shown), late=off_plateau(whole))
     grouped = whole.groupby(KEYS, sort=False, dropna=False)
     rows = grouped.agg(
-        value=("value", "mean"),
-        std=("value", "std"),
+        value=("value", mean_of),
+        std=("value", std_of),
         low=("low", "mean"),
         high=("high", "mean"),
         n=("n", "max"),
@@ -98,7 +99,7 @@ def _rows(grid: Grid) -> pd.DataFrame:
     controls = control_rows(grid.scores, grid.meta)
     rows["control"] = rows["variant"].isin(controls)
     known = dict(_visible(grid))
-    where = ("protocol", "dataset", "metric", "fraction", "head")
+    where = ("encoder", "protocol", "dataset", "metric", "fraction", "head")
     places = rows[list(where)].itertuples(index=False, name=None)
     told = [known.get(place, known.get((*place[:-1], ""), (np.nan, ""))) for place in places]
     rows["visible"], rows["study"] = zip(*told, strict=True)
@@ -112,11 +113,13 @@ def _plateau(kinds: "pd.Series[str]") -> str:
 
 
 def _visible(grid: Grid) -> Iterator[tuple[tuple[Any, ...], tuple[float, str]]]:
-    """Yield the smallest visible difference of each column of the main tables and its source."""
+    """Yield the smallest visible difference of each encoder and column of the main tables."""
     tests = pd.DataFrame(grid.meta.get("comparisons", []))
     for table in grid.tables.values():
-        for column in table.columns:
-            found = smallest_difference(table, column, tests)
+        encoders = dict.fromkeys(block.encoder for block in table.blocks)
+        for encoder, column in product(encoders, table.columns):
+            # As the captions of the tables say it.
+            found = smallest_difference(table, column, tests, encoder=encoder)
             if found is not None and not find_metric(column.metric).control:
                 place = (column.protocol, column.dataset, column.metric, column.fraction)
-                yield (*place, column.head), found
+                yield (encoder, *place, column.head), found

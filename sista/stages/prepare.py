@@ -111,6 +111,7 @@ def _write(
         with resumed_films(jobs, folder, threads) as results:
             films = list(track(results, f"prepare {word}", len(jobs)))
         quarantine = _quarantine(films, out, leave_out)
+        account = account.without(film for film in films if isinstance(film, Unreadable))
         rows = [film for film in films if not isinstance(film, Unreadable)]
         _tell(word, rows)
         known = [(row["image_id"], *region) for row in rows for region in row.pop("regions")]

@@ -120,3 +120,26 @@ def test_a_download_of_which_nothing_is_left_says_why(tmp_path):
         (root / name).write_text((root / name).read_text().replace("Frontal,", "Lateral,"))
     with pytest.raises(UserError, match="no image that can be used\nleft out: 20 films: lateral"):
         read_all(registry.find("datasets", "chexpert"), root)
+
+
+def test_films_in_quarantine_are_no_used_films(tmp_path, capsys):
+    root = raw_trees.nih(tmp_path / "raw")
+    film = root / "images_001/images/00000000_000.png"
+    film.write_bytes(film.read_bytes()[:60])
+    (root / "images_002/images/00000005_000.png").unlink()
+    out = tmp_path / "out/m.parquet"
+    prepare("nih_chestxray14", source=root, out=out, size=16, draws=1, leave_out=2)
+    told = capsys.readouterr().err
+    assert "left out: 2 films: they cannot be read, see the quarantine table" in told
+    assert "this download names 12 and 10 are used" in told
+    facts = json.loads((tmp_path / "out/run.json").read_text())["facts"]
+    assert {"films": 2}.items() <= {each["what"]: each["n"] for each in facts["left_out"]}.items()
+
+
+def test_boxes_of_the_covid_collection_are_told(tmp_path, capsys):
+    root = raw_trees.covid(tmp_path / "raw")
+    raw_trees.table(
+        root / "annotations/boxes.csv", "filename,label,x,y,w,h", "film0.png,Airways,1,2,3,4"
+    )
+    lines = told("covid_chestxray", root, tmp_path, capsys)[0]
+    assert any("left out: 1 boxes: they outline lungs, devices" in line for line in lines)

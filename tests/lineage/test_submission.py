@@ -126,6 +126,14 @@ def copied(folder: Path) -> None:
     other.write_bytes(path.read_bytes())
 
 
+def disguised(folder: Path) -> None:
+    """Hand the same predictions in under another seed, with metadata that say so."""
+    path, frame, meta = first_of(folder)
+    meta["run"] |= {"seed": 1, "peak_mb": 99.0}
+    other = Path(str(path).replace("seed0", "seed1"))
+    tables.write(frame.iloc[::-1], other, "predictions_classification", meta)
+
+
 def missed(frame: pd.DataFrame, meta: dict) -> pd.DataFrame:
     """Return a table without a film in which nothing was found."""
     lost = frame.loc[frame["subset"] == "test", "image_id"].iloc[0]
@@ -180,6 +188,20 @@ FAULTS = {
     "test films trained on": (seen, "test films are training films of the corpus padded@phantom"),
     "scores that are not those of the predictions": (better, "1 values are not those of the"),
     "the same twice": (copied, "is a copy of results/adapt"),
+    "the same twice under other metadata": (disguised, "is a copy of results/adapt"),
+    "heads of another length": (
+        of_run(settings_adapt={"iterations": 99999}),
+        "its heads had settings of their own ({'iterations': 99999})",
+    ),
+    "larger images": (of_run(image_size=999), "made at 999 px; quick_v1 is at 64 px"),
+    "the first draw left out": (
+        rewrite(lambda frame, meta: frame[frame["draw"] != 0]),
+        "lacks 3 of 6 heads (draw 0 at 1 %",
+    ),
+    "the last draw left out of one file": (
+        rewrite(lambda frame, meta: frame[frame["draw"] != 1]),
+        "hand in the same of all",
+    ),
     "a damaged table": (
         lambda folder: first_of(folder)[0].write_bytes(b"PAR1" + bytes(40) + b"PAR1"),
         "predictions.parquet: ",

@@ -205,3 +205,24 @@ def test_damage_is_called_damage(tmp_path):
     edited(dicom(path, GREY), lambda data: compressed(data, JPEGLSLossless))
     with pytest.raises(UserError, match=r"a\.dcm.*damaged"):
         load(path)
+
+
+@pytest.mark.parametrize(("stored", "high"), [(12, 15), (10, 15), (12, 13), (8, 15)])
+def test_left_justified_values_are_read(tmp_path, stored, high):
+    """Bits below the value may hold anything; padding counts in the value itself."""
+    values = (SLOPE * (2**stored - 1) // SLOPE.max()).astype(np.uint16)
+    header = {"BitsStored": stored, "HighBit": stored - 1, "PixelPaddingValue": 0}
+    right = load(dicom(tmp_path / "right.dcm", values, **header)).pixels
+    shift = high + 1 - stored
+    moved = (values << shift) | ((1 << shift) - 1)
+    left = load(dicom(tmp_path / "left.dcm", moved.astype(np.uint16), **header | {"HighBit": high}))
+    assert np.array_equal(left.pixels, right)
+
+
+def test_left_justified_negative_values_are_read(tmp_path):
+    values = (SLOPE - 40).astype(np.int16)
+    header = {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": 1}
+    right = load(dicom(tmp_path / "right.dcm", values, **header)).pixels
+    moved = (values << 4).astype(np.int16)
+    left = load(dicom(tmp_path / "left.dcm", moved, **header | {"HighBit": 15})).pixels
+    assert np.array_equal(left, right)

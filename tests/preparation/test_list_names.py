@@ -68,11 +68,25 @@ def test_a_line_names_the_image_or_none(index, line, image):
         ("a.csv", "unknown.png,1\nfilm0.jpg,0\n", 2),
         ("a.txt", "image label\nfilm0.jpg 0\n\n# made by hand\n", 1),
         ("a.txt", "00000009_000\nfilm0.jpg 0\n", 2),
+        ("a.csv", "00000009_000\nfilm0.jpg,0\n", 2),
+        ("a.csv", "unknown,1\nfilm0.jpg,0\n", 2),
+        ("a.csv", "Image Index,Finding Labels\nfilm0.jpg,0\n", 1),
+        ("a.csv", "film0.jpg masks/film0_mask.png\n", 1),
     ],
 )
 def test_only_a_header_is_left_out(index, tmp_path, name, text, lines):
     (tmp_path / name).write_text(text)
     assert len(read_list(tmp_path / name, index)) == lines
+
+
+@pytest.mark.parametrize(
+    "line", ["film0.jpg film1.jpg", "film0.jpg,other.png", '["film0.jpg", "film1.jpg"]']
+)
+def test_a_line_that_names_two_images_is_refused(index, tmp_path, line):
+    """Only the first would be compared, and the other one could stand in two lists."""
+    (tmp_path / "a.txt").write_text(f"film0.jpg\n{line}\n")
+    with pytest.raises(UserError, match="entry 2 names several images"):
+        read_list(tmp_path / "a.txt", index)
 
 
 def test_a_list_without_names_is_refused(index, tmp_path):

@@ -44,7 +44,8 @@
     return text;
   }
 
-  const told = (row) => `${row.variant}, ${row.encoder}, ${row.dataset}, ${share(row)}`;
+  const told = (row) =>
+    `${row.variant}, ${row.encoder}, ${row.dataset}, ${row.head}, ${share(row)}, grid ${row.grid}`;
   // How a cell is shown; what is searched and sorted is the plain word or number.
   const shown = {
     index: (row) =>
@@ -192,20 +193,20 @@
         `${differ.join() === "variant" ? ", and no seed and draw has both" : ""}: a test needs two ` +
         "variants of one grid with the same encoder, head, data, labels and protocol.</p>";
     panel.innerHTML =
-      `<table><caption>Two rows side by side</caption><thead><tr><th scope="col">What</th>` +
+      '<div class="scroll" tabindex="0" role="group" aria-label="Two rows side by side, scrolls sideways">' +
+      `<table class="pair"><caption>Two rows side by side</caption><thead><tr><th scope="col">What</th>` +
       `<th scope="col">First</th><th scope="col">Second</th></tr></thead><tbody>` +
-      `${body.join("")}</tbody></table>${verdict}`;
+      `${body.join("")}</tbody></table></div>${verdict}`;
   }
   document.getElementById("board").addEventListener("change", (event) => {
     if (!event.target.matches(".choose")) return;
     const index = Number(event.target.dataset.row);
     if (event.target.checked) chosen.push(index);
-    else chosen.splice(chosen.indexOf(index), 1);
-    // The oldest of three gives way.
+    else if (chosen.includes(index)) chosen.splice(chosen.indexOf(index), 1);
+    // The oldest of three gives way, also where its box lies on another page of the table.
     if (chosen.length > 2) {
-      const gone = chosen.shift();
-      const box = document.querySelector(`.choose[data-row="${gone}"]`);
-      if (box) box.checked = false;
+      const gone = table.row(chosen.shift()).node();
+      if (gone) gone.querySelector(".choose").checked = false;
     }
     compare();
   });
