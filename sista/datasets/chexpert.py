@@ -81,11 +81,11 @@ def _path(folder: Path, base: str, batches: list[str], row: Row) -> str:
     first, _, rest = named.partition("/")
     inner = rest if first.startswith("CheXpert") else named
     usual = f"{base}/{inner}" if base else inner
-    if not batches:
-        return usual
+    # The tables may lie beside the folder of the films.
+    places = [usual, *(f"{name}/{inner}" for name in FOLDERS if name)]
     # A batch holds the patients at its top, or in train/ and valid/ as in one piece.
     patient = inner.partition("/")[2]
-    places = [usual, *(f"{batch}/{part}" for batch in batches for part in (inner, patient))]
+    places += [f"{batch}/{part}" for batch in batches for part in (inner, patient)]
     return next((place for place in places if isfile(folder / place)), usual)
 
 

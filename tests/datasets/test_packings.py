@@ -133,6 +133,7 @@ PACKINGS = [
     ("chexpert_plus", moved(("PNG", "PNG/PNG"), ("chexbert_labels/report_fixed.json",
      "impression_fixed.json"))),
     ("chexpert_plus", moved(("PNG", "CheXpert-v1.0-small"))),
+    ("chexpert", moved(("train", "CheXpert-v1.0/train"), ("valid", "CheXpert-v1.0/valid"))),
     ("rexgradient", moved(("deid_png", "rexgradient_images/deid_png"))),
     ("rexgradient", moved(*((f"metadata/{part}_metadata_view_position.json",
      f"{part}_metadata_view_position.json") for part in ("train", "valid", "test")))),
