@@ -106,9 +106,9 @@ def first_cell(line: str) -> str:
 def _images_of(line: str) -> list[str]:
     """Return the different images that a line names by their endings; a mask is none."""
     words = (word.strip("\"'[]() ") for word in re.split(r"[,;\t\s]+", line))
-    found = dict.fromkeys(word for word in words if _ENDING.search(word))
-    stems = {_stem(word).replace("\\", "/").rpartition("/")[2]: word for word in found}
-    return [word for name, word in stems.items() if not re.search("mask|label|seg", name, re.I)]
+    found = {_stem(word): word for word in words if _ENDING.search(word)}
+    films = [word for word in found.values() if not re.search("mask|label|seg", word, re.I)]
+    return films or list(found.values())
 
 
 def read_list(file: Path, index: NameIndex) -> list[str]:

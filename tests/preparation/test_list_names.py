@@ -80,7 +80,14 @@ def test_only_a_header_is_left_out(index, tmp_path, name, text, lines):
 
 
 @pytest.mark.parametrize(
-    "line", ["film0.jpg film1.jpg", "film0.jpg,other.png", '["film0.jpg", "film1.jpg"]']
+    "line",
+    [
+        "a/1.png b/1.png",
+        "seg_a.png seg_b.png",
+        "film0.jpg film1.jpg",
+        "film0.jpg,other.png",
+        '["film0.jpg", "film1.jpg"]',
+    ],
 )
 def test_a_line_that_names_two_images_is_refused(index, tmp_path, line):
     """Only the first would be compared, and the other one could stand in two lists."""
