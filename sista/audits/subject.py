@@ -18,7 +18,8 @@ from sista.datasets._archives import opened
 from sista.datasets._card import Dataset
 from sista.errors import UserError
 from sista.metadata import data_reading, data_word
-from sista.preparation.annotation_frame import in_film_frame
+from sista.preparation.annotation_extent import check_extent
+from sista.preparation.annotation_frame import DECLARED, in_film_frame, in_native_pixels
 from sista.preparation.annotations import mask_to_json
 from sista.preparation.films import Film, FilmJob, Unreadable, read_film, read_films
 from sista.preparation.image_record import ImageRecord
@@ -201,7 +202,12 @@ def downloaded(
         ]
         with read_films(jobs, threads, examine) as results:
             films = list(track(results, f"audit {word}", len(jobs)))
-    rows = _readable(films, faults)
+        rows = _readable(films, faults)
+        try:
+            read = [(records[row["row"]], row) for row in rows]
+            check_extent(read, declared=(root / DECLARED).is_file())
+        except UserError as error:
+            faults.setdefault("annotation_frame", []).append(("", download.shown(str(error))))
     if not rows:
         raise UserError(f"{word}: none of its {len(films)} films can be read")
     labels = [row.pop("labels") for row in rows]
@@ -246,9 +252,10 @@ def examine(job: FilmJob) -> Film:
         return film
     del film["regions"]
     film["faults"] = []
-    if record.boxes is not None:
+    boxes = in_native_pixels(record, film["width"], film["height"]).boxes
+    if boxes is not None:
         film["boxes"] = json.dumps(
-            [{"label": b.label, "x": b.x, "y": b.y, "w": b.w, "h": b.h} for b in record.boxes]
+            [{"label": b.label, "x": b.x, "y": b.y, "w": b.w, "h": b.h} for b in boxes]
         )
     mask: MaskSource | None = record.mask
     if mask is not None:

@@ -140,3 +140,36 @@ def test_a_mask_file_of_another_size_needs_the_same_proportions(tmp_path, size, 
     else:
         with pytest.raises(ValueError, match="other proportions"):
             MaskFile("m.png").draw(tmp_path, 40, 32)
+
+
+SHARES = [f"{0.1 * i:.2f},0.2,0.3,0.4" for i in range(6)]
+CENTS = [f"{7 * i},20,30,40" for i in range(9)]
+HALVES = [f"{30 * i},{20 * i},90,180" for i in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("side", "boxes", "says"),
+    [
+        (1024, SHARES, "row 2: .*inside the first pixel.*in shares of the sides"),
+        (128, SHARES, "row 2: .*in shares of the sides"),
+        (1024, [*FULL, SHARES[0]], "row 5: .*in shares of the sides"),
+        (1024, CENTS, "row 2: none of the 9 boxes reaches beyond 8%.*per cent"),
+        (1024, HALVES, "row 2: none of the 12 boxes reaches beyond 41%.*another size"),
+    ],
+)
+def test_boxes_of_a_frame_that_nobody_named_are_refused(tmp_path, side, boxes, says):
+    root = nih(tmp_path / "raw", side, boxes)
+    with pytest.raises(UserError, match=rf"BBox_List_2017\.csv {says}"):
+        boxes_of("nih_chestxray14", root, tmp_path)
+    assert not (tmp_path / "m.parquet").exists()
+
+
+def test_boxes_that_keep_to_a_corner_are_kept_where_that_is_declared(tmp_path):
+    root = nih(tmp_path / "raw", 1024, HALVES)
+    (root / DECLARED).write_text("film")
+    found = boxes_of("nih_chestxray14", root, tmp_path)
+    assert found[0] == [0, 0, 90, 180]
+
+
+def test_few_boxes_in_one_half_are_no_proof(tmp_path):
+    assert boxes_of("nih_chestxray14", nih(tmp_path / "raw", 1024, FULL[:1]), tmp_path)

@@ -1,0 +1,62 @@
+"""Boxes that all keep to the upper left of their films: they count in a frame that nobody named.
+
+Shares of a side (0 to 1), per cent, or the pixels of a smaller copy fit every film, so that no box
+leaves one. What tells them is that no box reaches the lower and right parts.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sista.errors import UserError
+from sista.preparation.annotation_frame import DECLARED, FILM, RIM, UNLIKELY
+from sista.preparation.image_record import ImageRecord
+
+# A source of small findings may leave the outer parts of its films free, not two fifths of them.
+REACH = 0.6
+# Pixels: nothing is drawn inside one.
+PIXEL = 1.0
+
+
+def check_extent(
+    films: Iterable[tuple[ImageRecord, Mapping[str, Any]]], declared: bool = False
+) -> None:
+    """Refuse boxes whose places say that they do not count in the pixels of their films.
+
+    Args:
+        films: records, and what was read of them: `boxes` as JSON in native pixels or None,
+            `width` and `height` in pixels.
+        declared: whether the frame was declared; then only boxes inside one pixel are refused.
+
+    Raises:
+        UserError: names the file and row of the first box.
+    """
+    reach, count, first = 0.0, 0, ""
+    for record, film in films:
+        for number, box in enumerate(json.loads(film["boxes"] or "[]")):
+            right, bottom = box["x"] + box["w"], box["y"] + box["h"]
+            if not count or max(right, bottom) <= PIXEL:
+                first = _where(record, number)
+            if max(right, bottom) <= PIXEL:
+                raise UserError(
+                    f"{first}: a box that ends at ({right:g}, {bottom:g}), inside the first pixel "
+                    f"of its film ({film['width']} x {film['height']}): it counts in shares of the "
+                    "sides; give boxes in pixels"
+                )
+            reach = max(reach, right / film["width"], bottom / film["height"])
+            count += 1
+    if declared or not count or reach > REACH:
+        return
+    if max(0.0, reach - RIM) ** (2 * count) < UNLIKELY:
+        raise UserError(
+            f"{first}: none of the {count} boxes reaches beyond {reach:.0%} of its film's width and "
+            "height, so they hardly count in its pixels (per cent? another size?); take the films "
+            f"and boxes as downloaded, or write `{FILM}` into {DECLARED} in the folder of the data "
+            "if they do"
+        )
+
+
+def _where(record: ImageRecord, number: int) -> str:
+    boxes = record.boxes or ()
+    # Of boxes that stand twice one is left, so that numbers may shift within a film.
+    return (boxes[number].where if number < len(boxes) else "") or record.where
