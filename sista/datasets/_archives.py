@@ -87,10 +87,10 @@ def opened(
 
 
 def _packed(base: Path, kept: tuple[str, ...]) -> list[Path]:
-    """Return the archives of a folder and of the folders in it, or the one that is named."""
+    """Return the archives of a folder, down to three folders in it, or the one that is named."""
     if base.is_file():
         return [base] if base.name.lower().endswith(ZIP + TAR) else []
-    found = [*base.glob("*"), *base.glob("*/*")] if base.is_dir() else []
+    found = (path for folders in range(4) for path in base.glob("*/" * folders + "*"))
     return sorted(
         path
         for path in found

@@ -1,6 +1,7 @@
 """Where the films of a download lie: packings differ in folders and in the form of the files."""
 
 import os
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,10 @@ from pathlib import Path
 from sista.datasets._account import ENDINGS
 from sista.datasets._source import Place, relative
 from sista.files import walk
+
+# Folders that say of which set their films are.
+SETS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_WORDS = re.compile(r"[a-z]+")
 
 
 class Films:
@@ -27,19 +32,31 @@ class Films:
         """Return the path of a film below the root, checked to stay inside it.
 
         It is the first of `usual` that is there, else a film of that name (with or without its
-        ending) anywhere, else the first of `usual`: to be told as missing when it is read.
+        ending) anywhere but in the folder of another set, else the first of `usual`: to be told as
+        missing when it is read.
 
         Args:
             place: row that names the film.
             name: of the film.
             usual: where the official packing has it.
+
+        Raises:
+            UserError: films of that name lie in several folders.
         """
         for path in usual:
             if os.path.isfile(f"{self.start}/{path}"):
                 return relative(self.root, path, place)
         # As the last part of a path, so that a name with folders stays its own film.
-        found = self._places.get(name) or self._places.get(_stem(name, self.endings))
-        return relative(self.root, found or usual[0], place)
+        for known in (name, _stem(name, self.endings)):
+            found = [path for path in self._places.get(known, ()) if _may_be(path, usual[0])]
+            if len({path.rpartition("/")[2] for path in found}) < len(found):
+                raise place.error(
+                    f"its film lies in {len(found)} places ({found[0]}, {found[1]}); keep the one "
+                    "that is meant"
+                )
+            if found:
+                return relative(self.root, found[0], place)
+        return relative(self.root, usual[0], place)
 
     def below(self, folder: str) -> Iterator[str]:
         """Yield the paths of the films below a folder, sorted."""
@@ -56,13 +73,24 @@ class Films:
         )
 
     @cached_property
-    def _places(self) -> dict[str, str]:
-        places: dict[str, str] = {}
+    def _places(self) -> dict[str, list[str]]:
+        places: dict[str, list[str]] = {}
         for path in self.all:
             name = path.rpartition("/")[2]
-            places.setdefault(name, path)
-            places.setdefault(_stem(name, self.endings), path)
+            for known in {name, _stem(name, self.endings)}:
+                places.setdefault(known, []).append(path)
         return places
+
+
+def _may_be(found: str, usual: str) -> bool:
+    """Tell whether the folders of a film do not name another set than those where it is usual."""
+    there, expected = _sets(found), _sets(usual)
+    return not there or not expected or bool(there & expected)
+
+
+def _sets(path: str) -> set[str]:
+    folders = path.rpartition("/")[0].lower()
+    return {SETS[word] for word in _WORDS.findall(folders) if word in SETS}
 
 
 def _stem(name: str, endings: tuple[str, ...]) -> str:

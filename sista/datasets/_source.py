@@ -17,6 +17,7 @@ from sista.datasets._inside import inside, stays
 from sista.errors import UserError, check_limit, limit, shown
 from sista.files import looks_whole, reading
 
+_ROW_NUMBERS = re.compile(r"Unnamed: \d+(_level_\d+)?")
 # Ends of rows that are remembered, to judge that of a file without a last line end.
 _ENDS = 1000
 # Our name of a column: its names in other releases and packings of the same download.
@@ -140,7 +141,9 @@ def _rows(
         # Strict: a quote that is never closed would swallow the rows behind it.
         reader = csv.reader(lines(), strict=True)
         first = [name.strip() for name in next(reader, [])]
-        header = _canonical(first, [*needed, *(known or ()), *optional])
+        # What pandas calls the numbers of rows that it wrote.
+        plain = ["" if _ROW_NUMBERS.fullmatch(name) else name for name in first]
+        header = _canonical(plain, [*needed, *(known or ()), *optional])
         _check_header(file, header, needed, known)
         # Reversed, so that of two columns with one name the first counts.
         columns = {name: index for index, name in reversed(list(enumerate(header))) if name}

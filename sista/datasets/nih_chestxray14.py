@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sista.datasets._card import Dataset
 from sista.datasets._download import RemoteFile
-from sista.datasets._source import Row, checked, first_existing, given, once, relative, rows
+from sista.datasets._films import Films
+from sista.datasets._source import Row, checked, first_existing, given, once, rows
 from sista.errors import UserError
 from sista.files import read_lines
 from sista.preparation.image_record import Box, ImageRecord, LeftOut, only_records
@@ -84,7 +85,7 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
     subsets = _subsets(folder)
     box_table = first_existing(folder, BOXES)
     boxes = _boxes(box_table) if box_table else {}
-    paths = _paths(folder)
+    films = Films(folder)
     seen: set[str] = set()
     for row in rows(table, NEEDED, optional=("View Position", WIDTH, SPACING)):
         name = row.text("Image Index")
@@ -96,7 +97,7 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
             image_id=name.removesuffix(".png"),
             # Also the patient of RSNA's films, which come from here: shared people stay visible.
             patient_id=f"nih{row.text('Patient ID')}",
-            path=relative(folder, paths.get(name, f"images/{name}"), row),
+            path=films.path(row, name, f"images/{name}"),
             where=row.where,
             view=row.values.get("View Position") or None,
             labels=_labels(row),
@@ -115,14 +116,6 @@ def entries(folder: Path) -> Iterator[ImageRecord | LeftOut]:
         raise UserError(
             f"{box_table}: {len(unknown)} boxed films are not in {table.name}; get both files again"
         )
-
-
-def _paths(folder: Path) -> dict[str, str]:
-    """Return the path of every film: packings spread them over `images_001/images` and on."""
-    paths: dict[str, str] = {}
-    for path in sorted(folder.glob("images*/**/*.png")):
-        paths.setdefault(path.name, path.relative_to(folder).as_posix())
-    return paths
 
 
 def _subsets(folder: Path) -> dict[str, str]:

@@ -8,12 +8,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sista.errors import UserError
+from sista.errors import UserError, warn
 from sista.preparation.annotation_frame import DECLARED, FILM, RIM, UNLIKELY
 from sista.preparation.image_record import ImageRecord
 
 # A source of small findings may leave the outer parts of its films free, not two fifths of them.
 REACH = 0.6
+# Fewer boxes may keep to one side: that is told and not refused.
+MANY = 20
 # Pixels: nothing is drawn inside one.
 PIXEL = 1.0
 
@@ -22,6 +24,8 @@ def check_extent(
     films: Iterable[tuple[ImageRecord, Mapping[str, Any]]], declared: bool = False
 ) -> None:
     """Refuse boxes whose places say that they do not count in the pixels of their films.
+
+    Less than `MANY` that keep to one corner are told.
 
     Args:
         films: records, and what was read of them: `boxes` as JSON in native pixels or None,
@@ -43,17 +47,25 @@ def check_extent(
                     f"of its film ({film['width']} x {film['height']}): it counts in shares of the "
                     "sides; give boxes in pixels"
                 )
-            reach = max(reach, right / film["width"], bottom / film["height"])
-            count += 1
+            # A table that tells the size of its films has named the frame.
+            if record.frame is None:
+                reach = max(reach, right / film["width"], bottom / film["height"])
+                count += 1
     if declared or not count or reach > REACH:
         return
-    if max(0.0, reach - RIM) ** (2 * count) < UNLIKELY:
-        raise UserError(
-            f"{first}: none of the {count} boxes reaches beyond {reach:.0%} of its film's width and "
-            "height, so they hardly count in its pixels (per cent? another size?); take the films "
-            f"and boxes as downloaded, or write `{FILM}` into {DECLARED} in the folder of the data "
-            "if they do"
-        )
+    if max(0.0, reach - RIM) ** (2 * count) >= UNLIKELY:
+        return
+    problem = (
+        f"{first}: none of the {count} boxes reaches beyond {reach:.0%} of its film's width and "
+        "height, so they hardly count in its pixels (per cent? another size?)"
+    )
+    if count < MANY:
+        warn(problem)
+        return
+    raise UserError(
+        f"{problem}; take the films and boxes as downloaded, or write `{FILM}` into {DECLARED} in "
+        "the folder of the data if they do"
+    )
 
 
 def _where(record: ImageRecord, number: int) -> str:

@@ -27,6 +27,7 @@ from pydicom.uid import (
 
 from sista.errors import UserError, check_limit
 from sista.preparation.grey import Pixels, colour_to_grey, to_8_bit
+from sista.preparation.pixel_bytes import PIXELS, asked, check_length, stored
 from sista.preparation.stored_values import (
     MONOCHROME,
     bits_below,
@@ -35,13 +36,12 @@ from sista.preparation.stored_values import (
     without_overlay,
 )
 
-PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+PALETTE = ("RedPaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData")
+ALLOCATED = (8, 16, 32, 64)
 NEEDED = ("Rows", "Columns", "BitsAllocated")
 WINDOW = ("WindowCenter", "WindowWidth")
 RESCALE = ("RescaleSlope", "RescaleIntercept")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
-# Of a JPEG 2000 file; the pixels alone have no boxes.
-JP2 = b"\x00\x00\x00\x0cjP  "
 VOI_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 # In this order: the window is given in units after the modality look-up (DICOM PS3.4, N.2).
 LOOK_UPS = (
@@ -73,7 +73,7 @@ def read_dicom(path: Path) -> tuple[Pixels, Any]:
                 "them; get it again, or remove its row"
             )
         _mend(data, path)
-        _check_length(data, path)
+        check_length(data, path)
         pixels_in_all = int(data.Rows) * int(data.Columns) * int(data.SamplesPerPixel)
         check_limit("SISTA_MAX_PIXELS", pixels_in_all, f"{path}")
         # The decoder keeps the lowest bits that are stored: these, and the ones below them.
@@ -153,26 +153,42 @@ def _mend(data: Any, path: Path) -> None:
         if _is_empty(data, name):
             del data[name]
     allocated = int(data.BitsAllocated)
+    if allocated not in ALLOCATED:
+        raise _refusal(path, "BitsAllocated", f"is none of {', '.join(map(str, ALLOCATED))}")
     defaults = {"SamplesPerPixel": 1, "PixelRepresentation": 0, "BitsStored": allocated}
     for name, default in defaults.items():
         if first_number(data, name) is None:
             setattr(data, name, default)
     if not 0 < int(data.BitsStored) <= allocated:
         data.BitsStored = allocated
-    samples = int(data.SamplesPerPixel)
-    photometric = str(data.get("PhotometricInterpretation", "")).strip().upper()
-    photometric = photometric or ("MONOCHROME2" if samples == 1 else "RGB")
-    if photometric not in (*MONOCHROME, *COLOUR):
-        raise _refusal(path, "PhotometricInterpretation", "has an unknown value")
-    data.PhotometricInterpretation = photometric
-    if samples > 1 and "PlanarConfiguration" not in data:
-        data.PlanarConfiguration = 0
+    _mend_colour(data, path)
     frames = first_number(data, "NumberOfFrames")
     if "NumberOfFrames" in data and (frames is None or frames > 1):
         told = "several frames" if frames else "a number of frames that is none"
         raise UserError(f"{path}: a DICOM file of {told}; a radiograph has one (NumberOfFrames)")
     data.pop("NumberOfFrames", None)
     _mend_look_ups(data, path)
+
+
+def _mend_colour(data: Any, path: Path) -> None:
+    """Bring the number of samples and what they mean into agreement."""
+    samples = int(data.SamplesPerPixel)
+    photometric = str(data.get("PhotometricInterpretation", "")).strip().upper()
+    photometric = photometric or ("MONOCHROME2" if samples == 1 else "RGB")
+    if photometric not in (*MONOCHROME, *COLOUR):
+        raise _refusal(path, "PhotometricInterpretation", "has an unknown value")
+    if samples not in (1, 3):
+        raise _refusal(path, "SamplesPerPixel", "is neither 1 nor 3")
+    if photometric == "PALETTE COLOR" and not any(data.get(name) for name in PALETTE):
+        raise _refusal(path, "PhotometricInterpretation", "asks for a palette that is not there")
+    data.PhotometricInterpretation = photometric
+    # Grey with three samples in the tag alone, or colour with one.
+    if samples == 3 and photometric in MONOCHROME and stored(data) < asked(data):
+        samples = data.SamplesPerPixel = 1
+    if samples == 1 and photometric not in (*MONOCHROME, "PALETTE COLOR"):
+        data.PhotometricInterpretation = "MONOCHROME2"
+    if samples > 1 and "PlanarConfiguration" not in data:
+        data.PlanarConfiguration = 0
 
 
 def _mend_look_ups(data: Any, path: Path) -> None:
@@ -198,36 +214,6 @@ def _mend_look_ups(data: Any, path: Path) -> None:
             or any(not data[name].value[0].get(part) for part in ("LUTDescriptor", "LUTData"))
         ):
             del data[name]
-
-
-def _check_length(data: Any, path: Path) -> None:
-    """Refuse pixels that stop early: some decoders fill the rest with grey."""
-    syntax = data.file_meta.TransferSyntaxUID
-    if not syntax.is_encapsulated:
-        values = int(data.Rows) * int(data.Columns) * int(data.SamplesPerPixel)
-        # Two colours are stored for every second pixel only.
-        halves = 2 / 3 if data.PhotometricInterpretation == "YBR_FULL_422" else 1
-        stored = next(len(data[name].value) for name in PIXELS if name in data)
-        if stored < int(values * halves) * int(data.BitsAllocated) // 8:
-            raise UserError(f"{path}: the DICOM file is truncated; download it again")
-        return
-    frames = list(pydicom.encaps.generate_frames(data.PixelData, number_of_frames=1))
-    if frames and frames[0].startswith(JP2):
-        _check_boxes(frames[0], path)
-    is_jpeg = syntax in (pydicom.uid.JPEGBaseline8Bit, pydicom.uid.JPEGExtended12Bit)
-    # FF D9 ends a JPEG; DICOM may pad it behind that.
-    if is_jpeg and b"\xff\xd9" not in frames[0].rstrip(b"\0")[-4:]:
-        raise UserError(f"{path}: the DICOM file is truncated; download it again")
-
-
-def _check_boxes(code: bytes, path: Path) -> None:
-    """Refuse a JPEG 2000 file with a box of no length before its pixels: pydicom waits at it."""
-    place = len(JP2) + 4
-    while place < len(code) and code[place + 4 : place + 8] != b"jp2c":
-        length = int.from_bytes(code[place : place + 4], "big")
-        if length < 8:
-            raise UserError(f"{path}: a damaged JPEG 2000 image; download it again")
-        place += length
 
 
 def _decode(data: Any, path: Path) -> NDArray[Any]:

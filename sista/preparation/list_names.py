@@ -11,6 +11,12 @@ from sista.errors import UserError
 from sista.files import read_lines
 
 _ENDING = re.compile(r"\.(?:png|jpe?g|dcm|dicom|tiff?|bmp|npy)(?:\.gz)?$", re.IGNORECASE)
+# Behind an ending: what a web address or a list of labels adds.
+_BEHIND = re.compile(
+    "(" + _ENDING.pattern[:-1] + ")" + r"(?:\?[^\s,;|]*|:[-+.\d]{1,5}(?=$|[\s,;|]))", re.IGNORECASE
+)
+# A tuple or a list of a programming language.
+_BRACKETS = re.compile(r"\s*[\[({]\s*([\"'].*)[\])}]\s*,?\s*")
 # A label, an age or a row number: no name, even where an image is called so.
 _LABEL = re.compile(r"[-+.\d]{0,5}")
 # Of the columns that tables of images have.
@@ -39,12 +45,14 @@ class NameIndex:
     def find(self, line: str) -> str | None:
         """Return the image that a line of a list file names, None for none or several.
 
-        A line holds the name and maybe labels and other columns, parted by commas, tabs, semicolons
-        or blanks. A path is matched from its end: either it ends with an image's id or path, or the
-        image's path ends with it. A path is never matched by its file name alone, unless that is
-        the image's id. Endings such as .png may differ.
+        A line holds the name and maybe labels and other columns, parted by commas, tabs,
+        semicolons, bars or blanks. A path is matched from its end: either it ends with an image's
+        id or path, or the image's path ends with it. A path is never matched by its file name
+        alone, unless that is the image's id. Endings such as .png may differ.
         """
-        return next((image for name in _names(line) if (image := self._match(name))), None)
+        lines = dict.fromkeys((line, _plain(line)))
+        names = (name for text in lines for name in _names(text))
+        return next((image for name in names if (image := self._match(name))), None)
 
     def _match(self, name: str) -> str | None:
         parts = [part for part in name.split("/") if part not in ("", ".")]
@@ -76,6 +84,13 @@ def _add(names: dict[str, str | None], name: str, image: str) -> None:
     names[name] = image if names.get(name, image) == image else None
 
 
+def _plain(line: str) -> str:
+    """Return a line without what stands around its name: brackets, bars, a question, `:1`."""
+    if bracketed := _BRACKETS.fullmatch(line):
+        line = bracketed[1]
+    return _BEHIND.sub(r"\1", line).replace("|", ",")
+
+
 def _names(line: str) -> Iterator[str]:
     """Yield what may be the name in a line, the likeliest first."""
     cells = next(csv.reader([line], skipinitialspace=True), [])
@@ -90,6 +105,10 @@ def _names(line: str) -> Iterator[str]:
     # Names may hold blanks: label columns are taken off from the right, then a patient before it.
     for end in range(len(words) - 1, 0, -1):
         yield " ".join(words[:end]).rstrip(",;")
+    # Labels before it.
+    start = next((i for i, word in enumerate(words) if not _LABEL.fullmatch(word)), 0)
+    for end in range(len(words), start, -1) if start else ():
+        yield " ".join(words[start:end]).rstrip(",;")
     if words and "/" not in words[0]:
         for end in range(len(words), 1, -1):
             if _ENDING.search(words[end - 1].rstrip(",;")):
@@ -98,14 +117,16 @@ def _names(line: str) -> Iterator[str]:
 
 def first_cell(line: str) -> str:
     """Return what most likely is the name in a line that matched no image."""
-    words = re.split(r"[,;\t]", line)[0].split()
+    words = re.split(r"[,;\t]", _plain(line))[0].split()
+    words = [word.strip("\"'") for word in words]
     ends = [index for index, word in enumerate(words) if _ENDING.search(word)]
-    return " ".join(words[: ends[-1] + 1] if ends else words[:1])
+    labels = next((i for i, word in enumerate(words) if not _LABEL.fullmatch(word)), 0)
+    return " ".join(words[labels : ends[-1] + 1] if ends else words[:1])
 
 
 def _images_of(line: str) -> list[str]:
     """Return the different images that a line names by their endings; a mask is none."""
-    words = (word.strip("\"'[]() ") for word in re.split(r"[,;\t\s]+", line))
+    words = (word.strip("\"'[]() ") for word in re.split(r"[,;\t\s]+", _plain(line)))
     found = {_stem(word): word for word in words if _ENDING.search(word)}
     films = [word for word in found.values() if not re.search("mask|label|seg", word, re.I)]
     return films or list(found.values())

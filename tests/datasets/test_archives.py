@@ -190,3 +190,17 @@ def test_archives_in_archives_end(tmp_path):
         inner = file.getvalue()
     (root / "outer.zip").write_bytes(inner)
     refused(root, r"outer\.zip: archives in archives")
+
+
+def test_archives_may_lie_some_folders_down(tmp_path):
+    root = raw_trees.nih(tmp_path / "raw")
+    each_folder(".tar.gz", True)(root)
+    home = root / "download/CXR8/images"
+    home.mkdir(parents=True)
+    for archive in root.glob("*.tar.gz"):
+        archive.rename(home / archive.name)
+    with opened(registry.find("datasets", "nih_chestxray14"), root) as download:
+        records = list(registry.find("datasets", "nih_chestxray14").read(download.root))
+        assert sum((download.root / record.path).is_file() for record in records) == 12
+        assert download.listed_as(records[0].path) == "download/CXR8/images/images_001.tar.gz"
+    assert not list(root.rglob("*.png"))

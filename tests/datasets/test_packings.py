@@ -30,6 +30,16 @@ def manifest(word, root, out):
     return frame, regions.sort_values(["image_id", "label"], ignore_index=True), meta["release"]
 
 
+def numbered(*tables_of):
+    """Tables that pandas wrote again, with the numbers of their rows."""
+
+    def packing(root):
+        for path in (found for name in tables_of for found in root.rglob(name)):
+            pd.read_csv(path, dtype=str).to_csv(path)
+
+    return packing
+
+
 def moved(*moves):
     """Return a packing that has files and folders elsewhere."""
 
@@ -134,6 +144,7 @@ PACKINGS = [
      "impression_fixed.json"))),
     ("chexpert_plus", moved(("PNG", "CheXpert-v1.0-small"))),
     ("chexpert", moved(("train", "CheXpert-v1.0/train"), ("valid", "CheXpert-v1.0/valid"))),
+    ("chexpert", numbered("train.csv", "valid.csv")),
     ("rexgradient", moved(("deid_png", "rexgradient_images/deid_png"))),
     ("rexgradient", moved(*((f"metadata/{part}_metadata_view_position.json",
      f"{part}_metadata_view_position.json") for part in ("train", "valid", "test")))),

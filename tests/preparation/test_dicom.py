@@ -112,6 +112,9 @@ def test_an_empty_optional_tag_counts_as_absent(tmp_path, name, values):
         {"PhotometricInterpretation": "monochrome2"},
         {"NumberOfFrames": 0},
         {"BitsStored": 99},
+        {"SamplesPerPixel": 3},
+        {"PhotometricInterpretation": "YBR_FULL"},
+        {"PhotometricInterpretation": "RGB"},
     ],
 )
 def test_what_a_viewer_ignores_is_ignored(tmp_path, header):
@@ -181,6 +184,12 @@ def compressed(data, syntax):
         ("Columns", lambda data: delattr(data, "Columns")),
         ("BitsAllocated", lambda data: setattr(data, "BitsAllocated", 0)),
         ("PhotometricInterpretation", lambda d: setattr(d, "PhotometricInterpretation", "HSV")),
+        ("BitsAllocated", lambda data: setattr(data, "BitsAllocated", 12)),
+        ("SamplesPerPixel", lambda data: setattr(data, "SamplesPerPixel", 2)),
+        (
+            "PhotometricInterpretation",
+            lambda d: setattr(d, "PhotometricInterpretation", "PALETTE COLOR"),
+        ),
         ("RescaleSlope", lambda data: data.add_new(0x00281053, "LO", "steep")),
         ("NumberOfFrames", lambda data: setattr(data, "NumberOfFrames", 2)),
         ("NumberOfFrames", lambda data: data.add_new(0x00280008, "LO", "many")),
@@ -194,6 +203,15 @@ def test_the_tag_in_the_way_is_named_and_nothing_is_called_damaged(tmp_path, tag
         load(path)
     assert "damaged" not in str(caught.value)
     assert "truncated" not in str(caught.value)
+
+
+@pytest.mark.parametrize("films", [0.01, 0.5, 1, 2, 7])
+def test_bytes_behind_the_film_are_left_out(tmp_path, films):
+    def edit(data):
+        data.PixelData += bytes(int(films * len(data.PixelData)) // 2 * 2)
+
+    path = edited(dicom(tmp_path / "a.dcm", DEEP), edit)
+    np.testing.assert_array_equal(load(path).pixels, EXPECTED)
 
 
 def test_damage_is_called_damage(tmp_path):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from sista.errors import UserError
-from sista.preparation.list_names import NameIndex, read_list
+from sista.preparation.list_names import NameIndex, first_cell, read_list
 from sista.preparation.split_audit import audit_split
 from sista.stages.prepare import prepare
 from tests import raw_trees
@@ -45,7 +45,17 @@ def index():
         ("covidx/train/a b 1.png 0 1", "train/a b 1.png"),
         ("images/film0.png", "film0.png"),
         ("images/film0.jpg", "film0.jpg"),
+        ("0 1 0 patient00001/study1/view1_frontal.jpg", ONE),
+        ("0 1 covidx/train/a b 1.png", "train/a b 1.png"),
+        ("00000001_000|1|0", "00000001_000"),
+        ("images/film0.png:1", "film0.png"),
+        ("https://films.org/images/film0.jpg?dl=1", "film0.jpg"),
+        ("('images/film0.png', 1)", "film0.png"),
+        ('["images/film0.jpg", 0],', "film0.jpg"),
         # Of no image, or of two:
+        ("0 1 0 unknown.png", None),
+        ("unknown.png:1", None),
+        ("('unknown.png', 1)", None),
         ("train/patient00009/study7/view3_frontal.jpg 0 1", None),
         ("study1/view1_frontal.jpg", None),
         ("view1_frontal.jpg", None),
@@ -117,3 +127,10 @@ def test_lists_with_unmatched_names_are_not_cleared(tmp_path, capsys):
     (tmp_path / "train.txt").write_text("train/train1.jpg 0\ndev/gone7.jpg 0\n")
     with pytest.raises(UserError, match=r"names both in train and test, not in .*: dev/gone7\.jpg"):
         audit_split(tmp_path / "m.parquet", lists=tuple(lists))
+
+
+@pytest.mark.parametrize(
+    "line", ["0 1 gone.png", "gone.png:0", "gone.png?dl=1", "('gone.png', 1)", "gone.png|1"]
+)
+def test_a_line_of_any_form_has_one_name(line):
+    assert first_cell(line) == "gone.png"
