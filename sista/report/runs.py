@@ -60,19 +60,22 @@ def run_rows(scores: pd.DataFrame, results: Path = Path("results")) -> list[RunR
         values = [str(first[name]) for name in names]
         values += [f"{seconds:.1f}", peak, str(first["code_version"]), str(path)]
         values += [str(first["predictions_sha256"])[:12]]
-        sources = _made_from(results, result_path(str(path), results))
+        content = str(first["predictions_sha256"])
+        sources = _made_from(results, result_path(str(path), results), content)
         values += [sources.get(name, "") for name in ("encoder", "raw", "record", "date")]
         listed.append(RunRow(run_anchor(str(path)), tuple(values)))
     return listed
 
 
-def _made_from(results: Path, path: Path) -> Mapping[str, str]:
+def _made_from(results: Path, path: Path, content: str) -> Mapping[str, str]:
     """Return hashes of the encoder and of the raw data, place and day of the record.
+
+    Nothing where the file there is not the one that was scored.
 
     The place is told from `results` on, wherever that folder is: a page may be passed on.
     """
     link = below_of(path)
-    if link is None or link.record_path is None:
+    if link is None or link.record_path is None or link.sha256 != content:
         return {}
     encoders = [each.sha256 or "" for each in link.below if each.path.suffix == ".safetensors"]
     raw = [f"{word} {value[:12]}" for word, value in raw_data(link).items()]

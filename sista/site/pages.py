@@ -10,20 +10,19 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from sista.errors import UserError, printable
+from sista.grid.grid import Grid as GridFile
 from sista.report.alternatives import LOSSES, curves_told, tests_told
 from sista.report.curves import learning_curves
 from sista.report.escaping import markdown_text
-from sista.report.event_files import read_log
 from sista.report.figures import differences, efficiency, looks, save
 from sista.report.grid_report import DIFFERENCE, EFFICIENCY, LEARNING, UNTRAINED
 from sista.report.page import baseline_title, duration, fact_rows, host_rows
 from sista.report.runs import run_rows
 from sista.report.templates import environment
-from sista.runs.ancestry import result_path
-from sista.runs.record import read_record, record_of
 from sista.scoring.main_rows import control_rows, main_rows
 from sista.site.cards import KINDS, cards, datasets
 from sista.site.leaderboard import Grid
+from sista.site.made_by import histories, planned_settings
 from sista.tasks._base import find_task
 
 RELEASED = Path("results/released")
@@ -132,24 +131,13 @@ def run_page(grid: Grid, variant: str, results: Path, out: Path, crate: str) -> 
         crate: place of the grid's RO-Crate from the page on; "" = there is none.
     """
     scores = grid.scores[grid.scores["variant"] == variant]
-    settings, logs = {}, {}
-    for row in scores.drop_duplicates(["encoder", "corpus", "seed"]).to_dict("records"):
-        words = ("budget", "variant", "encoder", "corpus")
-        key = "/".join(str(row[word]) for word in words) + f"/seed{row['seed']}"
-        try:
-            made = result_path(f"results/pretrain/{key}/encoder.safetensors", results)
-        # A name that leads elsewhere has no record here.
-        except UserError:
-            continue
-        record = record_of(made)
-        if record is not None:
-            settings[f"{row['encoder']}, seed {row['seed']}"] = read_record(record).run
-        path = made.with_name("log.csv")
-        if path.is_file() and len(log := read_log(path)):
-            logs[variant, f"{row['encoder']}, seed {row['seed']}"] = log
+    settings, losses = histories(scores, results)
+    logs = {(variant, name): log for name, log in losses.items()}
     if logs:
         save(learning_curves(logs, looks([variant])), out / f"{variant}_curves", (".svg",))
-    listed = [row.facts for row in run_rows(scores, results)]
+    # Without records the columns that these fill are empty.
+    facts_of = (row.facts for row in run_rows(scores, results))
+    listed = [{name: text for name, text in each.items() if text} for each in facts_of]
     once = scores.drop_duplicates(["predictions", "fraction", "draw"])
     facts = [
         (name, ", ".join(dict.fromkeys(map(str, scores[column]))))
@@ -174,10 +162,27 @@ def run_page(grid: Grid, variant: str, results: Path, out: Path, crate: str) -> 
         method=str(scores["method"].iloc[0]),
         facts=facts,
         settings=settings,
+        planned=planned_settings(scores, _own_grid(grid)),
+        released=_curves_of(grid, out.parent.parent / "grids"),
         curves=bool(logs),
         runs=listed,
         crate=crate,
     )
+
+
+def _own_grid(grid: Grid) -> GridFile | None:
+    """Return the project's own grid of this name, None where it has none that can be read."""
+    file = Path("benchmarks") / f"{grid.name}.yaml"
+    try:
+        return GridFile.load(file) if file.is_file() and _reviewed(grid) else None
+    except UserError:
+        return None
+
+
+def _curves_of(grid: Grid, pages: Path) -> str:
+    """Return the place of the released learning curves of a grid from a run's page on, if any."""
+    name = f"{grid.name}/learning_curves.svg"
+    return f"../../grids/{name}" if (pages / name).is_file() else ""
 
 
 def card_pages() -> Iterator[tuple[str, str]]:
