@@ -1,4 +1,4 @@
-"""A page of runs shows settings and curves only where hashes say that they are those of the rows."""
+"""A page of runs shows settings and curves only where hashes lead from them to the rows."""
 
 import json
 
