@@ -189,7 +189,7 @@ def _one(folder: Path, path: Path, truth: Truth) -> tuple[AdaptRun, list[Fault]]
     # Its words are names of folders: where they are not those of its place they lead anywhere.
     if placed:
         own += [Fault(name, text) for text in broken(frame, meta, place["head"])]
-        own += [Fault(name, text) for text in truth.faults(frame, run, task)]
+        own += [Fault(name, text) for text in truth.faults(frame, meta, task)]
     seed = int(place["seed"].removeprefix("seed")) if place["seed"][4:].isdecimal() else 0
     pretrain = PretrainRun(
         place["budget"],

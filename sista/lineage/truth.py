@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from sista import tables
+from sista import registry, tables
+from sista.lineage.annotations_kept import departures, untrue_refusals
 from sista.metadata import Meta
+from sista.protocols._base import Protocol
 
 # Of classification, segmentation and detection: what was true, as the stage adapt wrote it.
 TARGETS = ("label", "target")
@@ -26,26 +28,41 @@ class Truth:
     results: Path
     unknown: set[str] = field(default_factory=set)
 
-    def faults(self, frame: pd.DataFrame, run: Mapping[str, Any], task: str) -> Iterator[str]:
+    def faults(self, frame: pd.DataFrame, meta: Meta, task: str) -> Iterator[str]:
         """Yield what of the predictions is not true of the data set.
 
         Args:
             frame: predictions.
-            run: of their metadata.
+            meta: of their table.
             task: its word.
         """
+        run: dict[str, Any] = meta["run"]
         dataset = str(run.get("dataset"))
         split = self._table(dataset, "manifest.split.parquet", "split")
         if split is None:
             self.unknown.add(f"split and test films of {dataset}: it is not prepared here")
         else:
             yield from _of_split(frame, run, *split)
+            yield from self._annotations(frame, meta, task, split)
         yield from self._targets(frame, run, task)
         yield from self._seen(frame, str(run.get("corpus")), dataset)
 
     def _table(self, dataset: str, name: str, kind: str) -> tuple[pd.DataFrame, Meta] | None:
         path = self.results / "prepare" / dataset / name
         return tables.read(path, kind) if path.is_file() else None
+
+    def _annotations(
+        self, frame: pd.DataFrame, meta: Meta, task: str, split: tuple[pd.DataFrame, Meta]
+    ) -> Iterator[str]:
+        """Yield what is otherwise in the manifest, from which every method has its true values."""
+        dataset, word = str(meta["run"].get("dataset")), str(meta["run"].get("protocol"))
+        manifest = self._table(dataset, "manifest.parquet", "manifest")
+        if manifest is None or word not in registry.names("protocols"):
+            self.unknown.add(f"annotations of {dataset}: its manifest is not here")
+            return
+        protocol: Protocol = registry.find("protocols", word)
+        yield from departures(frame, manifest, split[0], protocol, task)
+        yield from untrue_refusals(meta["refused"], manifest, split, protocol, task)
 
     def _targets(self, frame: pd.DataFrame, run: Mapping[str, Any], task: str) -> Iterator[str]:
         """Yield whether true labels were changed: they are the same for every method."""
