@@ -17,6 +17,7 @@ from sista.datasets._card import Dataset
 from sista.errors import UserError, printable
 from sista.grid import plan
 from sista.grid.grid import Grid
+from sista.monitor.needs import needs
 from sista.monitor.preflight import lacking
 from sista.runs import provenance
 
@@ -125,4 +126,4 @@ def _grid(file: Path) -> Line:
     trained = [(run.variant, run.encoder) for run in grid.pretrain_runs()]
     missing = len(list(lacking(grid, fetches, trained)))
     need = f"lacks {missing} sources: sista check --grid {file}" if missing else "can run here"
-    return file.name, f"{need} ({jobs})"
+    return file.name, f"{need} ({jobs}); {needs(grid, targets)}"

@@ -32,6 +32,7 @@ def test_programs_are_asked(told, monkeypatch):
     assert "conda conda fails: broken" in printed
     assert "SISTA_DATA not set: only the phantom runs" in printed
     assert "smoke.yaml can run here (3 fetch," in printed
+    assert "minutes of one CPU core; disk 0.3 GB for prepared films; memory 1.5 GB a job" in printed
 
 
 def test_each_grid_says_what_it_lacks(told, monkeypatch, tmp_path):
@@ -45,6 +46,8 @@ def test_each_grid_says_what_it_lacks(told, monkeypatch, tmp_path):
     assert "siim_acr not usable:" in printed
     assert "paper.yaml lacks 6 sources: sista check --grid" in printed
     assert "broken.yaml cannot be read:" in printed
+    assert "time not measured; disk" in printed
+    assert "memory 8 GB a job; a GPU" in printed
 
 
 def test_a_folder_without_grids_is_an_error(tmp_path):
