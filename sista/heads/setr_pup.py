@@ -1,4 +1,7 @@
-"""SETR with progressive upsampling on the last map of a frozen ViT, through mmsegmentation."""
+"""SETR with progressive upsampling (Zheng et al., CVPR 2021) on the last map of a frozen ViT.
+
+Through mmsegmentation.
+"""
 
 from typing import Any
 

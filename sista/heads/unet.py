@@ -1,4 +1,7 @@
-"""U-Net decoder on C2 to C5 of a frozen ResNet, through mmsegmentation."""
+"""U-Net decoder (Ronneberger et al., MICCAI 2015) on C2 to C5 of a frozen ResNet.
+
+Through mmsegmentation.
+"""
 
 from typing import Any
 

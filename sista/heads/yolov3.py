@@ -1,4 +1,7 @@
-"""YOLOv3 on C3 to C5 of a frozen ResNet or on a simple pyramid of a frozen ViT (mmdetection)."""
+"""YOLOv3 (Redmon and Farhadi, 2018, arXiv 1804.02767) on C3 to C5 of a frozen ResNet.
+
+Of a ViT it has a simple pyramid (Li et al., ECCV 2022) of the one map.
+"""
 
 from typing import Any
 

@@ -6,18 +6,33 @@ that these do not tell, so most entries are `@misc` with the source's own words 
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, metadata
 
 import pandas as pd
 
 from sista import registry
+from sista.encoders.specs import encoder_spec
+from sista.errors import UserError
 from sista.grid.grid import is_control
 from sista.report.escaping import latex_text
 
 # What computes numbers. The versions are those installed here.
 PACKAGES = "torch torchvision timm transformers mmengine mmdet mmsegmentation scikit-learn scipy"
 PACKAGES += " numpy pandas pycocotools snakemake"
+# Of timm's names: how they begin. Of the report encoders: their words, or parts of them.
+ARCHITECTURES = {
+    "resnet": ("ResNet", "He et al., Deep Residual Learning for Image Recognition, CVPR 2016"),
+    "vit": ("Vision Transformer", "Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021"),
+    "tf_efficientnet": ("EfficientNet", "Tan and Le, EfficientNet, ICML 2019"),
+    "convnext": ("ConvNeXt", "Liu et al., A ConvNet for the 2020s, CVPR 2022"),
+    "swin": ("Swin Transformer", "Liu et al., Swin Transformer, ICCV 2021"),
+}
+TOWERS = {
+    "ClinicalBERT": ("ClinicalBERT", "Alsentzer et al., ClinicalNLP 2019"),
+    "minilm": ("MiniLM", "Wang et al., NeurIPS 2020"),
+    "bert": ("BERT", "Devlin et al., NAACL 2019"),
+}
 _SOURCE = re.compile(r"\(((?:[^()]*\b(?:19|20)\d\d|arXiv)[^()]*)\)")
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 # Year and month stand first in it: 2003.11597 is of March 2020.
@@ -43,6 +58,10 @@ def _entries(scores: pd.DataFrame) -> Iterator[tuple[str, Entry]]:
         if word in known["datasets"]:
             card = registry.find("datasets", word)
             yield f"data_{word}", _dated(card.citation) | {"title": card.title, "url": card.url}
+    yield from _networks(dict.fromkeys(map(str, scores["encoder"])))
+    for word in dict.fromkeys(map(str, scores["head"])):
+        if word in registry.names("heads") and (entry := _method(word, "heads")):
+            yield f"head_{word}", entry
     for word in dict.fromkeys(map(str, scores["protocol"])):
         if word in known["protocols"]:
             yield f"protocol_{word}", _protocol(word)
@@ -59,11 +78,29 @@ def _docstring(kind: str, word: str) -> tuple[str, list[str]]:
     return " ".join(first.split()), [s for s in sentences if re.search("public code|github", s)]
 
 
-def _method(word: str) -> Entry | None:
-    """Return the entry of a method; None of a control, which is nobody's."""
-    line, sources = _docstring("methods", word)
+def _networks(encoders: Iterable[str]) -> Iterator[tuple[str, Entry]]:
+    """Yield an entry for each architecture behind the encoders, of images and of reports."""
+    found: dict[str, tuple[str, str]] = {}
+    for word in encoders:
+        try:
+            spec = encoder_spec(word)
+        # Scores may be of an encoder that this version does not have.
+        except UserError:
+            continue
+        for known, name in ((ARCHITECTURES, spec.timm_name), (TOWERS, spec.text)):
+            begins = (start for start in known if re.search(rf"(^|[_/]){start}|{start}$", name))
+            found |= {start: known[start] for start in list(begins)[:1]}
+    for start, (title, source) in found.items():
+        author = re.match(r"(.+?) et al\.", source)
+        named = {"author": f"{author[1]} and others"} if author else {"author": "Tan and Le"}
+        yield f"network_{start}", _dated(source) | named | {"title": title}
+
+
+def _method(word: str, kind: str = "methods") -> Entry | None:
+    """Return the entry of a method or head; None of a control, which is nobody's."""
+    line, sources = _docstring(kind, word)
     found = _SOURCE.search(line)
-    if found is None and (is_control(word) or not sources):
+    if found is None and (kind != "methods" or is_control(word) or not sources):
         return None
     title = re.split(r" \(|: ", line)[0]
     entry = _dated(" ".join([line, *sources])) if found is None else _dated(found[1])

@@ -131,6 +131,9 @@ def test_a_number_that_is_none_is_refused(tmp_path):
         printed_elsewhere(task_table(rows({"a": 0.9}), "classification"), file)
 
 
+HEADS = {"linear": "vit_base", "unet": "resnet_tiny", "setr_pup": "vit_tiny", "yolov3": "resnet50"}
+
+
 def test_everything_used_has_an_entry():
     methods = registry.names("methods")
     frame = pd.concat(rows({word: 0.5}, method=word) for word in methods)
@@ -145,6 +148,19 @@ def test_everything_used_has_an_entry():
     assert {"protocol_mgca_v1", "protocol_quick_v1", "package_torch", "sista_bench"} <= set(keys)
     assert "author = {Huang and others}" in text
     assert "680fe4a" in text
+    heads = [rows({"clip": 0.5}, head=word, encoder=e) for word, e in HEADS.items()]
+    text = bibliography(pd.concat(heads))
+    for title in (
+        "U-Net",
+        "SETR",
+        "YOLOv3",
+        "ResNet",
+        "Vision Transformer",
+        "BERT",
+        "ClinicalBERT",
+    ):
+        assert re.search(rf"title = \{{\{{{title}", text), title
+    assert "head_linear" not in text
     only = bibliography(rows({"a": 0.5}, dataset="iu_xray@phantom", corpus="mimic_cxr@phantom"))
     assert "data_" not in only
 
