@@ -60,20 +60,23 @@ def site(*, out: Path, scores: tuple[Path, ...] = (), results: Results | None = 
     rows = leaderboard(grids)
     tests = [test for grid in grids for test in pairs(grid, rows, results)]
     with tempfile.TemporaryDirectory() as folder:
-        docs = Path(folder) / "docs"
-        write_pages(docs, grids, results)
+        docs, crates = Path(folder) / "docs", Path(folder) / "crates"
+        write_pages(docs, crates, grids, results)
         packed, shown = board.data(rows, tests)
         _script(docs / "assets/rows.js", SISTA_ROWS=packed)
         _script(docs / "assets/pairs.js", SISTA_PAIRS=shown, SISTA_KINDS=KINDS)
         with atomic(out) as made:
             _build(docs, made, grids)
+            # As they are: what is Markdown in them becomes no page.
+            if crates.is_dir():
+                shutil.copytree(crates, made / crates.name)
     told = [f"{out / 'index.html'}: {count(len(rows), 'row')} of {count(len(grids), 'grid')}"]
     tested = sum(test.kind == PAIRED for test in tests)
     say(f"{told[0]}, {tested} paired tests, {len(tests) - tested} comparisons of scores alone")
 
 
-def write_pages(docs: Path, grids: Iterable[Grid], results: Path) -> None:
-    """Write the sources of all pages: those of the documentation, and those that are made."""
+def write_pages(docs: Path, crates: Path, grids: Iterable[Grid], results: Path) -> None:
+    """Write the sources of all pages, of the documentation and made ones, and the RO-Crates."""
     shutil.copytree(HERE / "pages", docs)
     toys = dict(draw(docs / "toys"))
     for page in docs.rglob("*.md"):
@@ -84,7 +87,7 @@ def write_pages(docs: Path, grids: Iterable[Grid], results: Path) -> None:
     for grid in grids:
         page = docs / "grids" / f"{grid.name}.md"
         _write(page, pages.grid_page(grid, page.with_suffix("")))
-        place = _crate(grid, docs, results)
+        place = _crate(grid, crates, results)
         for variant in dict.fromkeys(map(str, grid.scores["variant"])):
             page = docs / "runs" / grid.name / f"{variant}.md"
             _write(page, pages.run_page(grid, variant, results, page.parent, place))
@@ -99,13 +102,13 @@ def write_pages(docs: Path, grids: Iterable[Grid], results: Path) -> None:
             _write(docs / f"{name}.md", pages.without_links((ROOT / source).read_text()))
 
 
-def _crate(grid: Grid, docs: Path, results: Path) -> str:
+def _crate(grid: Grid, crates: Path, results: Path) -> str:
     """Write the RO-Crate of a grid that was run here; return its place from a run's page on."""
     file = Path("benchmarks") / f"{grid.name}.yaml"
     if not file.is_file() or not (results / "report" / grid.name / "run.json").is_file():
         return ""
     try:
-        crate(grid=file, out=docs / "crates" / grid.name, results=results)
+        crate(grid=file, out=crates / grid.name, results=results)
     except UserError as error:
         say(f"{grid.name}: no RO-Crate: {error}")
         return ""
