@@ -11,11 +11,11 @@ from rich.text import Text
 from sista import tables
 from sista.errors import UserError, printable
 from sista.grid.runs import AdaptRun, PretrainRun
+from sista.report.alternatives import shown_number
 from sista.report.cells import share_of_labels
 from sista.scoring.cached import FileScores
 from sista.scoring.comparisons import comparisons
 from sista.stages.score import score_runs
-from sista.tasks._base import find_metric
 
 Scored = tuple[AdaptRun, FileScores]
 
@@ -87,8 +87,10 @@ def print_tests(tested: pd.DataFrame) -> None:
     for name in ("difference", "95 % interval", "p", "p (Holm)", "seeds x draws"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in tested.to_dict("records"):
-        scale = 100 if find_metric(str(row["metric"])).percent else 1
-        low, middle, high = (f"{scale * row[name]:+.1f}" for name in ("low", "difference", "high"))
+        metric = str(row["metric"])
+        low, middle, high = (
+            shown_number(metric, row[name], "+") for name in ("low", "difference", "high")
+        )
         ps = ["n/a" if pd.isna(row[name]) else f"{row[name]:.3f}" for name in ("p", "p_holm")]
         words = [str(row[name]) for name in ("encoder", "dataset", "head", "metric")]
         cells = [*words, share_of_labels(int(row["fraction"])), middle, f"[{low}, {high}]", *ps]

@@ -129,6 +129,7 @@
 
   // Choices that leave nothing give way in this order; the newest one stays as long as it can.
   const order = "metric head dataset fraction grid method encoder task protocol".split(" ");
+  let ordered = "";
   function filter(changed) {
     for (const name of [...order.filter((each) => each !== changed), changed]) {
       if (left("").length) break;
@@ -146,8 +147,13 @@
       ? `${first.title}${first.percent ? " in %" : ""}, ${first.lower ? "lower" : "higher"} is ` +
         `better; protocol ${first.protocol}`
       : "no rows";
-    const value = table.column("value:name").index();
-    table.order([[value, first && first.lower ? "asc" : "desc"]]).draw();
+    // A reader's own order stays, until another metric may be better the other way round.
+    if (state.metric !== ordered) {
+      const value = table.column("value:name").index();
+      table.order([[value, first && first.lower ? "asc" : "desc"]]);
+      ordered = state.metric;
+    }
+    table.draw();
     const kept = filters.map(({ name }) => [name, state[name]]).filter(([, word]) => word);
     history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
   }
