@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sista.errors import printable, say
+from sista.errors import UserError, printable, say
 from sista.report.agreement import agreement
 from sista.report.cells import TaskTable
 from sista.report.main_tables import main_tables
@@ -21,7 +21,16 @@ def show(scores: Path, *, released: Path | None = None) -> None:
         scores: its scores, e.g. results/score/phantom.parquet.
         released: scores of a release, e.g. results/released/phantom/scores.parquet: also say
             whether the values made here are those; of some grids nothing was released.
+
+    Raises:
+        UserError: a file is no table of scores.
     """
+    for file in filter(None, (scores, released)):
+        if file.suffix != ".parquet":
+            raise UserError(
+                f"{file}: no table of scores; name the Parquet file of a grid, such as "
+                "results/score/GRID.parquet (tables in results/report are text: open them as such)"
+            )
     frame, meta = read_scores(scores)
     # Before anything is printed: the file may be none.
     there = released is not None and released.exists()

@@ -1,5 +1,8 @@
 """Tables on the terminal."""
 
+import pytest
+
+from sista.errors import UserError
 from sista.report import printing
 from sista.report.agreement import agreement
 from sista.report.cells import Block, Cell, Column, TaskTable
@@ -50,3 +53,10 @@ def test_it_says_whether_the_values_are_the_released_ones(scores):
     assert f"{count - 1} as printed, {count - 1} inside" in told
     assert "the largest difference is 30.0 points (random_init resnet_tiny" in told
     assert "no value of these settings" in agreement(frame.assign(settings_hash="x"), meta, *scores)
+
+
+def test_a_table_of_a_report_is_told_from_scores(tmp_path):
+    file = tmp_path / "classification.csv"
+    file.write_text("Method,AUROC\n")
+    with pytest.raises(UserError, match=r"classification\.csv: no table of scores"):
+        printing.show(file)
