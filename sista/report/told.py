@@ -1,5 +1,6 @@
 """Which rows of a table are told apart: what a paper may print in bold and underlined."""
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
@@ -57,9 +58,11 @@ def _tested(tests: pd.DataFrame) -> dict[tuple[Any, ...], float]:
 def cells_of(rows: pd.DataFrame) -> Cells:
     """Return what the scores say of a row: value and spread over patients by (seed, draw)."""
     found: Cells = {}
-    for row in rows[rows["value"].notna()].to_dict("records"):
-        spread = (row["high"] - row["low"]) / WIDTH
-        found[row["seed"], row["draw"]] = (row["value"], 0.0 if pd.isna(spread) else spread)
+    columns = (rows[name].to_list() for name in ("seed", "draw", "value", "low", "high"))
+    for seed, draw, value, low, high in zip(*columns, strict=True):
+        if not math.isnan(value):
+            spread = (high - low) / WIDTH
+            found[seed, draw] = (value, 0.0 if math.isnan(spread) else spread)
     return found
 
 

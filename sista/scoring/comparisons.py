@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sista.grid.runs import AdaptRun
-from sista.metrics.intervals import crossed_interval, holm
+from sista.metrics.intervals import crossed_interval, half_width, holm, mean_squares
 from sista.metrics.power import Components, components
 from sista.metrics.values import OVERALL, Floats
 from sista.scoring.cached import FileScores
@@ -158,7 +158,6 @@ def from_scores(first: Cells, second: Cells) -> tuple[float, float, float] | Non
     # Seeds and draws meet the same patients, so the mean varies as one of them does.
     one, other = (np.mean([of[cell][1] for cell in both]) for of in (first, second))
     patients = float(np.hypot(one, other))
-    # Two made-up replicates with this standard deviation stand for the bootstrap.
-    replicates = points[..., None] + patients / np.sqrt(2) * np.array([-1.0, 1.0])
-    low, high, _ = crossed_interval(points, replicates)
-    return float(points.mean()), low, high
+    half = float(half_width(0.05, mean_squares(points), patients, points.shape))
+    centre = float(points.mean())
+    return centre, centre - half, centre + half

@@ -24,7 +24,7 @@ from sista.site import board, pages
 from sista.site.cards import cards
 from sista.site.croissant import croissant
 from sista.site.leaderboard import Grid, leaderboard, read_grids
-from sista.site.pairs import ALONE, PAIRED, pairs
+from sista.site.pairs import ACROSS, ALONE, PAIRED, across, pairs
 from sista.site.toys import draw
 
 HERE = Path(__file__).parent
@@ -36,6 +36,8 @@ KINDS = {
     "have; the interval covers other patients and, where there are several, seeds and draws.",
     ALONE: "From the scores alone: without predictions the patients of both rows are taken as "
     "different ones, so the interval is too wide rather than too narrow, and there is no p.",
+    ACROSS: "From the scores alone, of rows that differ in more than their variant: seeds and "
+    "draws of the same number are taken as pairs, patients as different ones; there is no p.",
 }
 
 
@@ -59,6 +61,7 @@ def site(*, out: Path, scores: tuple[Path, ...] = (), results: Results | None = 
     grids = read_grids(scores or sorted(pages.RELEASED.glob("*/scores.parquet")))
     rows = leaderboard(grids)
     tests = [test for grid in grids for test in pairs(grid, rows, results)]
+    tests += across(grids, rows)
     with tempfile.TemporaryDirectory() as folder:
         docs, crates = Path(folder) / "docs", Path(folder) / "crates"
         write_pages(docs, crates, grids, results)

@@ -1,6 +1,6 @@
 """Tests of any two rows of a grid on the same test patients, made when the site is built."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,10 @@ from sista.scoring.main_rows import shown_rows
 from sista.site.leaderboard import BLOCK, KEYS, Grid
 from sista.tasks._base import find_metric
 
-PAIRED, ALONE = "paired", "alone"
+PAIRED, ALONE, ACROSS = "paired", "alone", "across"
+# Rows of these can be compared, whatever made them; of larger blocks the page would grow too heavy.
+SAME = "dataset task protocol fraction metric".split()
+MOST = 150
 
 
 class Pair(NamedTuple):
@@ -36,6 +39,7 @@ class Pair(NamedTuple):
         p_holm: corrected within one baseline of the scores, or over all pairs of the block.
         kind: `paired`: on the same samples of patients. `alone`: from the scores alone, patients
             taken as if they were other ones, so the interval is too wide rather than too narrow.
+            `across`: the same, of rows that differ in more than their variant.
     """
 
     first: int
@@ -71,6 +75,27 @@ def pairs(grid: Grid, rows: pd.DataFrame, results: Path) -> Iterator[Pair]:
             values = found or _alone(cells[_cell(first[1])], cells[_cell(second[1])])
             if values is not None:
                 yield Pair(int(str(first[0])), int(str(second[0])), *values)
+
+
+def across(grids: Iterable[Grid], rows: pd.DataFrame) -> Iterator[Pair]:
+    """Yield the difference of rows of other encoders, heads or grids on the same data.
+
+    Args:
+        grids: all grids of the leaderboard.
+        rows: all rows of the leaderboard; its index numbers them.
+    """
+    cells = {place: found for grid in grids for place, found in _cells(grid).items()}
+    shown = rows[rows["main"] & rows["value"].notna()]
+    shown = shown[[not find_metric(metric).control for metric in shown["metric"]]]
+    for _, block in shown.groupby(SAME, sort=False):
+        if len(block) > MOST:
+            continue
+        for first, second in combinations(block.to_dict("index").items(), 2):
+            if all(first[1][key] == second[1][key] for key in BLOCK):
+                continue
+            values = _alone(cells[_cell(first[1])], cells[_cell(second[1])])
+            if values is not None:
+                yield Pair(int(str(first[0])), int(str(second[0])), *values[:-1], ACROSS)
 
 
 Values = tuple[float, float, float, float, float, str]

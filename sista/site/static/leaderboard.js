@@ -196,8 +196,8 @@
         `${escape(test[0])}</strong>, 95 % interval ${escape(test[1])}, p ${escape(test[2])}, ` +
         `Holm-corrected ${escape(test[3])}. ${escape(window.SISTA_KINDS[test[4]])}</p>`
       : `<p id="test"><strong>No test.</strong> The rows differ in ${escape(differ.join(", "))}` +
-        `${differ.join() === "variant" ? ", and no seed and draw has both" : ""}: a test needs two ` +
-        "variants of one grid with the same encoder, head, data, labels and protocol.</p>";
+        `${differ.join() === "variant" ? ", and no seed and draw has both" : ""}: a comparison needs ` +
+        "the same data, labels, protocol and metric, and seeds and draws that both have.</p>";
     panel.innerHTML =
       '<div class="scroll" tabindex="0" role="group" aria-label="Two rows side by side, scrolls sideways">' +
       `<table class="pair"><caption>Two rows side by side</caption><thead><tr><th scope="col">What</th>` +
