@@ -53,8 +53,9 @@ $(VENV)/.installed: envs/requirements.lock envs/uv.lock.txt pyproject.toml envs/
 
 .PHONY: again
 
-run: env ## run a grid (GRID=benchmarks/open.yaml, CORES=2, ARGS=-n) and print its main tables
+run: env ## run a grid (GRID=benchmarks/open.yaml, CORES=2, ARGS=-n, CURVES=curves) and print its main tables
 	snakemake --cores $(CORES) --rerun-incomplete --quiet host reason --config "grid=$(GRID)" $(ARGS)
+	$(if $(CURVES),sista curves --out $(CURVES))
 	@test ! -f $(SCORES) || sista show $(SCORES) --released $(RELEASED)
 
 test: env ## run the test suite
