@@ -182,11 +182,15 @@ def _mend_colour(data: Any, path: Path) -> None:
     if photometric == "PALETTE COLOR" and not any(data.get(name) for name in PALETTE):
         raise _refusal(path, "PhotometricInterpretation", "asks for a palette that is not there")
     data.PhotometricInterpretation = photometric
-    # Grey with three samples in the tag alone, or colour with one.
-    if samples == 3 and photometric in MONOCHROME and stored(data) < asked(data):
+    # Grey with three samples in the tag alone, or colour with one: the bytes tell.
+    grey = photometric in (*MONOCHROME, "PALETTE COLOR")
+    if samples == 3 and grey and stored(data) < asked(data):
         samples = data.SamplesPerPixel = 1
-    if samples == 1 and photometric not in (*MONOCHROME, "PALETTE COLOR"):
-        data.PhotometricInterpretation = "MONOCHROME2"
+    if samples == 1 and not grey:
+        data.SamplesPerPixel = 3
+        if stored(data) < asked(data):
+            data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+        samples = int(data.SamplesPerPixel)
     if samples > 1 and "PlanarConfiguration" not in data:
         data.PlanarConfiguration = 0
 

@@ -51,7 +51,12 @@ class NameIndex:
         alone, unless that is the image's id. Endings such as .png may differ.
         """
         lines = dict.fromkeys((line, _plain(line)))
-        names = (name for text in lines for name in _names(text))
+        names = [name for text in lines for name in _names(text)]
+        # A number beside a file or a path is a label or a row, even where an image is called so.
+        if any(map(_ENDING.search, _words(line))):
+            names = [name for name in names if _ENDING.search(name.rstrip(",;"))]
+        elif any("/" in word for word in _words(line)):
+            names = [name for name in names if "/" in name.replace("\\", "/")]
         return next((image for name in names if (image := self._match(name))), None)
 
     def _match(self, name: str) -> str | None:
@@ -117,17 +122,22 @@ def _names(line: str) -> Iterator[str]:
 
 def first_cell(line: str) -> str:
     """Return what most likely is the name in a line that matched no image."""
-    words = re.split(r"[,;\t]", _plain(line))[0].split()
+    cells = re.split(r"[,;\t]", _plain(line))
+    named = (cell for cell in cells if any(map(_ENDING.search, cell.strip("\"' ").split())))
+    words = next(named, cells[0]).split()
     words = [word.strip("\"'") for word in words]
     ends = [index for index, word in enumerate(words) if _ENDING.search(word)]
     labels = next((i for i, word in enumerate(words) if not _LABEL.fullmatch(word)), 0)
     return " ".join(words[labels : ends[-1] + 1] if ends else words[:1])
 
 
+def _words(line: str) -> list[str]:
+    return [word.strip("\"'[]() ") for word in re.split(r"[,;\t\s]+", _plain(line))]
+
+
 def _images_of(line: str) -> list[str]:
     """Return the different images that a line names by their endings; a mask is none."""
-    words = (word.strip("\"'[]() ") for word in re.split(r"[,;\t\s]+", _plain(line)))
-    found = {_stem(word): word for word in words if _ENDING.search(word)}
+    found = {_stem(word): word for word in _words(line) if _ENDING.search(word)}
     films = [word for word in found.values() if not re.search("mask|label|seg", word, re.I)]
     return films or list(found.values())
 

@@ -33,8 +33,15 @@ def check_length(data: Any, path: Path) -> None:
                 f"{path}: the DICOM file is truncated: {there} bytes of pixels, where Rows, "
                 f"Columns, SamplesPerPixel and BitsAllocated ask for {needed}; download it again"
             )
-        # What follows is no film: a viewer shows the first.
         name = _pixels_of(data)
+        # Bytes of more samples or bits than the tags say, which they would scramble.
+        if there // needed in (2, 3) and any(data[name].value[needed + needed % 2 :]):
+            raise UserError(
+                f"{path}: {there} bytes of pixels, where its tags ask for {needed}: its tag "
+                "SamplesPerPixel, BitsAllocated or NumberOfFrames is wrong; correct the tag or get "
+                "the file from its source again"
+            )
+        # Else what follows is no film.
         data[name].value = data[name].value[: needed + needed % 2]
         return
     frames = list(pydicom.encaps.generate_frames(data.PixelData, number_of_frames=1))

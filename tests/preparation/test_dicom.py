@@ -214,6 +214,31 @@ def test_bytes_behind_the_film_are_left_out(tmp_path, films):
     np.testing.assert_array_equal(load(path).pixels, EXPECTED)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"SamplesPerPixel": 1},
+        {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2"},
+        {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "SamplesPerPixel": 1},
+    ],
+)
+def test_bytes_of_other_samples_are_not_scrambled(tmp_path, header):
+    """Colour without its samples is colour; grey of three times the bytes is refused by its tag."""
+
+    def edit(data):
+        data.PixelData = np.repeat(GREY[..., None], 3, 2).tobytes()
+        data.PhotometricInterpretation = "RGB"
+        for name, value in header.items():
+            setattr(data, name, value)
+
+    path = edited(dicom(tmp_path / "a.dcm", GREY), edit)
+    if "PhotometricInterpretation" in header:
+        with pytest.raises(UserError, match="SamplesPerPixel, BitsAllocated or NumberOfFrames"):
+            load(path)
+    else:
+        assert np.abs(load(path).pixels.astype(int) - GREY).max() <= 1
+
+
 def test_damage_is_called_damage(tmp_path):
     path = dicom(tmp_path / "a.dcm", GREY)
     edited(path, lambda data: setattr(data, "PixelData", data.PixelData[:-200]))

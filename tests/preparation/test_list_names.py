@@ -52,6 +52,11 @@ def index():
         ("https://films.org/images/film0.jpg?dl=1", "film0.jpg"),
         ("('images/film0.png', 1)", "film0.png"),
         ('["images/film0.jpg", 0],', "film0.jpg"),
+        # A label or a row number beside a file or a path, where an image is called `1`.
+        ("1,00000001_000.png", "00000001_000"),
+        ("1 unknown.png", None),
+        (f"1,{TWO}", TWO),
+        ("1,0", "1"),
         # Of no image, or of two:
         ("0 1 0 unknown.png", None),
         ("unknown.png:1", None),
