@@ -1,6 +1,7 @@
 """Predictions against the annotations of a prepared data set: each test film, its true values."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from sista.protocols._base import Protocol
 
 # Pixels by which a written number may differ.
 ROUNDED = 3
+# Tasks whose test films are those with an annotation of their own.
+ANNOTATED = ("segmentation", "detection")
 
 
 def departures(
@@ -44,21 +47,36 @@ def departures(
     asked = set(films.loc[_annotated(films, meta, task), "image_id"])
     heads = [name for name in ("draw", "fraction", "label") if name in tested]
     there = [set(part["image_id"]) for _, part in tested.groupby(heads)]
-    if lost := len(asked - set.intersection(*there)) if there else 0:
+    # Without any head what is missing are heads, which their own rule tells.
+    if there and (lost := len(asked - set.intersection(*there))):
         yield f"lacks {lost} test films of {dataset} that are annotated: each counts in each head"
+    if asked and task in ANNOTATED and (more := len(set().union(*there) - asked)):
+        yield f"has {more} test films of {dataset} that are not annotated for {task}"
+    yield from _patients(tested, films)
     values = {"classification": _labels, "detection": _boxes}.get(task)
     if values is None or not len(asked):
         return
     true = values(films, meta, protocol.options_for(dataset))
     ours = _written(tested, task).drop_duplicates()
-    if task == "classification" and (less := set(true["label"]) - set(ours["label"])):
-        yield f"lacks {len(less)} of the {true['label'].nunique()} labels of {dataset}"
+    if task == "classification" and (other := set(true["label"]) ^ set(ours["label"])):
+        known = true["label"].nunique()
+        yield f"its labels are not the {known} of {dataset}: {len(other)} are missing or invented"
     both = ours.merge(true, on=[name for name in true if name != "target"], suffixes=("", "_true"))
     wrong = both["target"].ne(both["target_true"]) & ~(
         both["target"].isna() & both["target_true"].isna()
     )
     if n := both.loc[wrong, "image_id"].nunique():
         yield f"{n} test films have other true values than the manifest of {dataset}"
+
+
+def _patients(tested: pd.DataFrame, films: pd.DataFrame) -> Iterator[str]:
+    """Yield how many films stand under another patient: intervals are over patients."""
+    if "patient_id" not in tested:
+        return
+    said = tested[["image_id", "patient_id"]].drop_duplicates()
+    both = said.merge(films[["image_id", "patient_id"]], on="image_id", suffixes=("", "_true"))
+    if n := int((both["patient_id"] != both["patient_id_true"]).sum()):
+        yield f"{n} test films stand under another patient than in the manifest"
 
 
 def untrue_refusals(
@@ -83,6 +101,10 @@ def untrue_refusals(
         return
     trained = sets[sets["subset"] == "train"]
     for each in refused:
+        # Of all draws or fractions at once the split itself speaks; and a training that was tried
+        # and diverged, or had nothing to be judged by, is no matter of annotations.
+        if each.get("draw") is None or re.search("diverged|validation", str(each.get("reason"))):
+            continue
         cell = int(each["draw"]), int(each["fraction"])
         part = trained[(trained["draw"] == cell[0]) & (trained["fraction"] == cell[1])]
         rows = films[films["image_id"].isin(part["image_id"])]
@@ -119,7 +141,7 @@ def _written(tested: pd.DataFrame, task: str) -> pd.DataFrame:
         return tested[["image_id", "label", "target"]]
     try:
         return tested[["image_id"]].assign(target=[_plain(json.loads(t)) for t in tested["target"]])
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError, OverflowError) as error:
         raise UserError("its column target holds no boxes; adapt again") from error
 
 

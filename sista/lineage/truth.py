@@ -61,6 +61,14 @@ class Truth:
             self.unknown.add(f"annotations of {dataset}: its manifest is not here")
             return
         protocol: Protocol = registry.find("protocols", word)
+        if protocol.split_rule(task, dataset) is not None:
+            self.unknown.add(f"annotations of {dataset}: {word} has a split of its own")
+            return
+        if task == "segmentation":
+            self.unknown.add(f"true masks of {dataset}: they are cut as the network sees them")
+        for each in meta["refused"]:
+            if "diverged" in str(each.get("reason")):
+                self.unknown.add(f"whether heads on {dataset} diverged, as their authors say")
         yield from departures(frame, manifest, split[0], protocol, task)
         yield from untrue_refusals(meta["refused"], manifest, split, protocol, task)
 

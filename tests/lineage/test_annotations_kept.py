@@ -21,7 +21,7 @@ TEST, TRAIN = [f"e{i}" for i in range(4)], [f"t{i}" for i in range(6)]
 def data():
     names = [*TEST, *TRAIN]
     full, empty = np.ones((8, 8), np.uint8), np.zeros((8, 8), np.uint8)
-    films = pd.DataFrame({"image_id": names})
+    films = pd.DataFrame({"image_id": names, "patient_id": "p1"})
     # Of the training films the first alone is negative, unknown and without a finding.
     found = [name not in ("e0", "t0") for name in names]
     films["label.Atelectasis"] = [1.0 if yes else 0.0 for yes in found]
@@ -83,8 +83,26 @@ def test_changed_labels_and_boxes_are_told():
 
 def test_a_label_left_out_is_told():
     frame = predicted("classification")
-    assert told(frame[frame["label"] != "Edema"], "classification") == [
-        "lacks 1 of the 2 labels of made_up"
+    line = "its labels are not the 2 of made_up: 1 are missing or invented"
+    assert told(frame[frame["label"] != "Edema"], "classification") == [line]
+    easy = frame[frame["label"] == "Edema"].assign(label="Easy")
+    assert told(pd.concat([frame, easy]), "classification") == [line]
+
+
+def test_films_without_annotation_are_told():
+    frame = predicted("detection")
+    more = frame[frame["image_id"] == "e0"].assign(image_id="t9")
+    assert told(pd.concat([frame, more]), "detection") == [
+        "has 1 test films of made_up that are not annotated for detection"
+    ]
+
+
+def test_another_patient_is_told():
+    frame = predicted("segmentation").assign(patient_id="p1")
+    assert told(frame, "segmentation") == []
+    frame.loc[frame["image_id"] == "e2", "patient_id"] = "p2"
+    assert told(frame, "segmentation") == [
+        "1 test films stand under another patient than in the manifest"
     ]
 
 
@@ -99,6 +117,9 @@ def test_a_head_that_could_be_trained_is_not_refused(task):
     whole = [{"draw": 0, "fraction": 100, "reason": "no training image has a known label"}]
     (line,) = untrue_refusals(whole, manifest, split, PROTOCOL, task)
     assert line.startswith("says that draw 0 at 100 % cannot be trained, where ")
+    # Tried and diverged, or of all draws at once.
+    for other in ({"reason": "training diverged at learning rate 0.5"}, {"draw": None}):
+        assert list(untrue_refusals([whole[0] | other], manifest, split, PROTOCOL, task)) == []
     # The split itself refused it; or the one film has nothing to learn from.
     known = (split[0], {"refused": whole})
     assert list(untrue_refusals(whole, manifest, known, PROTOCOL, task)) == []

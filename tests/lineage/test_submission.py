@@ -1,9 +1,10 @@
 """Results of a third party: a sound submission passes, and each planted fault is named."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -21,12 +22,20 @@ DATASET, CORPUS = "rsna_pneumonia@phantom", "mimic_cxr@phantom"
 TASKS = ("classification", "detection")
 
 
-def prepared(results: Path, dataset: str, images: list[str], train: list[str], first: int) -> None:
+def prepared(
+    results: Path,
+    dataset: str,
+    images: list[str],
+    train: list[str],
+    first: int,
+    patients: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Write manifest and split of a data set, films `first`, `first` + 1, ... by content."""
     names = [*images, *train]
+    people = [patients.get(name, name) for name in names]
     number = np.arange(len(names))
     text = dict.fromkeys(("study_id", "view", "boxes", "mask", "report", "official"))
-    manifest = pd.DataFrame({"image_id": names, "patient_id": names, "path": names, "row": number})
+    manifest = pd.DataFrame({"image_id": names, "patient_id": people, "path": names, "row": number})
     manifest = manifest.assign(height=8, width=8, scale=1.0, pad_x=0.0, pad_y=0.0, spacing=np.nan)
     manifest = manifest.assign(release="1", content_hash=[f"{first + n}" for n in number], **text)
     folder = results / "prepare" / dataset
@@ -49,7 +58,8 @@ def sound(tmp_path_factory) -> tuple[Path, Path]:
     frame = tables.read(folder / runs[0].predictions, "predictions_classification")[0]
     tested = sorted(set(frame.loc[frame["subset"] == "test", "image_id"]))
     for dataset in (DATASET, "chexpert@phantom"):
-        prepared(results / "results", dataset, tested, ["t1", "t2"], 0)
+        patients = dict(zip(frame["image_id"], frame["patient_id"], strict=True))
+        prepared(results / "results", dataset, tested, ["t1", "t2"], 0, patients)
     prepared(results / "results", CORPUS, ["c0"], ["c1", "c2"], 1000)
     scored = score.score_runs(runs, results=folder / "results", bootstrap=100)
     claimed = pd.DataFrame([row for pair in scored for row in score.rows(*pair)])
@@ -201,6 +211,14 @@ FAULTS = {
     "the last draw left out of one file": (
         rewrite(lambda frame, meta: frame[frame["draw"] != 1]),
         "hand in the same of all",
+    ),
+    "the test films of a bad draw left out": (
+        rewrite(
+            lambda frame, meta: frame[
+                (frame["subset"] != "test") | (frame["draw"] != 1) | (frame["fraction"] != 1)
+            ]
+        ),
+        "lacks 1 of 6 heads (draw 1 at 1 %)",
     ),
     "a damaged table": (
         lambda folder: first_of(folder)[0].write_bytes(b"PAR1" + bytes(40) + b"PAR1"),
