@@ -18,8 +18,8 @@ from sista.datasets._archives import opened
 from sista.datasets._card import Dataset
 from sista.errors import UserError
 from sista.metadata import data_reading, data_word
-from sista.preparation.annotation_extent import check_extent
-from sista.preparation.annotation_frame import DECLARED, in_film_frame, in_native_pixels
+from sista.preparation.annotation_extent import check_extent, is_declared
+from sista.preparation.annotation_frame import in_film_frame, in_native_pixels
 from sista.preparation.annotations import mask_to_json
 from sista.preparation.films import Film, FilmJob, Unreadable, read_film, read_films
 from sista.preparation.image_record import ImageRecord
@@ -205,7 +205,7 @@ def downloaded(
         rows = _readable(films, faults)
         try:
             read = [(records[row["row"]], row) for row in rows]
-            check_extent(read, declared=(root / DECLARED).is_file())
+            check_extent(read, declared=is_declared(root))
         except UserError as error:
             faults.setdefault("annotation_frame", []).append(("", download.shown(str(error))))
     if not rows:

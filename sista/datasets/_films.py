@@ -1,5 +1,6 @@
 """Where the films of a download lie: packings differ in folders and in the form of the files."""
 
+import filecmp
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from sista.files import walk
 
 # Folders that say of which set their films are.
 SETS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SETS |= {"training": "train", "trainset": "train", "dev": "val", "valset": "val"}
+SETS |= {"testing": "test", "testset": "test"}
 _WORDS = re.compile(r"[a-z]+")
 
 
@@ -49,7 +52,8 @@ class Films:
         # As the last part of a path, so that a name with folders stays its own film.
         for known in (name, _stem(name, self.endings)):
             found = [path for path in self._places.get(known, ()) if _may_be(path, usual[0])]
-            if len({path.rpartition("/")[2] for path in found}) < len(found):
+            # Of one folder with several endings the first will do: the same film in two forms.
+            if len({path.rpartition("/")[0] for path in found}) > 1 and not self._same(found):
                 raise place.error(
                     f"its film lies in {len(found)} places ({found[0]}, {found[1]}); keep the one "
                     "that is meant"
@@ -57,6 +61,11 @@ class Films:
             if found:
                 return relative(self.root, found[0], place)
         return relative(self.root, usual[0], place)
+
+    def _same(self, paths: list[str]) -> bool:
+        """Return whether these files hold the same bytes: a copy is no other film."""
+        first, *rest = (self.root / path for path in paths)
+        return all(filecmp.cmp(first, other, shallow=False) for other in rest)
 
     def below(self, folder: str) -> Iterator[str]:
         """Yield the paths of the films below a folder, sorted."""

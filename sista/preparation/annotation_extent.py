@@ -6,6 +6,7 @@ leaves one. What tells them is that no box reaches the lower and right parts.
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from sista.errors import UserError, warn
@@ -13,6 +14,7 @@ from sista.preparation.annotation_frame import DECLARED, FILM, RIM, UNLIKELY
 from sista.preparation.image_record import ImageRecord
 
 # A source of small findings may leave the outer parts of its films free, not two fifths of them.
+# A frame of more than that share of the films is not told by this.
 REACH = 0.6
 # Fewer boxes may keep to one side: that is told and not refused.
 MANY = 20
@@ -35,11 +37,12 @@ def check_extent(
     Raises:
         UserError: names the file and row of the first box.
     """
-    reach, count, first = 0.0, 0, ""
+    reaches: list[float] = []
+    first = ""
     for record, film in films:
         for number, box in enumerate(json.loads(film["boxes"] or "[]")):
             right, bottom = box["x"] + box["w"], box["y"] + box["h"]
-            if not count or max(right, bottom) <= PIXEL:
+            if not reaches or max(right, bottom) <= PIXEL:
                 first = _where(record, number)
             if max(right, bottom) <= PIXEL:
                 raise UserError(
@@ -49,14 +52,17 @@ def check_extent(
                 )
             # A table that tells the size of its films has named the frame.
             if record.frame is None:
-                reach = max(reach, right / film["width"], bottom / film["height"])
-                count += 1
-    if declared or not count or reach > REACH:
+                reaches.append(max(right / film["width"], bottom / film["height"]))
+    if declared or not reaches:
+        return
+    # Not the greatest: a few small films, of which a smaller frame is the whole, would hide all.
+    count, reach = len(reaches), sorted(reaches)[len(reaches) * 95 // 100]
+    if reach > REACH:
         return
     if max(0.0, reach - RIM) ** (2 * count) >= UNLIKELY:
         return
     problem = (
-        f"{first}: none of the {count} boxes reaches beyond {reach:.0%} of its film's width and "
+        f"{first}: of {count} boxes hardly any reaches beyond {reach:.0%} of its film's width and "
         "height, so they hardly count in its pixels (per cent? another size?)"
     )
     if count < MANY:
@@ -66,6 +72,21 @@ def check_extent(
         f"{problem}; take the films and boxes as downloaded, or write `{FILM}` into {DECLARED} in "
         "the folder of the data if they do"
     )
+
+
+def is_declared(root: Path) -> bool:
+    """Return whether the folder of a data set says that boxes count in the pixels of its films.
+
+    Raises:
+        UserError: it says something that is neither that nor a side.
+    """
+    file = root / DECLARED
+    if not file.is_file():
+        return False
+    text = file.read_text(errors="replace").strip()
+    if text != FILM and not text.isdigit():
+        raise UserError(f"{file}: must hold `{FILM}` or a side in pixels such as 1024")
+    return text == FILM
 
 
 def _where(record: ImageRecord, number: int) -> str:

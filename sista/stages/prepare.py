@@ -22,8 +22,8 @@ from sista.errors import UserError, warn
 from sista.files import atomic, digest, sha256
 from sista.metadata import data_reading, data_word
 from sista.preparation import splits
-from sista.preparation.annotation_extent import check_extent
-from sista.preparation.annotation_frame import DECLARED, in_film_frame
+from sista.preparation.annotation_extent import check_extent, is_declared
+from sista.preparation.annotation_frame import in_film_frame
 from sista.preparation.films import Unreadable
 from sista.preparation.image_record import ImageRecord
 from sista.preparation.labels import apply_policy
@@ -115,7 +115,7 @@ def _write(
         account = account.without(film for film in films if isinstance(film, Unreadable))
         rows = [film for film in films if not isinstance(film, Unreadable)]
         read = [(records[film["row"]], film) for film in rows]
-        check_extent(read, declared=(root / DECLARED).is_file())
+        check_extent(read, declared=is_declared(root))
         _tell(word, rows)
         known = [(row["image_id"], *region) for row in rows for region in row.pop("regions")]
         frame = _frame(rows, dataset, release)

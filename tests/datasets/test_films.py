@@ -31,9 +31,11 @@ def test_a_missing_film_is_not_replaced_by_one_of_another_set(tmp_path):
 
 
 def test_a_film_in_two_places_is_refused(tmp_path):
-    for folder in ("a", "b"):
+    for folder, name in (("a", "1.png"), ("b", "1.jpg")):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "1.png").write_bytes(b"")
+        (tmp_path / folder / name).write_text(folder)
     row = Row(tmp_path / "t.csv", 2, {})
     with pytest.raises(UserError, match=r"t\.csv row 2: its film lies in 2 places"):
-        Films(tmp_path).path(row, "1", "1.png")
+        Films(tmp_path).path(row, "1", "1.dcm")
+    (tmp_path / "b/1.jpg").write_text("a")
+    assert Films(tmp_path).path(row, "1", "1.dcm") == "a/1.png"
