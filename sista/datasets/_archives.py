@@ -12,7 +12,7 @@ from typing import IO
 from sista.datasets._account import ENDINGS
 from sista.datasets._card import Dataset
 from sista.datasets._inside import also_inside
-from sista.errors import UserError, check_limit
+from sista.errors import UserError, check_limit, warn
 from sista.runs.progress import track
 
 # Archives in archives, and bytes that an archive of any size may hold.
@@ -145,6 +145,10 @@ class _View:
                     if path.lower().endswith(ZIP + TAR):
                         inner.append(path)
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
+            # That deep lie things of others too; if it was needed its films will be missing.
+            if name.count("/") > 1 and not self.written:
+                warn(f"{archive}: not a readable archive, left out")
+                return []
             raise UserError(f"{archive}: not a readable archive; download it again") from error
         except OSError as error:
             raise UserError(

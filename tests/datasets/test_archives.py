@@ -204,3 +204,12 @@ def test_archives_may_lie_some_folders_down(tmp_path):
         assert sum((download.root / record.path).is_file() for record in records) == 12
         assert download.listed_as(records[0].path) == "download/CXR8/images/images_001.tar.gz"
     assert not list(root.rglob("*.png"))
+
+
+def test_a_broken_archive_of_others_deep_down_stops_nothing(tmp_path, capsys):
+    root = raw_trees.nih(tmp_path / "raw")
+    (root / "notes/old/x").mkdir(parents=True)
+    (root / "notes/old/x/weights.zip").write_bytes(b"PK no archive")
+    with opened(registry.find("datasets", "nih_chestxray14"), root) as download:
+        assert len(list(registry.find("datasets", "nih_chestxray14").read(download.root))) == 12
+    assert "weights.zip: not a readable archive, left out" in capsys.readouterr().err
