@@ -187,12 +187,17 @@
     const [first, second] = [...chosen].sort((a, b) => a - b).map((index) => rows[index]);
     const test = pairs.get(`${first.index},${second.index}`);
     const differ = compared.filter((name) => first[name] !== second[name]);
+    // Beside the variant what tells the rows apart.
+    const named = (row) => {
+      const more = differ.filter((name) => name !== "variant").map((name) => text(name, row));
+      return more.length ? `${row.variant} (${more.join(", ")})` : row.variant;
+    };
     const body = compared.map((name) => line(name, [text(name, first), text(name, second)]));
     body.push(line("value", [first.shown, second.shown]));
     body.push(line("95 % interval", [first.interval, second.interval]));
     body.push(line("smallest visible difference", [first, second].map((r) => r.difference || "unknown")));
     const verdict = test
-      ? `<p id="test"><strong>${escape(first.variant)} minus ${escape(second.variant)}: ` +
+      ? `<p id="test"><strong>${escape(named(first))} minus ${escape(named(second))}: ` +
         `${escape(test[0])}</strong>, 95 % interval ${escape(test[1])}, p ${escape(test[2])}, ` +
         `Holm-corrected ${escape(test[3])}. ${escape(window.SISTA_KINDS[test[4]])}</p>`
       : `<p id="test"><strong>No test.</strong> The rows differ in ${escape(differ.join(", "))}` +
