@@ -1,5 +1,6 @@
 """Downloads whose archives were never unpacked: a view of the folder as if they had been."""
 
+import os
 import tarfile
 import tempfile
 import zipfile
@@ -90,7 +91,12 @@ def _packed(base: Path, kept: tuple[str, ...]) -> list[Path]:
     """Return the archives of a folder, down to three folders in it, or the one that is named."""
     if base.is_file():
         return [base] if base.name.lower().endswith(ZIP + TAR) else []
-    found = (path for folders in range(4) for path in base.glob("*/" * folders + "*"))
+    found = {*base.glob("*"), *base.glob("*/*")}
+    # Further down without links, and without what may not be listed.
+    for folder, names, files in os.walk(base):
+        if len(Path(folder).relative_to(base).parts) > 2:
+            names.clear()
+        found.update(Path(folder, name) for name in files if name.lower().endswith(ZIP + TAR))
     return sorted(
         path
         for path in found
