@@ -88,7 +88,7 @@ def test_a_megabyte_of_anything_takes_less_than_a_second(unit, head):
     for work in (parse, clean, for_pretraining, lambda t: mgca_caption(t, t)):
         started = time.process_time()
         work(text)
-        # Of the processor, which a busy machine counts double; a quarter of an hour with quadratic rules.
+        # Of the processor, on a busy machine more; a quarter of an hour with quadratic rules.
         assert time.process_time() - started < 12.0, work
 
 
