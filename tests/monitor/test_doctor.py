@@ -32,7 +32,11 @@ def test_programs_are_asked(told, monkeypatch):
     assert "conda conda fails: broken" in printed
     assert "SISTA_DATA not set: only the phantom runs" in printed
     assert "smoke.yaml can run here (3 fetch," in printed
-    assert "minutes of one CPU core; disk 0.3 GB for prepared films; memory 1.5 GB a job" in printed
+    assert "time not measured; disk 0.3 GB for prepared films" in printed
+    printed = told({}, grids=ROOT / "benchmarks" / "processor.yaml")
+    # 6 x 131 + 6 x (15 + 55 + 99) + 3 x 81 seconds.
+    assert "about 34 minutes of one busy CPU core, half of it on a quiet one; disk" in printed
+    assert "memory 1.5 GB a job" in printed
 
 
 def test_each_grid_says_what_it_lacks(told, monkeypatch, tmp_path):
