@@ -205,7 +205,7 @@ def downloaded(
         rows = _readable(films, faults)
         try:
             read = [(records[row["row"]], row) for row in rows]
-            check_extent(read, declared=is_declared(root))
+            check_extent(read, declared=is_declared(root, dataset.annotation_side))
         except UserError as error:
             faults.setdefault("annotation_frame", []).append(("", download.shown(str(error))))
     if not rows:

@@ -74,19 +74,25 @@ def check_extent(
     )
 
 
-def is_declared(root: Path) -> bool:
-    """Return whether the folder of a data set says that boxes count in the pixels of its films.
+def is_declared(root: Path, side: int | None) -> bool:
+    """Return whether the folder of a data set says which frame its boxes count in.
+
+    Args:
+        root: the folder.
+        side: of the frame that the source publishes boxes in, from which another one is scaled;
+            None = it publishes none, so that a declared side could not be applied.
 
     Raises:
-        UserError: it says something that is neither that nor a side.
+        UserError: it says something that is not applied.
     """
     file = root / DECLARED
     if not file.is_file():
         return False
     text = file.read_text(errors="replace").strip()
-    if text != FILM and not text.isdigit():
-        raise UserError(f"{file}: must hold `{FILM}` or a side in pixels such as 1024")
-    return text == FILM
+    if text != FILM and (side is None or not text.isdigit()):
+        also = "" if side is None else f" or a side in pixels such as {side}"
+        raise UserError(f"{file}: must hold `{FILM}`{also}; other boxes are not scaled here")
+    return True
 
 
 def _where(record: ImageRecord, number: int) -> str:

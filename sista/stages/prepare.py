@@ -115,7 +115,7 @@ def _write(
         account = account.without(film for film in films if isinstance(film, Unreadable))
         rows = [film for film in films if not isinstance(film, Unreadable)]
         read = [(records[film["row"]], film) for film in rows]
-        check_extent(read, declared=is_declared(root))
+        check_extent(read, declared=is_declared(root, dataset.annotation_side))
         _tell(word, rows)
         known = [(row["image_id"], *region) for row in rows for region in row.pop("regions")]
         frame = _frame(rows, dataset, release)

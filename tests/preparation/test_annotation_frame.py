@@ -10,6 +10,7 @@ from PIL import Image
 from sista import tables
 from sista.errors import UserError
 from sista.preparation import masks
+from sista.preparation.annotation_extent import is_declared
 from sista.preparation.annotation_frame import DECLARED
 from sista.preparation.masks import MaskFile, encode_relative_rle
 from sista.stages.prepare import prepare
@@ -175,3 +176,14 @@ def test_boxes_that_keep_to_a_corner_are_kept_where_that_is_declared(tmp_path):
 def test_few_boxes_in_one_half_are_no_proof_but_told(tmp_path, capsys):
     assert boxes_of("nih_chestxray14", nih(tmp_path / "raw", 1024, HALVES[:12]), tmp_path)
     assert "of 12 boxes hardly any reaches beyond" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["200", "400x400", ""])
+def test_a_declaration_that_would_not_be_applied_is_refused(tmp_path, text):
+    (tmp_path / DECLARED).write_text(text)
+    with pytest.raises(UserError, match=f"{DECLARED}: must hold `film`;"):
+        is_declared(tmp_path, None)
+    (tmp_path / DECLARED).write_text("film\n")
+    assert is_declared(tmp_path, None)
+    (tmp_path / DECLARED).write_text("200")
+    assert is_declared(tmp_path, 1024)
